@@ -1,0 +1,42 @@
+"""Logging of the daemon: stdlib logging, one line each, prefixed with the container it is about.
+
+The file is OpenVZ's `vzctl.log` format (`2026-11-20T15:05:50+0000 vzctl : CT 101 : text`), which tools grep.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+current_ct: ContextVar[int | None] = ContextVar("current_ct", default=None)
+
+log = logging.getLogger("vzhost")
+
+
+class _Line(logging.Formatter):
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s vzctl : %(ct)s%(message)s", "%Y-%m-%dT%H:%M:%S%z")
+
+    def format(self, record: logging.LogRecord) -> str:
+        ctid = current_ct.get()
+        record.ct = f"CT {ctid} : " if ctid is not None else ""
+        return super().format(record)
+
+
+@contextmanager
+def about(ctid: int) -> Iterator[None]:
+    """Everything logged inside is about container *ctid*."""
+    token = current_ct.set(ctid)
+    try:
+        yield
+    finally:
+        current_ct.reset(token)
+
+
+def to_file(path: str, *, debug: bool = False) -> None:
+    """Send the log to *path*, appending; with *debug* also the steps of every operation."""
+    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+    handler.setFormatter(_Line())
+    log.handlers[:] = [handler]
+    log.setLevel(logging.DEBUG if debug else logging.INFO)
+    log.propagate = False
