@@ -1,0 +1,139 @@
+# vzhost: every target says what it does when it works, and nothing otherwise.  `make` alone prints the list.
+
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DELETE_ON_ERROR:
+.SILENT:
+.DEFAULT_GOAL := help
+
+HOST_PYTHON := /usr/bin/python3
+PYTHON      := build/venv/bin/python
+CACHE       ?= /var/cache/vzhost
+IMAGES      ?= busybox debian-12 debian-13
+KEEP        ?=
+PYTEST_ARGS ?=
+WORKERS     ?= 2
+
+# What a Debian 12 or 13 needs beyond its base system.
+APT_BUILD := gcc libc6-dev libffi-dev make patchelf pkg-config python3-dev python3-venv
+APT_IMAGE := busybox-static mmdebstrap zstd
+APT_HOST  := e2fsprogs iproute2 libcap2 libnl-3-200 libnet1 libprotobuf-c1 nftables openssh-client procps tar util-linux
+APT_BENCH := crun lxc runc systemd-container
+
+DESTDIR ?=
+LIBDIR  := /usr/lib/vzhost
+
+##@ Start here
+
+.PHONY: help
+help:  ## This list
+	awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) }
+	     /^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: build image-debian-12  ## From nothing to ssh into a Debian 12 CT, reboot inside, and back (KEEP=1 leaves it running)
+	$(PYTHON) -m images.demo --cache $(CACHE)/images $(if $(KEEP),--keep)
+
+.PHONY: test
+test: build image-busybox image-debian-12  ## Unit, root, system and lint tests (PYTEST_ARGS="-k enter" for some of them)
+	$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+
+##@ Build
+
+.PHONY: deps
+deps: build/deps.stamp build/venv.stamp  ## Debian packages (only those missing) and build/venv
+
+.PHONY: build
+build: build/shim.stamp build/runtime.stamp build/criu.stamp build/bin.stamp  ## Kernel shims, runtime of PID 1, criu, commands in build/bin
+
+.PHONY: images
+images: $(IMAGES:%=image-%)  ## The templates busybox, debian-12 and debian-13, cached by the hash of their recipe
+
+# What is already installed is left alone, so a machine without a network can still build.
+build/deps.stamp: Makefile
+	mkdir -p build
+	missing=()
+	for package in $(APT_BUILD) $(APT_IMAGE) $(APT_HOST); do
+	    dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed || missing+=($$package)
+	done
+	$(call apt-install)
+	touch $@
+
+define apt-install
+if [ "$${#missing[@]}" -gt 0 ]; then
+    echo "deps: apt-get install $${missing[*]}"
+    [ "$$(id -u)" = 0 ] || { echo "deps: run this as root: the packages above are missing" >&2; exit 1; }
+    export DEBIAN_FRONTEND=noninteractive
+    { apt-get -qq update && apt-get -qq -y --no-install-recommends install "$${missing[@]}"; } >build/apt.log 2>&1 ||
+        { tail -n 20 build/apt.log >&2; exit 1; }
+fi
+endef
+
+# The stamp holds the pinned requirements: pip runs again only when they change.
+build/venv.stamp: pyproject.toml | build/deps.stamp
+	wanted=$$($(HOST_PYTHON) -m images.deploy requirements)
+	if [ ! -x $(PYTHON) ] || [ "$$wanted" != "$$(cat $@ 2>/dev/null)" ]; then
+	    echo "deps: build/venv with $$(wc -l <<<"$$wanted") pinned packages"
+	    [ -x build/venv/bin/pip ] || $(HOST_PYTHON) -m venv build/venv
+	    build/venv/bin/pip -q --disable-pip-version-check install $$wanted
+	fi
+	echo "$$wanted" >$@
+
+build/shim.stamp: $(wildcard hostd/kernel/_build.py hostd/kernel/*.[ch] vzinit/_build.py vzinit/*.[ch]) | build/venv.stamp
+	echo "build: kernel shims"
+	$(PYTHON) -m hostd.kernel._build
+	$(PYTHON) -m vzinit._build
+	touch $@
+
+build/runtime.stamp: $(wildcard images/runtime*.py images/runtime/*.py vzinit/*.py) build/shim.stamp
+	echo "build: the Python that PID 1 runs on"
+	$(PYTHON) -m images.runtime build/runtime
+	touch $@
+
+build/criu.stamp: $(wildcard images/criu*.py images/criu/*.py) | build/venv.stamp
+	echo "build: criu"
+	$(PYTHON) -m images.criu build/criu
+	touch $@
+
+build/bin.stamp: images/deploy.py build/shim.stamp
+	echo "build: commands in build/bin"
+	$(PYTHON) -m images.deploy commands build/bin --code $(CURDIR) --site "$$($(PYTHON) -m images.deploy site)"
+	touch $@
+
+image-%: | build/venv.stamp
+	$(PYTHON) -m images $* --cache $(CACHE)/images
+
+##@ Check
+
+.PHONY: lint
+lint: | build/venv.stamp  ## ruff, mypy --strict, layers, import budgets, file lengths
+	$(PYTHON) -m pytest -q tests/lint
+
+.PHONY: bench
+bench: build image-busybox  ## Start, stop, reboot, exec, status, vzlist, memory: side by side with other managers
+	$(PYTHON) -m tests.bench --cache $(CACHE)/images --out build/bench
+
+.PHONY: bench-deps
+bench-deps: build/deps.stamp  ## Install crun, runc, LXC and systemd-nspawn for `make bench`
+	missing=()
+	for package in $(APT_BENCH); do
+	    dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed || missing+=($$package)
+	done
+	$(call apt-install)
+
+##@ Install
+
+.PHONY: install
+install: build  ## Into /usr/lib/vzhost and /usr/sbin (DESTDIR=/dir for a package), with unit, completion and man pages
+	echo "install: $(DESTDIR)$(LIBDIR), commands in $(DESTDIR)/usr/sbin"
+	$(PYTHON) -m images.deploy install --destdir "$(DESTDIR)" --libdir $(LIBDIR)
+
+.PHONY: uninstall
+uninstall:  ## Remove what `make install` put there; configuration and containers stay
+	$(HOST_PYTHON) -m images.deploy uninstall --destdir "$(DESTDIR)" --libdir $(LIBDIR)
+
+.PHONY: clean
+clean:  ## Remove build/ (refuses while something is mounted below it)
+	$(HOST_PYTHON) -m images.deploy clean build

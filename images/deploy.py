@@ -1,0 +1,177 @@
+"""Put the code onto a machine: the commands of a checkout, `make install`, a prefix of its own, `make clean`.
+
+Host Python and standard library only: this runs before anything is built.
+"""
+
+import argparse
+import glob
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tomllib
+from collections.abc import Callable
+
+CHECKOUT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+DATA = os.path.join(CHECKOUT, "images", "data")
+
+# command -> (module that holds main(), needs the daemon's libraries on its path)
+COMMANDS = {
+    "vzctl": ("hostd.cli.vzctl", False),
+    "vzlist": ("hostd.cli.vzlist", False),
+    "hostd": ("hostd.keeper.main", True),
+}
+
+STUB = """#!/usr/bin/python3 -ISE
+import sys
+sys.path[:0] = {path!r}
+from {module} import main
+sys.exit(main())
+"""
+
+# What the daemon imports beyond the standard library: files and directories of a site-packages.
+LIBRARIES = ("cffi", "_cffi_backend*.so", "pyroute2", "pr2modules", "pycparser")
+
+# installed path below DESTDIR -> source below the checkout (glob)
+FILES = {
+    "/lib/systemd/system": "docs/systemd/*.service",
+    "/usr/share/man/man8": "docs/man/*.8",
+    "/usr/share/man/man5": "docs/man/*.5",
+    "/usr/share/bash-completion/completions": "build/completion/*",
+}
+CONFIG = {"/etc/vz": "vz.conf", "/etc/vz/conf": "ve-*.conf-sample"}
+DIRECTORIES = ("etc/vz/names", "var/lib/vz/private", "var/lib/vz/root", "var/lib/vz/template/cache",
+               "var/lib/vz/dump", "var/lib/vz/lock", "var/log")  # fmt: skip
+
+
+class Refused(Exception):
+    """Something on the machine forbids the step; the text says what."""
+
+
+def requirements() -> list[str]:
+    """The pinned packages of `pip install .[dev]`, one per item."""
+    with open(os.path.join(CHECKOUT, "pyproject.toml"), "rb") as file:
+        project = tomllib.load(file)["project"]
+    return [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+
+
+def write(path: str, text: str, mode: int = 0o644) -> None:
+    """Write *path* so that a reader sees the old text or the new one."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(f"{path}.new", "w", encoding="utf-8") as file:
+        file.write(text)
+    os.chmod(f"{path}.new", mode)
+    os.rename(f"{path}.new", path)
+
+
+def commands(directory: str, code: str, site: str) -> None:
+    """Runnable `vzctl`, `vzlist`, `hostd` in *directory* that use the code in *code*, libraries in *site*."""
+    for name, (module, libraries) in COMMANDS.items():
+        path = [code, site] if libraries else [code]
+        write(os.path.join(directory, name), STUB.format(path=path, module=module), 0o755)
+
+
+def prefix(root: str) -> None:
+    """The directories and default configuration of an installation below *root*; existing files stay."""
+    for directory in DIRECTORIES:
+        os.makedirs(os.path.join(root, directory), exist_ok=True)
+    for directory, pattern in CONFIG.items():
+        for source in sorted(glob.glob(os.path.join(DATA, pattern))):
+            target = os.path.join(root, directory.lstrip("/"), os.path.basename(source))
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            if not os.path.exists(target):
+                shutil.copyfile(source, target)
+
+
+def libraries(site: str) -> list[str]:
+    return [path for pattern in LIBRARIES for path in sorted(glob.glob(os.path.join(site, pattern)))]
+
+
+def copy(source: str, target: str) -> None:
+    """Copy a file or a tree; what stood at *target* is replaced."""
+    if os.path.isdir(source):
+        remove(target)
+        shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "*.c", "*.o"))
+    else:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        shutil.copy2(source, target)
+
+
+def install(destdir: str, libdir: str) -> None:
+    """Code, libraries, runtime, criu, commands, unit, completion, man pages, default configuration."""
+    home = destdir + libdir
+    for part in ("hostd", "vzinit", "build/runtime", "build/criu"):
+        copy(os.path.join(CHECKOUT, part), os.path.join(home, part))
+    for path in libraries(sysconfig.get_path("purelib")):
+        copy(path, os.path.join(home, "lib", os.path.basename(path)))
+    subprocess.run([sys.executable, "-m", "compileall", "-q", "-s", destdir or "/", "-p", "/", home], check=False)
+    commands(f"{destdir}/usr/sbin", libdir, f"{libdir}/lib")
+    for directory, pattern in FILES.items():
+        for source in sorted(glob.glob(os.path.join(CHECKOUT, pattern))):
+            copy(source, os.path.join(destdir + directory, os.path.basename(source)))
+    prefix(destdir or "/")
+
+
+def uninstall(destdir: str, libdir: str) -> None:
+    """Undo `install`; configuration, templates and containers stay."""
+    for directory, pattern in FILES.items():
+        for source in glob.glob(os.path.join(CHECKOUT, pattern)):
+            remove(os.path.join(destdir + directory, os.path.basename(source)))
+    for name in COMMANDS:
+        remove(f"{destdir}/usr/sbin/{name}")
+    remove(destdir + libdir)
+
+
+def mounts_below(path: str) -> list[str]:
+    """Mount points at or below *path*, as this process sees them."""
+    real = os.path.realpath(path)
+    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        points = [line.split()[4].replace("\\040", " ") for line in file]
+    return [point for point in points if point == real or point.startswith(f"{real}/")]
+
+
+def remove(path: str) -> None:
+    """Remove a file or a tree; a tree with a mount below is refused, because its content belongs to others."""
+    if not os.path.lexists(path):
+        return
+    if not os.path.isdir(path) or os.path.islink(path):
+        os.unlink(path)
+        return
+    if mounted := mounts_below(path):
+        raise Refused(f"{path} stays: {mounted[0]} is mounted there (stop its container first)")
+    subprocess.run(["rm", "-rf", "--one-file-system", path], check=True)
+
+
+def site() -> str:
+    return sysconfig.get_path("purelib")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="images.deploy", description=__doc__)
+    verbs = parser.add_subparsers(required=True)
+
+    def verb(name: str, run: Callable[[argparse.Namespace], None], *options: str) -> None:
+        sub = verbs.add_parser(name)
+        for option in options:
+            sub.add_argument(option, **({"default": ""} if option.startswith("--") else {}))
+        sub.set_defaults(run=run)
+
+    verb("requirements", lambda a: print("\n".join(requirements())))
+    verb("site", lambda a: print(site()))
+    verb("commands", lambda a: commands(a.directory, a.code, a.site), "directory", "--code", "--site")
+    verb("prefix", lambda a: prefix(a.directory), "directory")
+    verb("install", lambda a: install(a.destdir, a.libdir), "--destdir", "--libdir")
+    verb("uninstall", lambda a: uninstall(a.destdir, a.libdir), "--destdir", "--libdir")
+    verb("clean", lambda a: remove(a.directory), "directory")
+    arguments = parser.parse_args()
+    try:
+        arguments.run(arguments)
+    except (Refused, OSError) as error:
+        print(f"deploy: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
