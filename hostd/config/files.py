@@ -1,0 +1,37 @@
+"""Replacing a file as a whole: readers see the old text or the new one, a crash leaves one of them."""
+
+import os
+import tempfile
+
+
+def replace(path: str, text: str, *, mode: int = 0o644) -> None:
+    """Write *text* to *path* by tmp + fsync + rename; keeps the permissions of an existing file.
+
+    A symlink stays one: its target is replaced.  OSError names *path*.
+    """
+    path = os.path.realpath(path)
+    directory = os.path.dirname(path)
+    try:
+        mode = os.stat(path).st_mode & 0o7777
+    except FileNotFoundError:
+        pass
+    fd, tmp = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", suffix=".tmp", dir=directory)
+    try:
+        with open(fd, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fchmod(fd, mode)
+            os.fsync(fd)
+        os.rename(tmp, path)
+    except BaseException:
+        os.unlink(tmp)
+        raise
+    _sync_directory(directory)
+
+
+def _sync_directory(directory: str) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

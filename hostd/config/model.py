@@ -1,0 +1,228 @@
+"""What the configuration of a container means, typed: its own file over the defaults of vz.conf.
+
+`CtConfig` is a snapshot for the operations; the file itself (`raw`) stays the truth.  A value that cannot be used
+raises BadConfig with the file, the key and the value: nothing is guessed.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from hostd.config import addresses, values
+from hostd.config.addresses import Interface
+from hostd.config.paths import Paths
+from hostd.config.values import Pair
+from hostd.config.veconf import VeConf
+from hostd.errors import BadConfig, NoConfig, NoGlobalConfig
+
+T = TypeVar("T")
+
+LAYOUTS = ("overlay", "simfs")
+
+# Keys of one container: never taken from vz.conf.  NETFILTER there is ignored by OpenVZ, too.
+_OWN_KEYS = frozenset(
+    "NAME HOSTNAME DESCRIPTION IP_ADDRESS OSTEMPLATE ORIGIN_SAMPLE PRIVILEGED NETFILTER NETIF DISABLED".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalConfig:
+    """vz.conf.  `paths` has its directories applied; templates of paths keep a literal `$VEID`."""
+
+    paths: Paths
+    private: str
+    root: str
+    layout: str
+    ostemplate: str
+    config_file: str
+    stop_timeout: int
+    nat: bool
+    raw: VeConf
+
+    @classmethod
+    def load(cls, paths: Paths) -> "GlobalConfig":
+        """Raises NoGlobalConfig (exit 10) and BadConfig."""
+        try:
+            raw = VeConf.load(paths.vz_conf)
+        except OSError as error:
+            raise NoGlobalConfig(f"Unable to open {paths.vz_conf}: {error.strerror}") from error
+        return cls.from_conf(paths, raw)
+
+    @classmethod
+    def from_conf(cls, paths: Paths, raw: VeConf) -> "GlobalConfig":
+        applied = Paths(
+            paths.prefix,
+            lock_dir=raw.get("LOCKDIR") or paths.lock_dir,
+            dump_dir=raw.get("DUMPDIR") or paths.dump_dir,
+            template_dir=raw.get("TEMPLATE") or paths.template_dir,
+            private=raw.get("VE_PRIVATE") or paths.private_default,
+            root=raw.get("VE_ROOT") or paths.root_default,
+            log_file=raw.get("LOGFILE") or paths.log_file,
+        )
+        read = _Reader((raw,))
+        return cls(
+            paths=applied,
+            private=applied.private_default,
+            root=applied.root_default,
+            layout=read.value("VE_LAYOUT", _layout, "overlay"),
+            ostemplate=raw.get("DEF_OSTEMPLATE") or "",
+            config_file=raw.get("CONFIGFILE") or "",
+            stop_timeout=read.value("STOP_TIMEOUT", values.integer(0, 86400), 120),
+            nat=read.value("NAT", values.yes_no, False),
+            raw=raw,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CtConfig:
+    """One container.  None means "not set" (no limit for ram, swap, numproc; bytes, bytes and tasks).
+
+    `private` and `root` are expanded paths.  `addresses` keep the order of the file.  `nameservers` and
+    `searchdomains` may be the one word `inherit`.
+    """
+
+    ctid: int
+    name: str
+    hostname: str
+    description: str
+    addresses: tuple[Interface, ...]
+    nameservers: tuple[str, ...]
+    searchdomains: tuple[str, ...]
+    ostemplate: str
+    layout: str
+    private: str
+    root: str
+    diskspace_kib: Pair | None
+    diskinodes: Pair | None
+    ram: int | None
+    swap: int | None
+    cpuunits: int
+    cpulimit: int
+    cpus: int
+    numproc: int | None
+    onboot: bool | None
+    bootorder: int | None
+    disabled: bool
+    stop_timeout: int
+    privileged: bool
+    features: Mapping[str, bool]
+    capabilities: Mapping[str, bool]
+    raw: VeConf
+
+    @classmethod
+    def load(cls, paths: Paths, ctid: int, *, globals: GlobalConfig) -> "CtConfig":
+        """Raises NoConfig (exit 14) and BadConfig (exit 85)."""
+        return effective(ctid, load_raw(paths, ctid), globals)
+
+
+def load_raw(paths: Paths, ctid: int) -> VeConf:
+    """The file of container *ctid*.  Raises NoConfig."""
+    try:
+        return VeConf.load(paths.ct_conf(ctid))
+    except OSError as error:
+        hint = "" if isinstance(error, FileNotFoundError) else f"{error.filename}: {error.strerror}"
+        raise NoConfig("Container config file does not exist", hint=hint) from error
+
+
+def effective(ctid: int, own: VeConf, globals: GlobalConfig) -> CtConfig:
+    """What *own* means, with the defaults of vz.conf.  Raises BadConfig."""
+    read = _Reader((own, globals.raw))
+    number = values.integer
+    return CtConfig(
+        ctid=ctid,
+        name=own.get("NAME") or "",
+        hostname=read.value("HOSTNAME", _optional_hostname, ""),
+        description=own.get("DESCRIPTION") or "",
+        addresses=read.value("IP_ADDRESS", addresses.addresses, ()),
+        nameservers=read.value("NAMESERVER", addresses.name_servers, ()),
+        searchdomains=read.value("SEARCHDOMAIN", _words, ()),
+        ostemplate=own.get("OSTEMPLATE") or "",
+        layout=read.value("VE_LAYOUT", _layout, globals.layout),
+        private=_place(globals, own.get("VE_PRIVATE") or globals.private, ctid),
+        root=_place(globals, own.get("VE_ROOT") or globals.root, ctid),
+        diskspace_kib=read.value("DISKSPACE", lambda text: values.bar_limit(text, values.disk_kib), None),
+        diskinodes=read.value("DISKINODES", lambda text: values.bar_limit(text, values.items), None),
+        ram=_bytes(read.value("PHYSPAGES", _page_limit, values.UNLIMITED)),
+        swap=_bytes(read.value("SWAPPAGES", _page_limit, values.UNLIMITED)),
+        cpuunits=read.value("CPUUNITS", number(8, 500000), 1000),
+        cpulimit=read.value("CPULIMIT", number(0, 100 * 8192), 0),
+        cpus=read.value("CPUS", number(0, 8192), 0),
+        numproc=_count(read.value("NUMPROC", lambda text: values.bar_limit(text, values.items)[1], None)),
+        onboot=read.value("ONBOOT", _onboot, None),
+        bootorder=read.value("BOOTORDER", number(0, 2**32 - 1), None),
+        disabled=read.value("DISABLED", values.yes_no, False),
+        stop_timeout=read.value("STOP_TIMEOUT", number(0, 86400), 120),
+        privileged=read.value("PRIVILEGED", values.yes_no, False),
+        features=read.value("FEATURES", _features, {}),
+        capabilities=read.value("CAPABILITY", _capabilities, {}),
+        raw=own,
+    )
+
+
+class _Reader:
+    """Typed look-up through the files, the container's own first."""
+
+    __slots__ = ("files",)
+
+    def __init__(self, files: tuple[VeConf, ...]) -> None:
+        self.files = files
+
+    def value(self, key: str, parse: Callable[[str], T], default: T) -> T:
+        for file in self.files[:1] if key in _OWN_KEYS else self.files:
+            text = file.get(key)
+            if text:
+                try:
+                    return parse(text)
+                except ValueError as error:
+                    raise BadConfig(f'{file.origin}: {key}="{text}": {error}') from error
+        return default
+
+
+def _layout(text: str) -> str:
+    kind = text.partition(":")[0].lower()
+    if kind not in LAYOUTS:
+        raise ValueError(f"layout {kind} is not supported: use {' or '.join(LAYOUTS)}")
+    return kind
+
+
+def _optional_hostname(text: str) -> str:
+    return values.hostname(text.strip())
+
+
+def _words(text: str) -> tuple[str, ...]:
+    words = tuple(dict.fromkeys(text.split()))
+    return ("inherit",) if "inherit" in words else words
+
+
+def _place(globals: GlobalConfig, path: str, ctid: int) -> str:
+    return globals.paths.below(expand(path, ctid))
+
+
+def expand(path: str, ctid: int) -> str:
+    """*path* with the only variable there is."""
+    return path.replace("${VEID}", "$VEID").replace("$VEID", str(ctid))
+
+
+def _page_limit(text: str) -> int:
+    return values.bar_limit(text, values.size_pages)[1]
+
+
+def _bytes(pages: int) -> int | None:
+    """Bytes of *pages*; None (no limit) from LONG_MAX bytes on."""
+    return None if pages * values.PAGE >= values.UNLIMITED else pages * values.PAGE
+
+
+def _count(value: int | None) -> int | None:
+    return None if value == values.UNLIMITED else value
+
+
+def _features(text: str) -> dict[str, bool]:
+    return values.switches(text, upper=False, known=values.FEATURES)
+
+
+def _capabilities(text: str) -> dict[str, bool]:
+    return values.switches(text, upper=True, known=values.CAPABILITIES)
+
+
+def _onboot(text: str) -> bool:
+    return text.lower() == "auto" or values.yes_no(text)
