@@ -1,7 +1,7 @@
 """What the configuration of a container means, typed: its own file over the defaults of vz.conf.
 
-`CtConfig` is a snapshot for the operations; the file itself (`raw`) stays the truth.  A value that cannot be used
-raises BadConfig with the file, the key and the value: nothing is guessed.
+`CtConfig` is a snapshot for the operations; the file itself (`raw`) stays the truth.  A value that cannot
+be used raises BadConfig with the file, the key and the value: nothing is guessed.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +21,10 @@ LAYOUTS = ("overlay", "simfs")
 
 # Keys of one container: never taken from vz.conf.  NETFILTER there is ignored by OpenVZ, too.
 _OWN_KEYS = frozenset(
-    "NAME HOSTNAME DESCRIPTION IP_ADDRESS OSTEMPLATE ORIGIN_SAMPLE PRIVILEGED NETFILTER NETIF DISABLED".split()
+    (
+        *("NAME", "HOSTNAME", "DESCRIPTION", "IP_ADDRESS", "NETIF"),
+        *("OSTEMPLATE", "ORIGIN_SAMPLE", "PRIVILEGED", "NETFILTER", "DISABLED"),
+    )
 )
 
 
@@ -119,9 +122,10 @@ def load_raw(paths: Paths, ctid: int) -> VeConf:
     """The file of container *ctid*.  Raises NoConfig."""
     try:
         return VeConf.load(paths.ct_conf(ctid))
+    except FileNotFoundError as error:
+        raise NoConfig("Container config file does not exist") from error
     except OSError as error:
-        hint = "" if isinstance(error, FileNotFoundError) else f"{error.filename}: {error.strerror}"
-        raise NoConfig("Container config file does not exist", hint=hint) from error
+        raise NoConfig(f"Unable to read {error.filename}: {error.strerror}") from error
 
 
 def effective(ctid: int, own: VeConf, globals: GlobalConfig) -> CtConfig:

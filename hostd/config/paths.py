@@ -1,7 +1,8 @@
 """Where everything of an installation lives.  The only place that spells a path.
 
-`VZ_PREFIX=/dir` moves all of it below /dir, so that a checkout, the tests and two hostd side by side never touch a
-real installation.  Names outside of the file system (cgroups, network devices) carry a short tag of the prefix.
+`VZ_PREFIX=/dir` moves all of it below /dir, so that a checkout, the tests and two hostd side by side never
+touch a real installation.  Names outside of the file system (cgroups, network devices) carry a short tag
+of the prefix.
 """
 
 import hashlib
@@ -11,7 +12,9 @@ _TAG_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 
 
 class Paths:
-    """All paths below *prefix* ("" for a real installation); the keyword arguments are what vz.conf may move."""
+    """All paths below *prefix* ("" for a real installation); the keyword arguments are what vz.conf may
+    move.
+    """
 
     __slots__ = (
         "dump_dir",

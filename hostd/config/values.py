@@ -1,7 +1,9 @@
-"""Parsers of values, one per kind.  Pure: text in, value out, ValueError(text for the user) when it cannot be used.
+"""Parsers of values, one per kind.  Pure: text in, value out, ValueError(text for the user) when it cannot
+be used.
 
-Sizes take one suffix letter of either case: B bytes, K M G T powers of 1024, P pages of 4096 bytes.  Without a suffix
-a number counts in the unit of its parameter.  `unlimited` is UNLIMITED (LONG_MAX), larger values are clamped to it.
+Sizes take one suffix letter of either case: B bytes, K M G T powers of 1024, P pages of 4096 bytes.
+Without a suffix a number counts in the unit of its parameter.  `unlimited` is UNLIMITED (LONG_MAX), larger
+values are clamped to it.
 """
 
 import re
@@ -49,7 +51,9 @@ def integer(low: int, high: int) -> Callable[[str], int]:
 
 
 def _scaled(text: str, unit: int) -> tuple[int, int]:
-    """The bytes of *text* as a fraction (numerator, denominator); a number without a suffix counts in *unit* bytes."""
+    """The bytes of *text* as a fraction (numerator, denominator); a number without a suffix counts in
+    *unit* bytes.
+    """
     match = _NUMBER.fullmatch(text)
     if not match:
         raise ValueError("must be a number, with one of B K M G T P behind it if you like")
@@ -220,10 +224,11 @@ def one_of(*known: str) -> Callable[[str], str]:
     return parse
 
 
-FEATURES = frozenset("sysfs nfs nfsd sit ipip ppp ipgre bridge".split())
-CAPABILITIES = frozenset(
-    """CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE
-    NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE
-    SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE VE_ADMIN
-    SETFCAP""".split()
-)
+_CAPABILITY_NAMES = """
+    CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE
+    NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT
+    SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE
+    AUDIT_WRITE VE_ADMIN SETFCAP
+"""
+CAPABILITIES = frozenset(_CAPABILITY_NAMES.split())
+FEATURES = frozenset(("sysfs", "nfs", "nfsd", "sit", "ipip", "ppp", "ipgre", "bridge"))

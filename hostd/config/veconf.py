@@ -4,8 +4,8 @@
     # comment                       kept, as are unknown keys, order and blank lines
     NAME=a  NAME=b                  the first definition wins, the second is warned about
 
-No shell expansion; `$VEID` is expanded by whoever uses the value.  Values may contain quotes (OpenVZ writes them
-raw), but no newline.
+No shell expansion; `$VEID` is expanded by whoever uses the value.  Values may contain quotes (OpenVZ
+writes them raw), but no newline.
 """
 
 import re
@@ -18,7 +18,9 @@ _COMMENT = re.compile(r"\s+#.*|^#.*")
 
 
 class VeConf:
-    """One configuration file.  `origin` is the path it came from, for messages; `warnings` are complete lines."""
+    """One configuration file.  `origin` is the path it came from, for messages; `warnings` are complete
+    lines.
+    """
 
     __slots__ = ("_lines", "_values", "_where", "origin", "warnings")
 
@@ -65,7 +67,9 @@ class VeConf:
         return key in self._values
 
     def set(self, key: str, value: str) -> None:
-        """Define *key*: in its old place, or at the end.  ValueError for a value that does not fit one line."""
+        """Define *key*: in its old place, or at the end.  ValueError for a value that does not fit one
+        line.
+        """
         if not _KEY.fullmatch(key):
             raise ValueError(f"not a configuration key: {key!r}")
         if any(mark in value for mark in "\n\r\0"):
@@ -91,7 +95,7 @@ class VeConf:
                 if value:
                     self.warnings.append(f"{self.origin}:{number + 1}: not NAME=value: {value[:60]}")
             elif key in self._values:
-                self.warnings.append(f"{self.origin}:{number + 1}: duplicate for {key}, the first one is used")
+                self.warnings.append(f"{self.origin}:{number + 1}: duplicate for {key}, the first is used")
             else:
                 self._values[key] = value
                 self._where[key] = number
@@ -102,7 +106,9 @@ def _key_of(line: str) -> str | None:
 
 
 def _split(line: str) -> tuple[str | None, str]:
-    """(key, value), or (None, the offending text) for a line that is neither a definition, a comment nor blank."""
+    """(key, value), or (None, the offending text) for a line that is neither a definition, a comment nor
+    blank.
+    """
     line = line.strip()
     if not line or line.startswith("#"):
         return None, ""

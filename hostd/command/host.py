@@ -1,0 +1,219 @@
+"""The boundary of the commands: what a verb asks of the host, and of the session that typed it.
+
+Verbs parse, check the state, call one method of `Host` and print.  Everything that changes a container
+happens behind these methods; they raise `hostd.errors` and never print, except by `report(line)`, which shows one line of
+progress at once.  The daemon implements both protocols.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from hostd.config.addresses import Interface
+from hostd.config.cache import ConfCache
+from hostd.config.model import CtConfig
+from hostd.config.paths import Paths
+from hostd.config.veconf import VeConf
+from hostd.kernel.fd import Fd
+
+Report = Callable[[str], None]
+
+
+class Session(Protocol):
+    """The command at the other end: its terminal and its standard descriptors."""
+
+    uid: int
+    tty: bool
+    rows: int
+    cols: int
+    term: str
+
+    def out(self, text: str) -> None:
+        """Print *text* as is, at once."""
+
+    def err(self, text: str) -> None: ...
+
+    async def pipes(self) -> tuple[Fd, Fd, Fd]:
+        """Three new pipes to the command's stdio; the container's ends: stdin, stdout, stderr."""
+
+    async def relay_pipes(self) -> None:
+        """Start copying between the pipes and the command's stdio."""
+
+    async def relay_pty(self, master: Fd) -> None:
+        """Raw mode; copy between the terminal and *master*, follow the window size.  Returns at its end."""
+
+    async def relay_console(self, stream: Fd) -> None:
+        """The same with ESC . (detach) and ESC ! at the start of a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The state of one container, cheap to know.
+
+    `exists`: private area and configuration are there.  `uptime` in seconds, None when down.  `live` holds
+    configuration keys whose value in the running container differs from its file (`set` without `--save`).
+    """
+
+    exists: bool = False
+    mounted: bool = False
+    running: bool = False
+    suspended: bool = False
+    uptime: float | None = None
+    live: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """One beancounter row in its own unit (bytes, pages of 4096 bytes, items)."""
+
+    held: int
+    maxheld: int | None = None
+    failcnt: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a container uses now; absent means unknown.  `counters` by beancounter name (`numproc`,
+    `physpages`).
+    """
+
+    counters: Mapping[str, Counter] = field(default_factory=dict)
+    load: tuple[float, float, float] | None = None
+    disk_kib: int | None = None
+    disk_inodes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended; `signal` 0 unless one killed it."""
+
+    code: int
+    signal: int = 0
+
+    @property
+    def shell_code(self) -> int:
+        return 128 + self.signal if self.signal else self.code
+
+
+@dataclass(frozen=True, slots=True)
+class CreateOptions:
+    """`conf` is the whole file to save (`paths.ct_conf`), `config` what it means; `config.name` gets its
+    symlink.
+    """
+
+    conf: VeConf
+    config: CtConfig
+
+
+@dataclass(frozen=True, slots=True)
+class StartOptions:
+    wait: bool = False
+    skip_fsck: bool = False
+    skip_remount: bool = False
+    skip_ve_setup: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StopOptions:
+    fast: bool = False
+    skip_umount: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The live part of `set`: bring a running container from `before` to `after`.
+
+    `keys` are the configuration keys that were given (changed or not); addresses are told as a difference.
+    """
+
+    before: CtConfig
+    after: CtConfig
+    keys: frozenset[str]
+    add: tuple[Interface, ...] = ()
+    delete: tuple[Interface, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRow:
+    """One line of `vzctl check`: a thing the kernel can or cannot do, and what its absence means."""
+
+    name: str
+    present: bool
+    consequence: str
+
+
+class Host(Protocol):
+    """The machine and its containers.  `paths` has the directories of vz.conf applied."""
+
+    paths: Paths
+    confs: ConfCache
+
+    def ids(self) -> list[int]:
+        """Every container that has a configuration file, ascending (0 is not one)."""
+
+    def facts(self, ctid: int) -> Facts:
+        """Never fails; an unknown container is `Facts()`."""
+
+    def usage(self, ctid: int, *, counters: bool, load: bool, disk: bool) -> Usage:
+        """Of a mounted or running container; only what is asked for is looked up."""
+
+    def host_cpus(self) -> int: ...
+
+    def check(self) -> list[CheckRow]: ...
+
+    # Each reports the lines of progress that OpenVZ prints, and is all or nothing.
+
+    async def create(self, ctid: int, options: CreateOptions, report: Report) -> None:
+        """Reports `Creating container private area (TMPL)`, `Performing postcreate actions`, `CT
+        configuration saved to FILE`, `Container private area was created`.  Failure 44, 91, 46, 48; the
+        edge adds the last line.
+        """
+
+    async def destroy(self, ctid: int, report: Report) -> None:
+        """Reports `Destroying container private area: DIR`, `Container private area was destroyed`.  Also
+        removes dump and name link, and renames the configuration to `*.destroyed`.
+        """
+
+    async def start(self, ctid: int, options: StartOptions, report: Report) -> None:
+        """Reports `Starting container...`, `Container is mounted`, the settings (`config.announce`),
+        `Container start in progress...`.
+        """
+
+    async def stop(self, ctid: int, options: StopOptions, report: Report) -> None:
+        """Reports `Stopping container ...`, `Container was stopped`, `Container is unmounted`."""
+
+    async def mount(self, ctid: int, report: Report) -> None:
+        """Reports `Container is mounted`."""
+
+    async def umount(self, ctid: int, report: Report) -> None:
+        """Reports `Container is unmounted`."""
+
+    async def apply(self, ctid: int, change: Change, report: Report) -> None:
+        """Change the running container; on failure everything is as before.  The lines of
+        `config.announce` are printed by the caller.
+        """
+
+    async def set_password(self, ctid: int, user: str, password: str) -> None:
+        """Also of a stopped container.  An unknown user is created.  Failure 74."""
+
+    async def exec(self, ctid: int, argv: list[str], env: Mapping[str, str], session: Session) -> Ended:
+        """Run *argv* with the session's three pipes.  OSError when it cannot be executed."""
+
+    async def enter(self, ctid: int, command: str | None, session: Session) -> Ended:
+        """A login shell on a terminal; *command* is typed into it."""
+
+    async def console(self, ctid: int, tty: int, session: Session) -> None:
+        """Until the user detaches; also waits for a stopped container."""
+
+    async def runscript(self, ctid: int, script: Fd, session: Session) -> Ended:
+        """Run the host file inside; a stopped container is mounted and gets a minimal environment for it."""
+
+    async def chkpnt(self, ctid: int, dumpfile: str | None, report: Report) -> None:
+        """Reports `Setting up checkpoint...`, tabbed `suspend...`, `dump...`, `kill...`, then `Checkpointing
+        completed successfully`, `Container is unmounted`.  Failure 16.
+        """
+
+    async def restore(self, ctid: int, dumpfile: str | None, report: Report) -> None:
+        """Reports `Restoring container ...`, tabbed `undump...`, `resume...`, `Container start in
+        progress...`, `Restoring completed successfully`.  Failure 17.
+        """
