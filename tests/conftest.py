@@ -1,0 +1,53 @@
+"""Fixtures of every test: `vz`, an installation of its own, and the check that a test left nothing behind."""
+
+import os
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from tests.harness import machine
+from tests.harness.installation import BIN, Vz
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Root tests touch the machine itself: one worker runs them all.  System tests have a prefix each."""
+    for item in items:
+        if item.get_closest_marker("root") and not item.get_closest_marker("system"):
+            item.add_marker(pytest.mark.xdist_group("root"))
+        if (item.get_closest_marker("root") or item.get_closest_marker("system")) and os.getuid() != 0:
+            item.add_marker(pytest.mark.skip(reason="needs root"))
+
+
+@pytest.fixture
+def vz() -> Iterator[Vz]:
+    """An installation of its own: prefix, network namespace, hostd on demand; checked at the end."""
+    assert os.path.exists(f"{BIN}/vzctl"), "no commands in build/bin: run `make build`"
+    installation = Vz()
+    yield installation
+    left = installation.remove()
+    assert not left, "left behind:\n" + "\n".join(left)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A root test without an installation: no mount, loop or child of its own may outlive it."""
+    if request.node.get_closest_marker("root") is None:
+        yield
+        return
+    tmp = os.path.realpath(request.getfixturevalue("tmp_path"))
+    before = children()
+    yield
+    left = [f"mount {point}" for point in machine.mounts_below(tmp)]
+    left += [f"loop device {name}" for name in machine.loops_below(tmp)]
+    left += [f"child {pid}: {' '.join(machine.cmdline(pid))}" for pid in children() - before]
+    assert not left, "left behind:\n" + "\n".join(left)
+
+
+def children() -> set[int]:
+    """Our own children that still run."""
+    tasks = os.listdir("/proc/self/task")
+    pids = {int(pid) for task in tasks for pid in machine.read(f"/proc/self/task/{task}/children").split()}
+    return {pid for pid in pids if machine.alive(pid)}

@@ -1,0 +1,39 @@
+"""What an installation left behind, found by its prefix and tag only, so that tests can run side by side."""
+
+import os
+import signal
+import subprocess
+
+from tests.harness import machine
+
+
+def find(prefix: str, cgroup_root: str, tag: str) -> list[str]:
+    """One line for each thing that is still there; empty when the installation left nothing."""
+    left = [f"process {pid}: {' '.join(machine.cmdline(pid))[:200]}" for pid in machine.processes_of(prefix)]
+    left += [f"mount {point}" for point in machine.mounts_below(prefix)]
+    left += [f"loop device {name}" for name in machine.loops_below(prefix)]
+    left += [f"network device {name}" for name in machine.links_tagged(tag)]
+    for cgroup in machine.cgroups_named(cgroup_root):
+        if machine.cgroup_pids(cgroup):
+            left.append(f"cgroup {cgroup} with processes {machine.cgroup_pids(cgroup)}")
+        elif os.path.basename(cgroup) != cgroup_root:  # the empty root may stay while hostd may come back
+            left.append(f"cgroup {cgroup}")
+    return left
+
+
+def sweep(prefix: str, cgroup_root: str) -> None:
+    """Remove everything `find` can see, so that one failure does not become the next test's."""
+    for cgroup in machine.cgroups_named(cgroup_root):
+        for pid in machine.cgroup_pids(cgroup):
+            machine.kill_and_wait(pid, signal.SIGKILL)
+    for pid in machine.processes_of(prefix):
+        machine.kill_and_wait(pid, signal.SIGKILL)
+    for point in reversed(machine.mounts_below(prefix)):
+        subprocess.run(["umount", "-l", "--", point], check=False)
+    for name in machine.loops_below(prefix):
+        subprocess.run(["losetup", "-d", f"/dev/{name}"], check=False)
+    for cgroup in machine.cgroups_named(cgroup_root):
+        try:
+            os.rmdir(cgroup)
+        except OSError as error:
+            print(f"sweep: {cgroup}: {error.strerror}")

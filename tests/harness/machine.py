@@ -1,0 +1,104 @@
+"""What the kernel knows about processes, mounts, loops, cgroups: from /proc and /sys, no product code."""
+
+import os
+import select
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+
+def until(what: str, condition: Callable[[], object], timeout: float = 20.0) -> None:
+    """Wait for *condition* of a black box; fails with *what* when it does not come true."""
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, f"not within {timeout:g} s: {what}"
+        time.sleep(0.02)
+
+
+def kill_and_wait(pid: int, sig: int = signal.SIGKILL, timeout: float = 10.0) -> None:
+    """Signal exactly this process and return when it is gone (no reuse of the number can confuse us)."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        signal.pidfd_send_signal(fd, sig)
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        assert poll.poll(timeout * 1000), f"pid {pid} survived signal {sig}"
+    finally:
+        os.close(fd)
+
+
+def alive(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def read(path: str, default: str = "") -> str:
+    """The text of a /proc or /sys file; *default* when it is gone or closed to us."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except OSError:
+        return default
+
+
+def pids() -> Iterator[int]:
+    return (int(name) for name in os.listdir("/proc") if name.isdigit())
+
+
+def processes_of(prefix: str) -> list[int]:
+    """Every process but us that has VZ_PREFIX=*prefix* or names the prefix in its command line."""
+    wanted = f"VZ_PREFIX={prefix}"
+    found = []
+    for pid in pids():
+        if pid == os.getpid():
+            continue
+        named = any(word == prefix or word.startswith(prefix + "/") for word in cmdline(pid))
+        if named or wanted in read(f"/proc/{pid}/environ").split("\0"):
+            found.append(pid)
+    return [pid for pid in found if alive(pid)]
+
+
+def cmdline(pid: int) -> list[str]:
+    return read(f"/proc/{pid}/cmdline").split("\0")
+
+
+def mounts_below(path: str) -> list[str]:
+    """Mount points at or below *path* in our mount namespace, deepest last."""
+    points = [line.split()[4].replace("\\040", " ") for line in read("/proc/self/mountinfo").splitlines()]
+    return [point for point in points if point == path or point.startswith(path + "/")]
+
+
+def loops_below(path: str) -> list[str]:
+    """loopN whose backing file is (or was) below *path*."""
+    found = []
+    for name in os.listdir("/sys/block"):
+        backing = read(f"/sys/block/{name}/loop/backing_file").strip()
+        if backing.startswith(path + "/"):
+            found.append(name)
+    return found
+
+
+def cgroups_named(root: str) -> list[str]:
+    """Every cgroup below a top-level cgroup *root* of any hierarchy, deepest first, the root itself last."""
+    tops = ["/sys/fs/cgroup", *(entry.path for entry in os.scandir("/sys/fs/cgroup") if entry.is_dir())]
+    found: list[str] = []
+    for top in tops:
+        start = f"{top}/{root}"
+        if os.path.isdir(start):
+            found += [path for path, _, _ in os.walk(start, topdown=False)]
+    return found
+
+
+def cgroup_pids(cgroup: str) -> list[int]:
+    return [int(pid) for pid in read(f"{cgroup}/cgroup.procs").split()]
+
+
+def links_tagged(tag: str) -> list[str]:
+    """Network devices of our own network namespace that carry the tag of an installation."""
+    return [name for name in os.listdir("/sys/class/net") if name.endswith(f"-{tag}")]

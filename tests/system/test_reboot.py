@@ -1,0 +1,101 @@
+"""Reboot and other ends from inside: each ends as a user would expect, and the neighbours never notice."""
+
+import pytest
+
+from tests.harness import machine
+from tests.harness.installation import Vz
+
+pytestmark = pytest.mark.system
+
+TEN = tuple(range(101, 111))
+
+
+def test_reboot_inside_comes_back(vz: Vz) -> None:
+    vz.start(101, "--ipadd", "192.0.2.101")
+    before = vz.uptime_clock(101)
+    vz.ctl("exec", "101", "reboot", check=None)
+    vz.wait_reboot(101, before)
+    assert vz.status(101) == "exist mounted running"
+    vz.run("ping", "-c1", "-W5", "192.0.2.101")
+
+
+@pytest.mark.slow
+def test_ten_reboot_independently_while_the_others_run(vz: Vz) -> None:
+    for ctid in TEN:
+        vz.start(ctid, "--ipadd", f"192.0.2.{ctid}")
+    for _ in range(3):
+        clocks = {ctid: vz.uptime_clock(ctid) for ctid in TEN}
+        for ctid in TEN[::2]:
+            vz.ctl("exec", str(ctid), "reboot", check=None)
+        for ctid in TEN[::2]:
+            vz.wait_reboot(ctid, clocks[ctid])
+        for ctid in TEN[1::2]:
+            assert vz.uptime_clock(ctid) == clocks[ctid], f"CT {ctid} was disturbed"
+            vz.run("ping", "-c1", "-W5", f"192.0.2.{ctid}")
+
+
+def test_reboot_minus_f_comes_back(vz: Vz) -> None:
+    vz.start(101)
+    before = vz.uptime_clock(101)
+    vz.ctl("exec", "101", "reboot -f", check=None)
+    vz.wait_reboot(101, before)
+
+
+@pytest.mark.parametrize("command", ["halt", "poweroff", "halt -f", "poweroff -f"])
+def test_halt_inside_stops_and_releases(vz: Vz, command: str) -> None:
+    vz.start(101, "--ipadd", "192.0.2.101")
+    vz.ctl("exec", "101", command, check=None)
+    vz.wait_status(101, "exist unmounted down")
+    machine.until("route is gone", lambda: "192.0.2.101" not in vz.ip("route"))
+
+
+def test_killed_pid_1_is_a_stopped_container(vz: Vz) -> None:
+    vz.start(101)
+    vz.start(102)
+    other = vz.uptime_clock(102)
+    machine.kill_and_wait(vz.init_pid(101))
+    vz.wait_status(101, "exist unmounted down")
+    assert vz.uptime_clock(102) == other
+    vz.ctl("start", "101")
+    assert vz.answers(101)
+
+
+def test_kill_minus_1_ends_everything_but_pid_1(vz: Vz) -> None:
+    """`kill -9 -1` inside cannot reach PID 1 of a pid namespace: the container goes on."""
+    vz.start(101)
+    before = vz.uptime_clock(101)
+    vz.ctl("exec2", "101", "kill -9 -1", check=None)
+    machine.until("answers again", lambda: vz.answers(101))
+    assert vz.uptime_clock(101) == before
+    assert vz.status(101) == "exist mounted running"
+
+
+def test_kill_9_of_pid_1_from_inside_does_nothing(vz: Vz) -> None:
+    vz.start(101)
+    before = vz.uptime_clock(101)
+    vz.ctl("exec2", "101", "kill -9 1; kill -KILL 1; true")
+    assert vz.answers(101)
+    assert vz.uptime_clock(101) == before
+
+
+def test_fork_bomb_under_numproc_stays_inside(vz: Vz) -> None:
+    vz.start(101)
+    vz.start(102)
+    vz.ctl("set", "101", "--numproc", "40", "--save")
+    bomb = vz.popen("vzctl", "exec", "101", "bomb() { bomb | bomb & }; bomb")
+    assert vz.ctl("exec2", "102", "echo calm").stdout == "calm\n"
+    held = int(vz.vzlist("-H", "-o", "numproc", "101"))
+    assert held <= 40
+    vz.ctl("stop", "101", "--fast")
+    assert vz.status(101) == "exist unmounted down"
+    bomb.wait(timeout=30)
+
+
+def test_a_thousand_orphans_are_reaped(vz: Vz) -> None:
+    vz.start(101)
+    vz.ctl("exec2", "101", "i=0; while [ $i -lt 1000 ]; do (true &) ; i=$((i+1)); done")
+    machine.until(
+        "no zombie is left",
+        lambda: vz.ctl("exec2", "101", "grep -l 'State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l").stdout.strip()
+        == "0",
+    )
