@@ -1,0 +1,1 @@
+"""Recipes and builders of template tarballs; see `python -m images --help`."""

@@ -1,0 +1,71 @@
+"""What can be built: the table of recipes.  A recipe is data; the builder it names turns it into a directory tree."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One template.
+
+    name      what users write after --ostemplate, without the architecture
+    builder   "busybox" or "debian"; also the folder below images/files that is copied over the tree
+    suite     Debian code name ("" for busybox)
+    packages  what is installed on top of the essential packages
+    """
+
+    name: str
+    builder: str
+    suite: str = ""
+    packages: tuple[str, ...] = ()
+
+    def file_name(self, arch: str) -> str:
+        """`debian-12-x86_64`: the name in OpenVZ's style."""
+        return f"{self.name}-{arch}"
+
+    def digest(self, arch: str, ingredients: bytes = b"") -> str:
+        """Twelve hex digits that change whenever the recipe, its files or its builder change."""
+        parts = [repr(self).encode(), arch.encode(), ingredients]
+        for path in self.sources():
+            parts += [os.path.relpath(path, HERE).encode(), b"%o" % os.stat(path).st_mode, _read(path)]
+        return hashlib.sha256(b"\0".join(parts)).hexdigest()[:12]
+
+    def sources(self) -> list[str]:
+        """Every file of this package that shapes the image."""
+        found = [os.path.join(HERE, f"{self.builder}{end}") for end in (".py", ".sh")]
+        for folder, _, names in os.walk(self.files()):
+            found += [os.path.join(folder, name) for name in names]
+        return sorted(path for path in found if os.path.isfile(path))
+
+    def files(self) -> str:
+        """The folder copied over the tree at the end."""
+        return os.path.join(HERE, "files", self.builder)
+
+
+# usr-is-merged keeps usrmerge and with it all of Perl (50 MB) out of bookworm.
+_SERVER = (
+    "usr-is-merged", "systemd-sysv", "openssh-server", "cron", "iproute2", "iputils-ping", "procps", "passwd",
+    "login", "netbase",
+)  # fmt: skip
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("busybox", "busybox"),
+        Recipe("debian-12", "debian", "bookworm", _SERVER),
+        Recipe("debian-13", "debian", "trixie", _SERVER),
+    )
+}
+
+
+def find(name: str, arch: str) -> Recipe | None:
+    """The recipe called *name*, written with or without `-ARCH`."""
+    return RECIPES.get(name.removesuffix(f"-{arch}"))
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
