@@ -1,0 +1,220 @@
+"""What `venet` promises, done on the spot: blocking, one function per verb, all-or-nothing."""
+
+import errno
+import re
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from hostd.errors import Exit, Failure
+from hostd.kernel.fd import Fd
+from hostd.kernel.namespace import socket_in_netns
+from hostd.net import messages as m
+from hostd.net.messages import Address
+from hostd.net.netlink import NetlinkError, Request, Rtnl
+
+GUEST_NAME = "venet0"
+_RETIRED = "vzgone"  # followed by the index: a host end on its way out
+
+
+def plug(host_name: str, ctid: int, addresses: Iterable[Address], sources: Iterable[Address], netns: Fd) -> None:
+    """Pair, addresses, routes: everything, or nothing of it and a Failure."""
+    wanted = list(addresses)
+    with Rtnl() as host, _as_failure():
+        _refuse_taken(host, wanted)
+        with _undone_on_error(host, host_name):
+            end = _make(host, host_name, GUEST_NAME, ctid, netns.fileno())
+            with inside(netns) as guest:
+                guest.run([m.up("lo", no_arp=False), m.no_link_local(GUEST_NAME), m.up(GUEST_NAME)])
+                guest.run(list(_assign(end.peer, wanted)))
+            host.run(_host_routes(end.index, host_name, wanted, list(sources)))
+
+
+def make_loose(host_name: str, guest_name: str, ctid: int, addresses: list[Address], sources: list[Address]) -> None:
+    """The pair with its CT end left in the host's namespace as *guest_name*, host side complete: for a restore."""
+    with Rtnl() as host, _as_failure():
+        _refuse_taken(host, addresses)
+        with _undone_on_error(host, host_name):
+            end = _make(host, host_name, guest_name, ctid, None)
+            host.run([m.no_link_local(guest_name)])
+            host.run(_host_routes(end.index, host_name, addresses, sources))
+
+
+def retire(host_name: str) -> int | None:
+    """Free the name and the routes of a host end at once; the index of what is left to `delete`, None if nothing is.
+
+    Deleting a veth takes a grace period of the kernel (15-27 ms); renaming it takes microseconds.
+    """
+    with Rtnl() as host:
+        return _retire(host, host_name)
+
+
+def delete(index: int) -> None:
+    """Delete a retired host end; it may be gone already, with its CT."""
+    with Rtnl() as host:
+        found = [link for link in map(m.link, host.dump(m.all_links())) if link.index == index]
+        if found and found[0].name.startswith(_RETIRED):
+            host.run([m.delete(index, found[0].name)])
+
+
+def add_address(host_name: str, address: Address, source: Address | None, netns: Fd) -> None:
+    with Rtnl() as host, inside(netns) as guest, _as_failure():
+        _refuse_taken(host, [address])
+        outer = _find(host, host_name)
+        inner = _find(guest, GUEST_NAME)
+        guest.run(list(_assign(inner.index, [address])))
+        try:
+            host.run(_host_routes(outer.index, host_name, [address], [source] if source else []))
+        except NetlinkError:
+            guest.run([m.del_address(inner.index, address)])
+            raise
+
+
+def del_address(host_name: str, address: Address, netns: Fd) -> None:
+    """Idempotent: what is gone already, here or inside, is fine."""
+    with Rtnl() as host, inside(netns) as guest, _as_failure():
+        for link in _found(host, host_name):
+            host.run([m.del_route(link.index, host_name, address)])
+        for link in _found(guest, GUEST_NAME):
+            guest.run([m.del_address(link.index, address)])
+
+
+def addresses_in_use() -> dict[Address, str]:
+    """Every address that this host routes into a container -> name of the host end."""
+    with Rtnl() as host:
+        names = {link.index: link.name for link in map(m.link, host.dump(m.all_links()))}
+        routes = [m.route(data) for version in (4, 6) for data in host.dump(m.our_routes(version))]
+    return {r.to: names[r.index] for r in routes if r.to and r.index in names and r.protocol == m.PROTOCOL}
+
+
+def host_ends() -> list[str]:
+    """Names of all host ends in this network namespace, of whatever installation; not the retired ones."""
+    return [link.name for link in _ours() if not link.name.startswith(_RETIRED)]
+
+
+def retired() -> list[int]:
+    """Host ends that a daemon renamed but did not live to delete."""
+    return [link.index for link in _ours() if re.fullmatch(_RETIRED + r"\d+", link.name)]
+
+
+def sources_of(device: str) -> list[Address]:
+    """The first global IPv4 and IPv6 address of *device*: what VE_ROUTE_SRC_DEV asks for."""
+    with Rtnl() as host, _as_failure():
+        index = _find(host, device).index
+        found = [m.assigned(data) for data in host.dump(m.addresses_of(index))]
+    here = [a.address for a in found if a.index == index and a.scope == m.SCOPE_UNIVERSE]
+    return [next(a for a in here if a.version == v) for v in (4, 6) if any(a.version == v for a in here)]
+
+
+# parts
+
+
+def inside(netns: Fd) -> Rtnl:
+    """A conversation with the network namespace *netns*."""
+    return Rtnl(socket_in_netns(netns, socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE))
+
+
+def mac(ctid: int) -> str:
+    """The MAC of both ends of a pair: locally administered, told apart by the CTID for those who look."""
+    return ":".join(f"{byte:02x}" for byte in (0x02, 0x76, *(ctid & 0xFFFFFFFF).to_bytes(4, "big")))
+
+
+def _make(host: Rtnl, host_name: str, guest_name: str, ctid: int, netns: int | None) -> m.Link:
+    def attempt() -> m.Link:
+        requests = [
+            m.new_pair(host_name, guest_name, mac(ctid), netns),
+            m.no_link_local(host_name),
+            m.strict_source(host_name),
+            m.up(host_name),
+            m.find(host_name),
+        ]
+        return m.link(host.run(requests)[-1][0])
+
+    try:
+        return attempt()
+    except NetlinkError as error:
+        if error.errno != errno.EEXIST or not _retire(host, host_name):
+            raise
+        return attempt()  # the name was held by the leftover of an earlier life of this CT
+
+
+def _assign(index: int, addresses: list[Address]) -> Iterator[Request]:
+    for address in addresses:
+        yield m.add_address(index, address)
+    for version in sorted({address.version for address in addresses}):
+        yield m.default_route(index, version)
+
+
+def _host_routes(index: int, name: str, addresses: list[Address], sources: list[Address]) -> list[Request]:
+    source = {s.version: s for s in sources}
+    return [m.add_route(index, name, a, source.get(a.version)) for a in addresses]
+
+
+def _retire(host: Rtnl, name: str) -> int | None:
+    links = _found(host, name)
+    if not links:
+        return None
+    index = links[0].index
+    routes = [m.route(data) for version in (4, 6) for data in host.dump(m.our_routes(version, index))]
+    gone = [m.del_route(index, name, r.to) for r in routes if r.to and r.index == index]
+    new_name = m.rename(index, name, f"{_RETIRED}{index}")
+    try:
+        host.run([*gone, new_name])
+    except NetlinkError as error:
+        if error.errno == errno.ENODEV:
+            return None
+        if error.errno != errno.EBUSY:
+            raise
+        host.run([m.down(index, name), new_name])  # before Linux 6.2 a device had to be down for that
+    return index
+
+
+def _refuse_taken(host: Rtnl, addresses: list[Address]) -> None:
+    for address, found in zip(addresses, host.run([m.who_has(a) for a in addresses]), strict=True):
+        for way in map(m.route, found):
+            if way.kind == m.RTN_LOCAL:
+                raise Failure(Exit.IP_INUSE, f"IP address already in use: {address} belongs to this host")
+            if way.kind != m.RTN_UNICAST and way.length == address.max_prefixlen:
+                raise Failure(Exit.BADIP, f"{address} cannot be the address of a container (broadcast or multicast)")
+            if way.protocol == m.PROTOCOL and way.length == address.max_prefixlen:
+                raise Failure(Exit.IP_INUSE, f"IP address already in use: {address} ({_name(host, way.index)})")
+
+
+def _name(host: Rtnl, index: int) -> str:
+    return next((link.name for link in map(m.link, host.dump(m.all_links())) if link.index == index), "?")
+
+
+def _found(net: Rtnl, name: str) -> list[m.Link]:
+    return [m.link(data) for data in net.run([m.find(name, optional=True)])[0]]
+
+
+def _find(net: Rtnl, name: str) -> m.Link:
+    return m.link(net.run([m.find(name)])[0][0])
+
+
+def _ours() -> list[m.Link]:
+    with Rtnl() as host:
+        return [link for link in map(m.link, host.dump(m.all_links())) if link.group == m.GROUP]
+
+
+@contextmanager
+def _undone_on_error(host: Rtnl, name: str) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        index = _retire(host, name)
+        if index is not None:
+            host.run([m.delete(index, name)])
+        raise
+
+
+@contextmanager
+def _as_failure() -> Iterator[None]:
+    try:
+        yield
+    except NetlinkError as error:
+        if error.errno == errno.EEXIST and error.request.what.startswith("route "):
+            raise Failure(
+                Exit.IP_INUSE, f"IP address already in use: cannot {error.request.what}, there is a route to it"
+            ) from error
+        raise Failure(Exit.CANT_ADDIP, str(error)) from error
