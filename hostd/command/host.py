@@ -1,8 +1,8 @@
 """The boundary of the commands: what a verb asks of the host, and of the session that typed it.
 
 Verbs parse, check the state, call one method of `Host` and print.  Everything that changes a container
-happens behind these methods; they raise `hostd.errors` and never print, except by `report(line)`, which shows one line of
-progress at once.  The daemon implements both protocols.
+happens behind these methods; they raise `hostd.errors` and never print, except by `report(line)`, which
+shows one line of progress at once.  The daemon implements both protocols.
 """
 
 from collections.abc import Callable, Mapping
