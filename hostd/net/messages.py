@@ -1,7 +1,8 @@
 """The rtnetlink messages that routed containers need, encoded by pyroute2; answers, decoded by hand.
 
-pyroute2 encodes a message in 30-100 us but needs a millisecond to decode a link, and its own request cycle costs
-0.7 ms: so it writes the messages, and `netlink` carries them.  The first message imports pyroute2 (90 ms, 20 MiB).
+pyroute2 encodes a message in 30-100 us but needs a millisecond to decode a link, and its own request cycle
+costs 0.7 ms: so it writes the messages, and `netlink` carries them.  The first message imports pyroute2 (90
+ms, 20 MiB).
 """
 
 import errno
@@ -18,7 +19,7 @@ from hostd.net.netlink import Request, attributes
 Address = IPv4Address | IPv6Address
 
 GROUP = 0x767A  # "vz": interface group of every host end; what firewall rules and sweeps go by
-PROTOCOL = 118  # "v": rtm_protocol of every route of ours; 0-4 are the kernel's, below 200 otherwise unassigned
+PROTOCOL = 118  # "v": rtm_protocol of every route of ours; a number nobody else uses
 
 # linux/netlink.h
 REQUEST, ACK, DUMP = 0x1, 0x4, 0x300
@@ -195,7 +196,9 @@ def add_address(index: int, address: Address) -> Request:
 
 def del_address(index: int, address: Address) -> Request:
     return Request(
-        f"remove {address} inside", _address(DELADDR, ACK, index, address), (errno.EADDRNOTAVAIL, errno.ENODEV)
+        f"remove {address} inside",
+        _address(DELADDR, ACK, index, address),
+        (errno.EADDRNOTAVAIL, errno.ENODEV),
     )
 
 
@@ -261,7 +264,9 @@ def _route(kind: int, flags: int, to: int, attrs: Sequence[Attribute], *, dst_le
 
 
 def who_has(address: Address) -> Request:
-    """Answered with the route that a packet of this host to *address* takes; with nothing when there is none."""
+    """Answered with the route that a packet of this host to *address* takes; with nothing when there is
+    none.
+    """
     attrs = [("RTA_DST", str(address))]
     fields = {"family": family(address), "dst_len": address.max_prefixlen, "flags": RTM_F_FIB_MATCH}
     ignore = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL)
@@ -302,7 +307,9 @@ def proxy(address: Address, index: int, device: str, *, add: bool = True) -> Req
     fields = {"family": family(address), "ifindex": index, "flags": NTF_PROXY, "state": 0, "ndm_type": 0}
     kind, flags, ignore = (NEWNEIGH, CREATE, ()) if add else (DELNEIGH, 0, (errno.ENOENT, errno.ENODEV))
     verb = "answer" if add else "stop answering"
-    return Request(f"{verb} for {address} on {device}", _encode("neighbour", kind, ACK | flags, attrs, **fields), ignore)
+    return Request(
+        f"{verb} for {address} on {device}", _encode("neighbour", kind, ACK | flags, attrs, **fields), ignore
+    )
 
 
 def proxies(version: int) -> Request:

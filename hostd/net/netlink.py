@@ -1,9 +1,10 @@
 """One rtnetlink conversation: many requests in one datagram, answers collected, errors named.
 
-rtnetlink executes requests inside sendmsg(2), in order, each even when the one before it failed; the acknowledgements
-are queued when sendmsg returns.  So a whole batch costs two or three system calls.  The price is that the caller
-waits for the kernel's rtnl lock, which a dying network device may hold for tens of milliseconds: call from a worker
-thread.  A socket costs 20 us, so nothing is kept open between operations and no state can be in the wrong namespace.
+rtnetlink executes requests inside sendmsg(2), in order, each even when the one before it failed; the
+acknowledgements are queued when sendmsg returns.  So a whole batch costs two or three system calls.  The
+price is that the caller waits for the kernel's rtnl lock, which a dying network device may hold for tens of
+milliseconds: call from a worker thread.  A socket costs 20 us, so nothing is kept open between operations and
+no state can be in the wrong namespace.
 """
 
 import os
@@ -33,7 +34,9 @@ _TIMEOUT = 30.0  # seconds; the kernel answers at once, so this only bounds a ke
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One message to the kernel.  *what* completes "cannot ..."; *ignore* are errno values that mean "fine"."""
+    """One message to the kernel.  *what* completes "cannot ..."; *ignore* are errno values that mean
+    "fine".
+    """
 
     what: str
     message: bytes
@@ -80,7 +83,8 @@ class Rtnl:
     def run(self, requests: Sequence[Request]) -> list[list[bytes]]:
         """Execute *requests* in order; for each the payloads (after nlmsghdr) that it was answered with.
 
-        Raises NetlinkError for the first request that failed; the ones after it have been executed all the same.
+        Raises NetlinkError for the first request that failed; the ones after it have been executed all the
+        same.
         """
         answers: list[list[bytes]] = []
         failures: list[NetlinkError] = []

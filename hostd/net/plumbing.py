@@ -17,7 +17,9 @@ GUEST_NAME = "venet0"
 _RETIRED = "vzgone"  # followed by the index: a host end on its way out
 
 
-def plug(host_name: str, ctid: int, addresses: Iterable[Address], sources: Iterable[Address], netns: Fd) -> None:
+def plug(
+    host_name: str, ctid: int, addresses: Iterable[Address], sources: Iterable[Address], netns: Fd
+) -> None:
     """Pair, addresses, routes: everything, or nothing of it and a Failure."""
     wanted = list(addresses)
     with Rtnl() as host, _as_failure():
@@ -30,8 +32,12 @@ def plug(host_name: str, ctid: int, addresses: Iterable[Address], sources: Itera
             host.run(_host_routes(end.index, host_name, wanted, list(sources)))
 
 
-def make_loose(host_name: str, guest_name: str, ctid: int, addresses: list[Address], sources: list[Address]) -> None:
-    """The pair with its CT end left in the host's namespace as *guest_name*, host side complete: for a restore."""
+def make_loose(
+    host_name: str, guest_name: str, ctid: int, addresses: list[Address], sources: list[Address]
+) -> None:
+    """The pair with its CT end left in the host's namespace as *guest_name*, host side complete: for a
+    restore.
+    """
     with Rtnl() as host, _as_failure():
         _refuse_taken(host, addresses)
         with _undone_on_error(host, host_name):
@@ -41,7 +47,8 @@ def make_loose(host_name: str, guest_name: str, ctid: int, addresses: list[Addre
 
 
 def retire(host_name: str) -> int | None:
-    """Free the name and the routes of a host end at once; the index of what is left to `delete`, None if nothing is.
+    """Free the name and the routes of a host end at once; the index of what is left to `delete`, None if
+    nothing is.
 
     Deleting a veth takes a grace period of the kernel (15-27 ms); renaming it takes microseconds.
     """
@@ -175,9 +182,11 @@ def _refuse_taken(host: Rtnl, addresses: list[Address]) -> None:
             if way.kind == m.RTN_LOCAL:
                 raise Failure(Exit.IP_INUSE, f"IP address already in use: {address} belongs to this host")
             if way.kind != m.RTN_UNICAST and way.length == address.max_prefixlen:
-                raise Failure(Exit.BADIP, f"{address} cannot be the address of a container (broadcast or multicast)")
+                raise Failure(Exit.BADIP, f"{address} is a broadcast or multicast address, not a container's")
             if way.protocol == m.PROTOCOL and way.length == address.max_prefixlen:
-                raise Failure(Exit.IP_INUSE, f"IP address already in use: {address} ({_name(host, way.index)})")
+                raise Failure(
+                    Exit.IP_INUSE, f"IP address already in use: {address} ({_name(host, way.index)})"
+                )
 
 
 def _name(host: Rtnl, index: int) -> str:
@@ -215,6 +224,6 @@ def _as_failure() -> Iterator[None]:
     except NetlinkError as error:
         if error.errno == errno.EEXIST and error.request.what.startswith("route "):
             raise Failure(
-                Exit.IP_INUSE, f"IP address already in use: cannot {error.request.what}, there is a route to it"
+                Exit.IP_INUSE, f"IP address already in use: cannot {error.request.what}, it has a route"
             ) from error
         raise Failure(Exit.CANT_ADDIP, str(error)) from error

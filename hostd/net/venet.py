@@ -1,10 +1,10 @@
 """venet: a routed, point-to-point network device per container, as OpenVZ's (docs/adr/003-venet.md).
 
-Inside it is called `venet0`, has the container's addresses as /32 and /128 and the default route; on the host each
-address is a route to the other end.  No ARP, no neighbour discovery, no broadcast.
+Inside it is called `venet0`, has the container's addresses as /32 and /128 and the default route; on the host
+each address is a route to the other end.  No ARP, no neighbour discovery, no broadcast.
 
-The work runs in a worker thread: the kernel's rtnl lock may be held for tens of milliseconds by a dying device.
-pyroute2 (90 ms, 20 MiB) is imported by the first call; `warm()` does it beforehand.
+The work runs in a worker thread: the kernel's rtnl lock may be held for tens of milliseconds by a dying
+device. pyroute2 (90 ms, 20 MiB) is imported by the first call; `warm()` does it beforehand.
 """
 
 import asyncio
@@ -19,12 +19,13 @@ from hostd.net import messages, plumbing
 Address = IPv4Address | IPv6Address
 Interface = IPv4Interface | IPv6Interface
 
-_undertaker = ThreadPoolExecutor(1, "venet-delete")  # one: every deletion takes the same lock for its grace period
+_undertaker = ThreadPoolExecutor(1, "venet-delete")  # one: deletions exclude each other anyway
 
 
 @dataclass(frozen=True, slots=True)
 class Venet:
-    """The network of one container.  The prefix lengths of *addresses* are not used: routed addresses stand alone.
+    """The network of one container.  The prefix lengths of *addresses* are not used: routed addresses stand
+    alone.
 
     *sources*: address of the host, at most one per family, that its own packets to the container come from
     (`VE_ROUTE_SRC_DEV`, see `sources_of`).
@@ -47,7 +48,8 @@ async def warm() -> None:
 
 
 async def plug(venet: Venet, netns: Fd) -> None:
-    """Give the container whose network namespace is *netns* its device, addresses and routes: all, or none of them.
+    """Give the container whose network namespace is *netns* its device, addresses and routes: all, or none of
+    them.
 
     Raises Failure(IP_INUSE | BADIP | CANT_ADDIP) naming the step and the address.
     """
@@ -59,7 +61,8 @@ async def plug(venet: Venet, netns: Fd) -> None:
 async def host_end(venet: Venet) -> tuple[str, str]:
     """The pair with both ends in the host's namespace, host side complete: (host_name, ct_end_name).
 
-    For a restore: CRIU takes the second one in (`--external netdev[venet0]:NAME`) and sets its addresses and routes.
+    For a restore: CRIU takes the second one in (`--external netdev[venet0]:NAME`) and sets its addresses and
+    routes.
     """
     loose = "vc" + venet.host_name.removeprefix("ve")
     await asyncio.to_thread(
@@ -69,7 +72,9 @@ async def host_end(venet: Venet) -> tuple[str, str]:
 
 
 async def unplug(host_name: str) -> None:
-    """Take the device away; idempotent.  Name and routes are free on return, the rest follows in the background."""
+    """Take the device away; idempotent.  Name and routes are free on return, the rest follows in the
+    background.
+    """
     index = await asyncio.to_thread(plumbing.retire, host_name)
     if index is not None:
         _delete_later(index)
@@ -86,7 +91,9 @@ async def del_address(host_name: str, netns: Fd, address: Interface) -> None:
 
 
 async def addresses_in_use() -> dict[Address, str]:
-    """Every address that this host routes into a container -> name of its host end (the kernel's own truth)."""
+    """Every address that this host routes into a container -> name of its host end (the kernel's own
+    truth).
+    """
     return await asyncio.to_thread(plumbing.addresses_in_use)
 
 
@@ -96,7 +103,9 @@ async def host_ends() -> list[str]:
 
 
 async def sources_of(device: str) -> tuple[Address, ...]:
-    """The addresses that VE_ROUTE_SRC_DEV=*device* means.  Raises Failure(CANT_ADDIP) without such a device."""
+    """The addresses that VE_ROUTE_SRC_DEV=*device* means.  Raises Failure(CANT_ADDIP) without such a
+    device.
+    """
     return tuple(await asyncio.to_thread(plumbing.sources_of, device))
 
 

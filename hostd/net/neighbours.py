@@ -1,0 +1,125 @@
+"""Addresses of containers on the host's own networks: the host answers ARP and neighbour solicitations for
+them.
+
+`NEIGHBOUR_DEVS` of vz.conf says where: `detect` (devices whose subnet holds the address), `all`, `list:eth0
+eth1`, or `none`.  The truth is the kernel's table of proxy entries; nothing is stored.
+"""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv6Address, ip_network
+
+from hostd.errors import BadValue, Exit, Failure
+from hostd.net import messages as m
+from hostd.net.messages import Address
+from hostd.net.netlink import NetlinkError, Rtnl
+
+DETECT = "detect"
+
+_BROADCAST = b"\xff" * 6
+_ALL_NODES = IPv6Address("ff02::1")
+_ETH_ARP, _ETH_IPV6 = 0x0806, 0x86DD
+_ICMPV6, _NEIGHBOUR_ADVERTISEMENT, _OVERRIDE, _TARGET_LINK = 58, 136, 0x20000000, 2
+
+
+async def announce(addresses: Iterable[Address], devices: str = DETECT) -> None:
+    """Answer for *addresses* on the devices that NEIGHBOUR_DEVS=*devices* means, and tell the neighbours now.
+
+    Raises BadValue for another *devices*, Failure(CANT_ADDIP) when the kernel refuses.
+    """
+    await asyncio.to_thread(_announce, list(addresses), devices)
+
+
+async def withdraw(addresses: Iterable[Address]) -> None:
+    """Stop answering, on whatever device; idempotent."""
+    await asyncio.to_thread(_withdraw, list(addresses))
+
+
+def _announce(addresses: Sequence[Address], devices: str) -> None:
+    with Rtnl() as host:
+        links = [link for link in map(m.link, host.dump(m.all_links())) if _can_answer(link)]
+        assigned = [m.assigned(data) for data in host.dump(m.addresses_of(0))]
+        pairs = [(a, link) for a in addresses for link in choose(a, links, assigned, devices)]
+        try:
+            host.run([m.proxy(address, link.index, link.name) for address, link in pairs])
+        except NetlinkError as error:
+            raise Failure(Exit.CANT_ADDIP, str(error)) from error
+    for address, link in pairs:
+        if address.version == 6:
+            _proxy_ndp(link.name)
+        _tell(address, link)
+
+
+def _withdraw(addresses: Sequence[Address]) -> None:
+    wanted = set(addresses)
+    with Rtnl() as host:
+        found = [m.proxied(data) for version in (4, 6) for data in host.dump(m.proxies(version))]
+        host.run([m.proxy(a, index, f"device {index}", add=False) for a, index in found if a in wanted])
+
+
+def choose(
+    address: Address, links: Sequence[m.Link], assigned: Sequence[m.Assigned], devices: str
+) -> list[m.Link]:
+    """The *links* on which the host shall answer for *address*; pure."""
+    if devices in ("all", "none"):
+        return list(links) if devices == "all" else []
+    if devices.startswith("list:"):
+        names = devices.removeprefix("list:").split()
+        return [link for link in links if link.name in names]
+    if devices not in (DETECT, ""):
+        raise BadValue(f"NEIGHBOUR_DEVS={devices}: must be detect, all, none or list:DEVICE DEVICE...")
+    subnets = {a.index for a in assigned if address in ip_network((a.address, a.prefix), strict=False)}
+    return [link for link in links if link.index in subnets]
+
+
+def _can_answer(link: m.Link) -> bool:
+    mute = m.IFF_NOARP | m.IFF_LOOPBACK | m.IFF_POINTOPOINT
+    plain = bool(link.flags & m.IFF_UP) and not link.flags & mute and not link.master
+    return plain and link.group != m.GROUP and len(link.mac) == 6
+
+
+def _proxy_ndp(device: str) -> None:
+    """IPv6 looks at its proxy entries only where this is on."""
+    with open(f"/proc/sys/net/ipv6/conf/{device}/proxy_ndp", "w", encoding="ascii") as file:
+        file.write("1")
+
+
+def _tell(address: Address, link: m.Link) -> None:
+    """Update the neighbours' tables, which may still hold the machine that the container moved away from."""
+    frame, kind = (gratuitous_arp, _ETH_ARP) if address.version == 4 else (unsolicited_na, _ETH_IPV6)
+    try:
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
+            sock.bind((link.name, kind))
+            sock.send(frame(address, link.mac))
+    except OSError:
+        pass  # a courtesy: they ask again when their entry ages
+
+
+def gratuitous_arp(address: Address, mac: bytes) -> bytes:
+    """An Ethernet frame that says to all: *address* is at *mac* (RFC 5227, section 3: an ARP request for
+    itself).
+    """
+    head = _BROADCAST + mac + struct.pack("!H", _ETH_ARP)
+    body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + mac + address.packed + bytes(6) + address.packed
+    return head + body
+
+
+def unsolicited_na(address: Address, mac: bytes) -> bytes:
+    """The same for IPv6: a neighbour advertisement to all nodes, with the override flag (RFC 4861, 7.2.6)."""
+    multicast = b"\x33\x33" + _ALL_NODES.packed[-4:]
+    option = struct.pack("!BB", _TARGET_LINK, 1) + mac
+    icmp = struct.pack("!BBHI", _NEIGHBOUR_ADVERTISEMENT, 0, 0, _OVERRIDE) + address.packed + option
+    pseudo = address.packed + _ALL_NODES.packed + struct.pack("!II", len(icmp), _ICMPV6)
+    icmp = icmp[:2] + struct.pack("!H", checksum(pseudo + icmp)) + icmp[4:]
+    ip = struct.pack("!IHBB", 0x60000000, len(icmp), _ICMPV6, 255) + address.packed + _ALL_NODES.packed
+    return multicast + mac + struct.pack("!H", _ETH_IPV6) + ip + icmp
+
+
+def checksum(data: bytes) -> int:
+    """The Internet checksum (RFC 1071) of an even number of bytes."""
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
