@@ -38,28 +38,31 @@ class Result:
 class Vz:
     """One installation below `prefix`, its commands and its hostd."""
 
-    def __init__(self) -> None:
+    def __init__(self, netns: str = "") -> None:
+        """*netns*: share another installation's network namespace instead of having one."""
         self.prefix = os.path.realpath(tempfile.mkdtemp(prefix="vzt-", dir="/var/tmp"))
         self.paths = Paths(self.prefix)
-        self.netns = f"vzt-{os.path.basename(self.prefix)[4:]}"
+        self.netns = netns or f"vzt-{os.path.basename(self.prefix)[4:]}"
+        self._own_netns = not netns
         self.env = {"PATH": f"{BIN}:{os.environ.get('PATH', '')}", "VZ_PREFIX": self.prefix, "TERM": "xterm",
                     "LANG": "C.UTF-8", "HOME": "/root"}  # fmt: skip
         self._children: list[subprocess.Popen[str]] = []
         deploy.prefix(self.prefix)
-        subprocess.run(["ip", "netns", "add", self.netns], check=True)
-        self.ip("link", "set", "lo", "up")
+        if self._own_netns:
+            subprocess.run(["ip", "netns", "add", self.netns], check=True)
+            self.ip("link", "set", "lo", "up")
 
     # set-up
 
     def template(self, name: str) -> str:
         """Make the cached template *name* available; its path.  Fails when `make images` has not made it."""
-        for suffix in (".tar.zst", ".tar.gz", ".tar.xz", ".tar"):
-            source = os.path.join(CACHE, name + suffix)
-            if os.path.exists(source):
-                target = f"{self.paths.template_cache}/{name}{suffix}"
-                if not os.path.lexists(target):
-                    os.symlink(os.path.realpath(source), target)
-                return target
+        source = os.path.join(CACHE, f"{name}-{os.uname().machine}.tar.zst")
+        target = f"{self.paths.template_cache}/{name}.tar.zst"
+        if os.path.lexists(target):
+            return target
+        if os.path.exists(source):
+            os.symlink(os.path.realpath(source), target)
+            return target
         raise AssertionError(f"no template {name} in {CACHE}: run `make images`")
 
     def create(self, ctid: int, *options: str, template: str = "busybox") -> None:
@@ -150,7 +153,7 @@ class Vz:
     def init_pid(self, ctid: int) -> int:
         """PID 1 of a running container, as the host numbers it: the process that is 1 inside."""
         for cgroup in machine.cgroups_named(self.paths.cgroup_root):
-            if f"/{ctid}" not in cgroup:
+            if str(ctid) not in cgroup.split("/"):
                 continue
             for pid in machine.cgroup_pids(cgroup):
                 line = re.search(r"^NSpid:.*\t1$", machine.read(f"/proc/{pid}/status"), re.MULTILINE)
@@ -247,7 +250,8 @@ class Vz:
                 for pipe in (child.stdin, child.stdout, child.stderr):
                     if pipe is not None:
                         pipe.close()
-            subprocess.run(["ip", "netns", "del", self.netns], check=False)
+            if self._own_netns:
+                subprocess.run(["ip", "netns", "del", self.netns], check=False)
         if machine.mounts_below(self.prefix):
             return [*left, f"{self.prefix} kept: it still has mounts below"]
         shutil.rmtree(self.prefix, ignore_errors=True)

@@ -16,8 +16,17 @@ def find(prefix: str, cgroup_root: str, tag: str) -> list[str]:
     for cgroup in machine.cgroups_named(cgroup_root):
         if machine.cgroup_pids(cgroup):
             left.append(f"cgroup {cgroup} with processes {machine.cgroup_pids(cgroup)}")
-        elif os.path.basename(cgroup) != cgroup_root:  # the empty root may stay while hostd may come back
+        elif os.path.basename(cgroup) not in (cgroup_root, ".hostd"):  # empty, and the next hostd takes them
             left.append(f"cgroup {cgroup}")
+    return left
+
+
+def of_container(installation_prefix: str, cgroup_root: str, ctid: int) -> list[str]:
+    """What a container that is down still holds, while its installation lives on."""
+    number = str(ctid)
+    left = [f"mount {m}" for m in machine.mounts_below(installation_prefix) if number in m.split("/")]
+    left += [f"loop {n}" for n in machine.loops_below(f"{installation_prefix}/var/lib/vz/private/{number}")]
+    left += [f"cgroup {c}" for c in machine.cgroups_named(cgroup_root) if number in c.split("/")]
     return left
 
 

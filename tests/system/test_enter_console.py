@@ -64,7 +64,7 @@ def test_window_size_arrives_and_follows(vz: Vz) -> None:
 
 def _says(child: "pexpect.spawn[str]", command: str, answer: str) -> bool:
     child.sendline(command)
-    return child.expect_exact([answer, pexpect.TIMEOUT], timeout=1) == 0
+    return bool(child.expect_exact([answer, pexpect.TIMEOUT], timeout=1) == 0)
 
 
 def test_enter_exec_types_the_command(vz: Vz) -> None:
@@ -81,7 +81,7 @@ def test_the_terminal_is_restored(vz: Vz) -> None:
     child.expect(PROMPT)
     child.sendline("stty -g; vzctl enter 101")
     child.expect(r"([0-9a-f:]{20,})\r\n")
-    before = child.match[1] if isinstance(child.match, object) else ""
+    before = child.match[1]
     child.expect_exact("entered into CT 101")
     child.expect(PROMPT)
     child.sendline("exit")
@@ -146,7 +146,9 @@ def test_ssh_with_a_key(debian: Vz) -> None:
     key = f"{debian.prefix}/key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     with open(f"{key}.pub", encoding="ascii") as file:
-        debian.ctl("exec2", "101", "mkdir -p /root/.ssh && cat > /root/.ssh/authorized_keys", input=file.read())
+        debian.ctl(
+            "exec2", "101", "mkdir -p /root/.ssh && cat > /root/.ssh/authorized_keys", input=file.read()
+        )
     said = debian.run(*ssh(debian, "-i", key, "-oBatchMode=yes", "root@192.0.2.101", "hostname; id -u"))
     assert said.stdout == "deb.example.org\n0\n"
 
@@ -183,4 +185,6 @@ def test_nothing_of_the_build_machine_is_inside(debian: Vz) -> None:
     one, two = (debian.ctl("exec2", ctid, facts).stdout.split() for ctid in ("101", "102"))
     assert one[0] != two[0] and len(one[0]) == 32
     assert one[2] != two[2]
-    assert os.uname().nodename not in debian.ctl("exec2", "102", "cat /etc/hostname /etc/hosts").stdout.split()
+    assert (
+        os.uname().nodename not in debian.ctl("exec2", "102", "cat /etc/hostname /etc/hosts").stdout.split()
+    )

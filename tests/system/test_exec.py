@@ -74,7 +74,8 @@ def test_exec_ends_with_its_client(vz: Vz) -> None:
     child.terminate()
     child.wait()
     machine.until(
-        "sleep is gone", lambda: not [x for x in vz.ctl("exec2", "101", "ps").stdout.splitlines() if "7654" in x]
+        "sleep is gone",
+        lambda: not [x for x in vz.ctl("exec2", "101", "ps").stdout.splitlines() if "7654" in x],
     )
 
 

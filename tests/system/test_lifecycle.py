@@ -1,4 +1,4 @@
-"""create, start, status, stop, restart, mount, umount, destroy: the words and the exit codes scripts rely on."""
+"""create, start, status, stop, restart, mount, umount, destroy: the words and codes scripts rely on."""
 
 import os
 import re

@@ -96,6 +96,10 @@ def test_a_thousand_orphans_are_reaped(vz: Vz) -> None:
     vz.ctl("exec2", "101", "i=0; while [ $i -lt 1000 ]; do (true &) ; i=$((i+1)); done")
     machine.until(
         "no zombie is left",
-        lambda: vz.ctl("exec2", "101", "grep -l 'State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l").stdout.strip()
-        == "0",
+        lambda: (
+            vz.ctl(
+                "exec2", "101", "grep -l 'State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l"
+            ).stdout.strip()
+            == "0"
+        ),
     )

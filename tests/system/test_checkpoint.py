@@ -1,0 +1,159 @@
+"""chkpnt and restore of a running container with an open TCP connection, twice, and over a restart of hostd."""
+
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.harness import leaks, machine
+from tests.harness.installation import Vz
+
+pytestmark = [pytest.mark.system, pytest.mark.slow]
+
+SUSPENDED = "exist unmounted down suspended"
+
+# Busybox serves by itself; a Debian container dials out from bash.  Both echo each line back.
+BUSYBOX = "setsid nc -lk -p 7000 -e cat >/dev/null 2>&1 </dev/null &"
+DEBIAN = (
+    "setsid bash -c 'exec 3<>/dev/tcp/198.51.100.1/7000; while read -r line <&3; do echo $line >&3; done' "
+    ">/dev/null 2>&1 </dev/null &"
+)
+CLIENT = """
+import socket, sys
+if sys.argv[1] == "listen":
+    server = socket.create_server(("198.51.100.1", 7000))
+    print("listening", flush=True)
+    peer = server.accept()[0]
+else:
+    peer = socket.create_connection(("192.0.2.1", 7000), 20)
+peer.settimeout(20)
+print("connected", flush=True)
+for line in sys.stdin:
+    peer.sendall(line.encode())
+    print(peer.recv(100).decode(), end="", flush=True)
+"""
+
+
+class Connection:
+    """A TCP connection between the host and the container that is used before and after."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+
+    def said(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def echo(self, text: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(text + "\n")
+        self._process.stdin.flush()
+        assert self.said() == text
+
+
+def connect(vz: Vz, template: str) -> Connection:
+    if template == "busybox":
+        vz.ctl("exec2", "101", BUSYBOX)
+        machine.until(
+            "nc listens", lambda: vz.ctl("exec2", "101", "netstat -ltn | grep -q :7000", check=None).code == 0
+        )
+        connection = Connection(vz.popen("python3", "-c", CLIENT, "dial"))
+    else:
+        vz.ip("address", "add", "198.51.100.1/32", "dev", "lo")
+        connection = Connection(vz.popen("python3", "-c", CLIENT, "listen"))
+        assert connection.said() == "listening"
+        vz.ctl("exec2", "101", DEBIAN)
+    assert connection.said() == "connected"
+    connection.echo("first")
+    return connection
+
+
+@pytest.fixture(params=["busybox", "debian-12"])
+def template(request: pytest.FixtureRequest) -> Iterator[str]:
+    yield str(request.param)
+
+
+def test_a_connection_survives_twice_and_a_restart_of_hostd(vz: Vz, template: str) -> None:
+    vz.start(101, "--ipadd", "192.0.2.1", "--hostname", "frozen", template=template)
+    connection = connect(vz, template)
+    vz.ctl("exec2", "101", "setsid sleep 98765 >/dev/null 2>&1 </dev/null & echo $! > /run/sleeper")
+    for cycle, between in enumerate(("nothing", "hostd restarted", "daemon killed")):
+        said = vz.ctl("chkpnt", "101")
+        words = [line.strip() for line in said.stdout.splitlines()]
+        assert words[0] == "Setting up checkpoint..."
+        assert words[-1] == "Checkpointing completed successfully" or "Container is unmounted" in words
+        assert {"suspend...", "dump...", "kill..."} <= set(words)
+        assert vz.status(101) == SUSPENDED
+        assert vz.vzlist("-aHo", "status", "101").strip() == "suspended"
+        assert leaks.of_container(vz.prefix, vz.paths.cgroup_root, 101) == []
+        if between == "hostd restarted":
+            vz.stop_hostd()
+        if between == "daemon killed":
+            vz.kill_daemon()
+        said = vz.ctl("restore", "101")
+        assert said.stdout.splitlines()[0] == "Restoring container ..."
+        assert "Restoring completed successfully" in said.stdout
+        assert vz.status(101) == "exist mounted running"
+        connection.echo(f"after cycle {cycle}")
+        assert (
+            vz.ctl("exec2", "101", "hostname; kill -0 $(cat /run/sleeper) && echo same").stdout
+            == "frozen\nsame\n"
+        )
+
+
+def test_pid_1_is_hostds_child_again(vz: Vz) -> None:
+    """After a restore the reason of an end is still seen: reboot -f comes back, halt -f stops."""
+    vz.start(101)
+    vz.ctl("chkpnt", "101")
+    vz.ctl("restore", "101")
+    pid = vz.init_pid(101)
+    parent = machine.read(f"/proc/{pid}/stat").rpartition(")")[2].split()[1]
+    assert int(parent) == vz.keeper_pid
+    clock = vz.uptime_clock(101)
+    vz.ctl("exec", "101", "reboot -f", check=None)
+    vz.wait_reboot(101, clock)
+    vz.ctl("chkpnt", "101")
+    vz.ctl("restore", "101")
+    vz.ctl("exec", "101", "halt -f", check=None)
+    vz.wait_status(101, "exist unmounted down")
+
+
+def test_wrong_moments(vz: Vz) -> None:
+    vz.create(101)
+    said = vz.ctl("chkpnt", "101", check=31)
+    assert "Unable to setup checkpointing: container is not running" in said.stderr
+    vz.ctl("start", "101")
+    vz.ctl("restore", "101", check=32)
+
+
+def test_start_of_a_suspended_container_restores_it(vz: Vz) -> None:
+    vz.start(101)
+    vz.ctl("exec2", "101", "setsid sleep 98765 >/dev/null 2>&1 </dev/null &")
+    vz.ctl("chkpnt", "101")
+    vz.ctl("start", "101")
+    assert "sleep 98765" in vz.ctl("exec2", "101", "ps").stdout
+
+
+def test_a_damaged_dump_fails_clean(vz: Vz) -> None:
+    vz.start(101)
+    vz.ctl("chkpnt", "101")
+    dump = vz.paths.dump(101)
+    for path in subprocess.run(
+        ["find", dump, "-name", "core-*"], capture_output=True, text=True, check=True
+    ).stdout.split():
+        with open(path, "r+b") as file:
+            file.truncate(10)
+    said = vz.ctl("restore", "101", check=17)
+    assert "Traceback" not in said.stderr and said.stderr
+    assert vz.status(101) == SUSPENDED
+    assert leaks.of_container(vz.prefix, vz.paths.cgroup_root, 101) == []
+
+
+def test_a_login_session_is_closed_by_a_checkpoint(vz: Vz) -> None:
+    vz.start(101)
+    child = vz.spawn("vzctl", "enter", "101")
+    child.expect_exact("entered into CT 101")
+    vz.ctl("chkpnt", "101")
+    child.expect_exact("exited from CT 101")
+    vz.ctl("restore", "101")
+    assert vz.answers(101)

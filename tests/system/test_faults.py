@@ -1,0 +1,173 @@
+"""kill -9 of hostd at every fault point of every operation: consistent, nothing leaked, nothing lost.
+
+The points are asked of the product: the operation runs once with VZ_FAULT_TRACE, then once more per point with
+VZ_FAULT.  A neighbour (CT 102) runs through all of it and must never notice.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from tests.harness import leaks, machine
+from tests.harness.installation import Vz
+
+pytestmark = [pytest.mark.system, pytest.mark.slow]
+
+RUNNING = "exist mounted running"
+DOWN = "exist unmounted down"
+SUSPENDED = "exist unmounted down suspended"
+GONE = "deleted unmounted down"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What is interrupted: from which state, by which command, and the states that may come out."""
+
+    command: tuple[str, ...]
+    before: str
+    after: tuple[str, ...]
+    keeps_pid_1: bool = False  # a container that still runs afterwards was never interrupted
+
+
+OPERATIONS = {
+    "start": Operation(("start", "101"), DOWN, (DOWN, RUNNING)),
+    "stop": Operation(("stop", "101"), RUNNING, (DOWN, RUNNING), keeps_pid_1=True),
+    "set": Operation(
+        ("set", "101", "--ipadd", "192.0.2.7", "--hostname", "new", "--ram", "200M", "--save"),
+        RUNNING,
+        (RUNNING,),
+        keeps_pid_1=True,
+    ),
+    "chkpnt": Operation(("chkpnt", "101"), RUNNING, (RUNNING, SUSPENDED), keeps_pid_1=True),
+    "restore": Operation(("restore", "101"), SUSPENDED, (RUNNING, SUSPENDED)),
+    "destroy": Operation(("destroy", "101"), DOWN, (DOWN, GONE)),
+}
+
+
+def bring_to(vz: Vz, state: str) -> None:
+    """CT 101 in *state*, whatever it was before, by commands that must all work."""
+    now = vz.status(101)
+    if now == state:
+        return None
+    if now == GONE:
+        vz.create(101, "--ipadd", "192.0.2.1")
+        return bring_to(vz, state)
+    if now == SUSPENDED and state != SUSPENDED:
+        vz.ctl("restore", "101")
+    elif state in (RUNNING, SUSPENDED) and now == DOWN:
+        vz.ctl("start", "101")
+    elif state == SUSPENDED:
+        vz.ctl("chkpnt", "101")
+    else:
+        vz.ctl("stop", "101", "--fast")
+    return bring_to(vz, state)
+
+
+def points(vz: Vz, operation: Operation) -> list[str]:
+    """Every fault point that the operation passes, in order."""
+    trace = f"{vz.prefix}/trace"
+    bring_to(vz, operation.before)
+    vz.stop_hostd()
+    vz.start_hostd(VZ_FAULT_TRACE=trace)
+    marked = len(machine.read(trace).splitlines())
+    vz.ctl(*operation.command)
+    names = list(dict.fromkeys(machine.read(trace).splitlines()[marked:]))
+    vz.stop_hostd()
+    assert len(names) >= 3, f"only {names}: the trace does not see the operation"
+    return names
+
+
+def settled(vz: Vz, operation: Operation, clock: str) -> None:
+    """The state is one that a user knows; what runs, works; what does not, holds nothing."""
+    machine.until(f"one of {operation.after}", lambda: vz.status(101) in operation.after)
+    state = vz.status(101)
+    if state == RUNNING:
+        machine.until("CT 101 answers", lambda: vz.answers(101))
+        if operation.keeps_pid_1:
+            assert vz.uptime_clock(101) == clock, "CT 101 was restarted"
+        vz.run("ping", "-c1", "-W5", "192.0.2.1")
+    else:
+        machine.until(
+            f"nothing held by a {state} container",
+            lambda: not leaks.of_container(vz.prefix, vz.paths.cgroup_root, 101),
+        )
+        assert "192.0.2.1 " not in vz.ip("route")
+        assert vz.paths.veth(101) not in vz.ip("-o", "link")
+    for path in (vz.paths.conf_dir, vz.paths.records_dir, vz.paths.lock_dir, vz.paths.dump_dir):
+        left = [name for name in os.listdir(path) if name.endswith((".tmp", ".new", ".lck"))]
+        assert left == [], f"{path}: {left}"
+
+
+@pytest.mark.parametrize("victim", ["daemon", "both"])
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_killed_at_every_point(vz: Vz, name: str, victim: str) -> None:
+    operation = OPERATIONS[name]
+    vz.start(102, "--ipadd", "192.0.2.2")
+    neighbour = vz.uptime_clock(102)
+    for number, point in enumerate(points(vz, operation)):
+        bring_to(vz, operation.before)
+        clock = vz.uptime_clock(101)
+        vz.stop_hostd()
+        vz.start_hostd(VZ_FAULT=f"{point}:{victim}", VZ_FAULT_SPENT=f"{vz.prefix}/spent-{number}")
+        vz.ctl(*operation.command, check=None)
+        assert os.path.exists(f"{vz.prefix}/spent-{number}"), f"{point} was not passed"
+        try:
+            settled(vz, operation, clock)
+            assert vz.uptime_clock(102) == neighbour, "the neighbour was disturbed"
+            assert vz.ctl("exec2", "102", "echo calm").stdout == "calm\n"
+        except AssertionError as error:
+            raise AssertionError(f"killed {victim} at {point}: {error}") from error
+
+
+def kill_both(vz: Vz) -> None:
+    vz.kill_keeper()
+
+
+@pytest.mark.parametrize("kill", [Vz.kill_daemon, kill_both], ids=["daemon", "both"])
+def test_killed_while_idle(vz: Vz, kill: Callable[[Vz], None]) -> None:
+    """Channel, console, network and the reason of a reboot are there again."""
+    vz.start(101, "--ipadd", "192.0.2.1")
+    clock = vz.uptime_clock(101)
+    for _ in range(3):
+        kill(vz)
+        assert vz.ctl("exec2", "101", "echo alive").stdout == "alive\n"
+        assert vz.status(101) == RUNNING
+        assert vz.uptime_clock(101) == clock
+    vz.ctl("set", "101", "--ipadd", "192.0.2.9")
+    vz.run("ping", "-c1", "-W5", "192.0.2.9")
+    vz.ctl("exec", "101", "reboot", check=None)
+    vz.wait_reboot(101, clock)
+    vz.ctl("stop", "101")
+    assert leaks.of_container(vz.prefix, vz.paths.cgroup_root, 101) == []
+
+
+def test_reboot_f_after_the_daemon_was_killed(vz: Vz) -> None:
+    vz.start(101)
+    vz.kill_daemon()
+    clock = vz.uptime_clock(101)
+    vz.ctl("exec", "101", "reboot -f", check=None)
+    vz.wait_reboot(101, clock)
+
+
+def test_a_container_that_ended_while_nobody_watched(vz: Vz) -> None:
+    """PID 1 dies while keeper and daemon are dead: the next hostd finds it, and cleans up."""
+    vz.start(101, "--ipadd", "192.0.2.1")
+    pid = vz.init_pid(101)
+    vz.kill_keeper()
+    machine.kill_and_wait(pid)
+    vz.wait_status(101, DOWN)
+    assert leaks.of_container(vz.prefix, vz.paths.cgroup_root, 101) == []
+    vz.ctl("start", "101")
+
+
+def test_a_reboot_while_the_daemon_was_dead(vz: Vz) -> None:
+    """SIGSTOP the daemon, reboot inside, kill it: its successor still starts the container again."""
+    vz.start(101)
+    clock = vz.uptime_clock(101)
+    child = vz.popen("vzctl", "exec2", "101", "sleep 1; reboot")
+    machine.until("sleep runs", lambda: "sleep 1" in vz.ctl("exec2", "101", "ps").stdout)
+    vz.kill_daemon()
+    vz.wait_reboot(101, clock)
+    child.kill()
