@@ -97,13 +97,14 @@ build/criu.stamp: $(wildcard images/criu*.py images/criu/*.py) | build/venv.stam
 	$(PYTHON) -m images.criu build/criu
 	touch $@
 
-build/bin.stamp: images/deploy.py build/shim.stamp
+build/bin.stamp: images/deploy.py $(wildcard hostd/cli/stub.py hostd/command/usage.py) build/shim.stamp
 	echo "build: commands in build/bin"
-	$(PYTHON) -m images.deploy commands build/bin --code $(CURDIR) --site "$$($(PYTHON) -m images.deploy site)"
+	$(PYTHON) -m images.deploy commands build/bin
+	$(PYTHON) -m images.deploy completion build/completion
 	touch $@
 
 image-%: | build/venv.stamp
-	$(PYTHON) -m images $* --cache $(CACHE)/images
+	$(PYTHON) -m images build $* --cache $(CACHE)/images
 
 ##@ Check
 

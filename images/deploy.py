@@ -6,6 +6,7 @@ Host Python and standard library only: this runs before anything is built.
 import argparse
 import glob
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,21 +14,22 @@ import sysconfig
 import tomllib
 from collections.abc import Callable
 
+from hostd.cli import stub
+
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 DATA = os.path.join(CHECKOUT, "images", "data")
 
-# command -> (module that holds main(), needs the daemon's libraries on its path)
-COMMANDS = {
-    "vzctl": ("hostd.cli.vzctl", False),
-    "vzlist": ("hostd.cli.vzlist", False),
-    "hostd": ("hostd.keeper.main", True),
-}
+COMMANDS = ("vzctl", "vzlist", "hostd")
+HOST_PYTHON = "/usr/bin/python3"
 
-STUB = """#!/usr/bin/python3 -ISE
-import sys
-sys.path[:0] = {path!r}
-from {module} import main
-sys.exit(main())
+# The keeper starts this; the daemon's libraries come last, so that nothing of theirs hides our packages.
+DAEMON = (
+    "import sys; sys.path.insert(0, {code!r}); sys.path.append({site!r}); "
+    "from hostd.daemon.main import main; sys.exit(main())"
+)
+
+COMPLETION = """# bash completion of {name}: the words are those of its own table
+complete -o default -W {words} {name}
 """
 
 # What the daemon imports beyond the standard library: files and directories of a site-packages.
@@ -67,9 +69,19 @@ def write(path: str, text: str, mode: int = 0o644) -> None:
 
 def commands(directory: str, code: str, site: str) -> None:
     """Runnable `vzctl`, `vzlist`, `hostd` in *directory* that use the code in *code*, libraries in *site*."""
-    for name, (module, libraries) in COMMANDS.items():
-        path = [code, site] if libraries else [code]
-        write(os.path.join(directory, name), STUB.format(path=path, module=module), 0o755)
+    daemon = [HOST_PYTHON, "-ISE", "-c", DAEMON.format(code=code, site=site)]
+    for name in COMMANDS:
+        text = stub.hostd(code, daemon) if name == "hostd" else stub.command(name, code)
+        write(os.path.join(directory, name), text, 0o755)
+
+
+def completion(directory: str) -> None:
+    """Bash completion files, from the same table the daemon parses with."""
+    from hostd.command.usage import completion_words  # only here: a bare host can run everything else
+
+    for name in ("vzctl", "vzlist"):
+        words = shlex.quote(" ".join(completion_words(name)))
+        write(os.path.join(directory, name), COMPLETION.format(name=name, words=words))
 
 
 def prefix(root: str) -> None:
@@ -92,7 +104,9 @@ def copy(source: str, target: str) -> None:
     """Copy a file or a tree; what stood at *target* is replaced."""
     if os.path.isdir(source):
         remove(target)
-        shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "*.c", "*.o"))
+        shutil.copytree(
+            source, target, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "*.c", "*.o")
+        )
     else:
         os.makedirs(os.path.dirname(target), exist_ok=True)
         shutil.copy2(source, target)
@@ -105,7 +119,9 @@ def install(destdir: str, libdir: str) -> None:
         copy(os.path.join(CHECKOUT, part), os.path.join(home, part))
     for path in libraries(sysconfig.get_path("purelib")):
         copy(path, os.path.join(home, "lib", os.path.basename(path)))
-    subprocess.run([sys.executable, "-m", "compileall", "-q", "-s", destdir or "/", "-p", "/", home], check=False)
+    subprocess.run(
+        [sys.executable, "-m", "compileall", "-q", "-s", destdir or "/", "-p", "/", home], check=False
+    )
     commands(f"{destdir}/usr/sbin", libdir, f"{libdir}/lib")
     for directory, pattern in FILES.items():
         for source in sorted(glob.glob(os.path.join(CHECKOUT, pattern))):
@@ -132,7 +148,7 @@ def mounts_below(path: str) -> list[str]:
 
 
 def remove(path: str) -> None:
-    """Remove a file or a tree; a tree with a mount below is refused, because its content belongs to others."""
+    """Remove a file or a tree; refuses a tree with a mount below, because its content belongs to others."""
     if not os.path.lexists(path):
         return
     if not os.path.isdir(path) or os.path.islink(path):
@@ -154,12 +170,13 @@ def main() -> int:
     def verb(name: str, run: Callable[[argparse.Namespace], None], *options: str) -> None:
         sub = verbs.add_parser(name)
         for option in options:
-            sub.add_argument(option, **({"default": ""} if option.startswith("--") else {}))
+            sub.add_argument(option, default="")
         sub.set_defaults(run=run)
 
     verb("requirements", lambda a: print("\n".join(requirements())))
     verb("site", lambda a: print(site()))
-    verb("commands", lambda a: commands(a.directory, a.code, a.site), "directory", "--code", "--site")
+    verb("commands", lambda a: commands(a.directory, CHECKOUT, site()), "directory")
+    verb("completion", lambda a: completion(a.directory), "directory")
     verb("prefix", lambda a: prefix(a.directory), "directory")
     verb("install", lambda a: install(a.destdir, a.libdir), "--destdir", "--libdir")
     verb("uninstall", lambda a: uninstall(a.destdir, a.libdir), "--destdir", "--libdir")
