@@ -36,6 +36,10 @@ help:  ## This list
 demo: build image-debian-12  ## From nothing to ssh into a Debian 12 CT, reboot inside, and back (KEEP=1 leaves it running)
 	$(PYTHON) -m images.demo --cache $(CACHE)/images $(if $(KEEP),--keep)
 
+.PHONY: demo-clean
+demo-clean:  ## Remove what `make demo KEEP=1` left running
+	$(PYTHON) -m images.demo --remove
+
 .PHONY: test
 test: build image-busybox image-debian-12  ## Unit, root, system and lint tests (PYTEST_ARGS="-k enter" for some of them)
 	$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
@@ -81,10 +85,10 @@ build/venv.stamp: pyproject.toml | build/deps.stamp
 	fi
 	echo "$$wanted" >$@
 
-build/shim.stamp: $(wildcard hostd/kernel/_build.py hostd/kernel/*.[ch] vzinit/_build.py vzinit/*.[ch]) | build/venv.stamp
+build/shim.stamp: $(wildcard hostd/kernel/_build.py hostd/kernel/*.[ch] vzinit/_sys_build.py vzinit/*.[ch]) | build/venv.stamp
 	echo "build: kernel shims"
 	$(PYTHON) -m hostd.kernel._build
-	$(PYTHON) -m vzinit._build
+	$(PYTHON) -m vzinit._sys_build
 	touch $@
 
 build/runtime.stamp: $(wildcard images/runtime*.py images/runtime/*.py vzinit/*.py) build/shim.stamp
@@ -92,9 +96,9 @@ build/runtime.stamp: $(wildcard images/runtime*.py images/runtime/*.py vzinit/*.
 	$(PYTHON) -m images.runtime build/runtime
 	touch $@
 
-build/criu.stamp: $(wildcard images/criu*.py images/criu/*.py) | build/venv.stamp
+build/criu.stamp: images/criu.py hostd/checkpoint/cgroupns.c | build/venv.stamp
 	echo "build: criu"
-	$(PYTHON) -m images.criu build/criu
+	$(PYTHON) -m images.criu build/criu --cache $(CACHE)
 	touch $@
 
 build/bin.stamp: images/deploy.py $(wildcard hostd/cli/stub.py hostd/command/usage.py) build/shim.stamp

@@ -1,4 +1,4 @@
-"""Put the code onto a machine: the commands of a checkout, `make install`, a prefix of its own, `make clean`.
+"""Put the code onto a machine: the commands of a checkout, `make install`, `make clean`.
 
 Host Python and standard library only: this runs before anything is built.
 """
@@ -15,9 +15,10 @@ import tomllib
 from collections.abc import Callable
 
 from hostd.cli import stub
+from hostd.config import skeleton
+from hostd.config.paths import Paths
 
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-DATA = os.path.join(CHECKOUT, "images", "data")
 
 COMMANDS = ("vzctl", "vzlist", "hostd")
 HOST_PYTHON = "/usr/bin/python3"
@@ -42,9 +43,6 @@ FILES = {
     "/usr/share/man/man5": "docs/man/*.5",
     "/usr/share/bash-completion/completions": "build/completion/*",
 }
-CONFIG = {"/etc/vz": "vz.conf", "/etc/vz/conf": "ve-*.conf-sample"}
-DIRECTORIES = ("etc/vz/names", "var/lib/vz/private", "var/lib/vz/root", "var/lib/vz/template/cache",
-               "var/lib/vz/dump", "var/lib/vz/lock", "var/log")  # fmt: skip
 
 
 class Refused(Exception):
@@ -84,18 +82,6 @@ def completion(directory: str) -> None:
         write(os.path.join(directory, name), COMPLETION.format(name=name, words=words))
 
 
-def prefix(root: str) -> None:
-    """The directories and default configuration of an installation below *root*; existing files stay."""
-    for directory in DIRECTORIES:
-        os.makedirs(os.path.join(root, directory), exist_ok=True)
-    for directory, pattern in CONFIG.items():
-        for source in sorted(glob.glob(os.path.join(DATA, pattern))):
-            target = os.path.join(root, directory.lstrip("/"), os.path.basename(source))
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            if not os.path.exists(target):
-                shutil.copyfile(source, target)
-
-
 def libraries(site: str) -> list[str]:
     return [path for pattern in LIBRARIES for path in sorted(glob.glob(os.path.join(site, pattern)))]
 
@@ -126,7 +112,7 @@ def install(destdir: str, libdir: str) -> None:
     for directory, pattern in FILES.items():
         for source in sorted(glob.glob(os.path.join(CHECKOUT, pattern))):
             copy(source, os.path.join(destdir + directory, os.path.basename(source)))
-    prefix(destdir or "/")
+    skeleton.install(Paths(destdir))
 
 
 def uninstall(destdir: str, libdir: str) -> None:
@@ -177,7 +163,6 @@ def main() -> int:
     verb("site", lambda a: print(site()))
     verb("commands", lambda a: commands(a.directory, CHECKOUT, site()), "directory")
     verb("completion", lambda a: completion(a.directory), "directory")
-    verb("prefix", lambda a: prefix(a.directory), "directory")
     verb("install", lambda a: install(a.destdir, a.libdir), "--destdir", "--libdir")
     verb("uninstall", lambda a: uninstall(a.destdir, a.libdir), "--destdir", "--libdir")
     verb("clean", lambda a: remove(a.directory), "directory")

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import pexpect
 
+from hostd.config import skeleton
 from hostd.config.paths import Paths
-from images import deploy
 from tests.harness import leaks, machine
 
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -47,7 +47,7 @@ class Vz:
         self.env = {"PATH": f"{BIN}:{os.environ.get('PATH', '')}", "VZ_PREFIX": self.prefix, "TERM": "xterm",
                     "LANG": "C.UTF-8", "HOME": "/root"}  # fmt: skip
         self._children: list[subprocess.Popen[str]] = []
-        deploy.prefix(self.prefix)
+        skeleton.install(self.paths)
         if self._own_netns:
             subprocess.run(["ip", "netns", "add", self.netns], check=True)
             self.ip("link", "set", "lo", "up")

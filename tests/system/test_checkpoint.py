@@ -1,4 +1,4 @@
-"""chkpnt and restore of a running container with an open TCP connection, twice, and over a restart of hostd."""
+"""chkpnt and restore of a running container whose open TCP connection survives, also over a hostd restart."""
 
 import subprocess
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """kill -9 of hostd at every fault point of every operation: consistent, nothing leaked, nothing lost.
 
-The points are asked of the product: the operation runs once with VZ_FAULT_TRACE, then once more per point with
-VZ_FAULT.  A neighbour (CT 102) runs through all of it and must never notice.
+The points are asked of the product: the operation runs once with VZ_FAULT_TRACE, then once more per point
+with VZ_FAULT.  A neighbour (CT 102) runs through all of it and must never notice.
 """
 
 import os

@@ -1,0 +1,49 @@
+"""What the small programs import is a budget: PID 1 pays for it in every container, a command each time."""
+
+import subprocess
+import sysconfig
+
+import pytest
+
+from tests.harness.installation import CHECKOUT
+
+# What `python -I -S -E` has before our first line, whatever its version, and what is C without a cost.
+BARE = {
+    "sys", "builtins", "_frozen_importlib", "_imp", "_thread", "_warnings", "_weakref", "_io", "marshal",
+    "posix", "_frozen_importlib_external", "time", "zipimport", "_codecs", "codecs", "encodings", "encodings.aliases",
+    "encodings.utf_8", "_signal", "_abc", "abc", "io", "__main__", "winreg",
+}  # fmt: skip
+C_MODULES = {"select", "errno", "fcntl", "_socket", "termios", "_posixsubprocess", "gc", "_struct",
+             "resource", "_cffi_backend", "_sha256", "_sha2"}  # fmt: skip
+
+PROGRAMS = {
+    "vzctl": ("hostd.cli.vzctl", ("hostd.cli.", "vzinit.protocol")),
+    "vzlist": ("hostd.cli.vzlist", ("hostd.cli.", "vzinit.protocol")),
+    "keeper": ("hostd.keeper.main", ("hostd.cli.", "hostd.keeper.", "vzinit.protocol")),
+    "vzinit": ("vzinit.__main__", ("vzinit.",)),
+}
+
+
+def imported(module: str) -> set[str]:
+    """Everything in sys.modules after *module* was imported by a bare interpreter."""
+    code = (
+        f"import sys; sys.path.insert(0, {CHECKOUT!r}); sys.path.append({sysconfig.get_path('purelib')!r})\n"
+        f"import {module}\nprint(*sys.modules)"
+    )
+    done = subprocess.run(
+        ["/usr/bin/python3", "-ISE", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_imports(program: str) -> None:
+    module, own = PROGRAMS[program]
+    packages = {name.split(".")[0] for name in own}
+    extra = {
+        name
+        for name in imported(module) - BARE - C_MODULES - packages
+        if not any(name == mine.rstrip(".") or name.startswith(mine) for mine in own)
+    }
+    assert extra == set(), f"{module} drags in {sorted(extra)}"
