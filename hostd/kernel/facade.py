@@ -1,0 +1,133 @@
+"""The compiled shim, typed: the one place where C's lack of types meets the rest.
+
+Functions answer `-errno`; `check()` turns that into the OSError that names the system call and its subject.
+"""
+
+import os
+from typing import Any, NewType, Protocol, cast
+
+try:
+    from hostd.kernel import _shim
+except ImportError as error:
+    raise ImportError("hostd/kernel/_shim is not compiled for this Python: run `make build`") from error
+
+Pointer = NewType("Pointer", object)  # memory that lives as long as this object does
+
+
+class Plan(Protocol):
+    """struct vz_plan of shim.h."""
+
+    flags: int
+    root: int
+    into: int
+    join: Pointer
+    join_count: int
+    uid_base: int
+    id_count: int
+    mounts: Pointer
+    mount_count: int
+    hostname: Pointer
+    fds: Pointer
+    fd_count: int
+    drop: Pointer
+    drop_count: int
+    filter: Pointer
+    filter_length: int
+    argv: Pointer
+    env: Pointer
+    pidfd: int
+    step: int
+    index: int
+    error: int
+
+
+class Shim(Protocol):
+    """The functions of shim.h; text is NUL-free bytes."""
+
+    def vz_spawn(self, plan: Plan, /) -> int: ...
+    def vz_new_namespace(self, flag: int, kind: bytes, base: int, count: int, step: Pointer, /) -> int: ...
+    def vz_socket_in_netns(self, netns: int, family: int, type: int, protocol: int, /) -> int: ...
+    def vz_open_tree(self, dir: int, path: bytes, flags: int, /) -> int: ...
+    def vz_move_mount(self, source: int, path: bytes, to: int, to_path: bytes, flags: int, /) -> int: ...
+    def vz_fsopen(self, fstype: bytes, /) -> int: ...
+    def vz_fsconfig(
+        self, fs: int, command: int, key: bytes | Pointer, value: bytes | Pointer, aux: int, /
+    ) -> int: ...
+    def vz_fsmount(self, fs: int, attributes: int, /) -> int: ...
+    def vz_mount_setattr(
+        self, mount: int, flags: int, set: int, clear: int, propagation: int, userns: int, /
+    ) -> int: ...
+    def vz_mount(
+        self, source: bytes | Pointer, target: bytes, fstype: bytes | Pointer, flags: int,
+        data: bytes | Pointer, /
+    ) -> int: ...
+    def vz_umount(self, target: bytes, flags: int, /) -> int: ...
+    def vz_pivot_root(self, new_root: bytes, put_old: bytes, /) -> int: ...
+    def vz_openat2(self, dir: int, path: bytes, flags: int, mode: int, resolve: int, /) -> int: ...
+    def vz_unshare(self, flags: int, /) -> int: ...
+    def vz_setns(self, fd: int, flags: int, /) -> int: ...
+    def vz_fsids(self, uid: int, gid: int, /) -> int: ...
+    def vz_bpf_load_device(self, code: bytes, length: int, log: Pointer, log_size: int, /) -> int: ...
+    def vz_bpf_attach_device(self, cgroup: int, program: int, replace: int, /) -> int: ...
+    def vz_bpf_query_device(self, cgroup: int, ids: Pointer, count: int, /) -> int: ...
+    def vz_bpf_program(self, id: int, /) -> int: ...
+    def vz_seccomp_probe(self) -> int: ...
+
+
+lib: Shim = cast(Shim, _shim.lib)
+_ffi: Any = _shim.ffi
+NULL: Pointer = _ffi.NULL
+
+
+def check(result: int, syscall: str, subject: str | None = None) -> int:
+    """*result* of a shim function, or OSError `syscall: reason: subject` when it is negative."""
+    if result >= 0:
+        return result
+    raise OSError(-result, f"{syscall}: {os.strerror(-result)}", subject)
+
+
+def path_bytes(path: str) -> bytes:
+    """*path* as the kernel takes it; ValueError when it holds a NUL, which C would silently cut at."""
+    raw = os.fsencode(path)
+    if b"\0" in raw:
+        raise ValueError(f"NUL in {path!r}")
+    return raw
+
+
+def text(value: str) -> Pointer:
+    """A C string."""
+    return cast(Pointer, _ffi.new("char[]", path_bytes(value)))
+
+
+def buffer(size: int) -> Pointer:
+    return cast(Pointer, _ffi.new("char[]", size))
+
+
+def buffer_text(memory: Pointer) -> str:
+    """What a C function left in a `buffer()`, up to its NUL."""
+    return cast(bytes, _ffi.string(memory)).decode("utf-8", "replace")
+
+
+def bytes_at(data: bytes) -> Pointer:
+    """A pointer to *data*, valid while both objects live."""
+    return cast(Pointer, _ffi.from_buffer(data))
+
+
+def array(ctype: str, values: object) -> Pointer:
+    """A C array; *values* is a list of items, or a number of zeroed items."""
+    return cast(Pointer, _ffi.new(f"{ctype}[]", values))
+
+
+def unpack(memory: Pointer, count: int) -> list[int]:
+    """The first *count* integers of an `array()`."""
+    return cast(list[int], _ffi.unpack(memory, count))
+
+
+def new_plan() -> Plan:
+    return cast(Plan, _ffi.new("struct vz_plan *"))
+
+
+def step_numbers() -> dict[str, int]:
+    """The steps of a spawn by their name in shim.h, without the VZ_STEP_ prefix."""
+    relements: dict[str, int] = _ffi.typeof("enum vz_step").relements
+    return {name.removeprefix("VZ_STEP_"): number for name, number in relements.items()}

@@ -1,0 +1,116 @@
+/* Short-lived children that stand in a namespace for us: no thread of the daemon ever changes its own. */
+#include "clone.h"
+#include "shim.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* ---- a new namespace: the child holds it until the gate closes, we open it through /proc ---------------------- */
+
+struct holder { int gate, gate_writer; };
+
+static void hold(void *argument)
+{
+    struct holder *holder = argument;
+    char byte;
+    RAW1(SYS_close, holder->gate_writer);
+    RAW3(SYS_read, holder->gate, &byte, 1);
+    raw_exit(0);
+}
+
+static int open_namespace(long pid, const char *kind)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%ld/ns/%s", pid, kind);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+static int mapped_namespace(long pid, uint64_t flag, const char *kind, uint32_t base, uint32_t count, int *step)
+{
+    int error;
+    if (flag & CLONE_NEWUSER) {
+        *step = VZ_STEP_UID_MAP;
+        if ((error = vz_write_map(pid, "uid_map", base, count)) < 0)
+            return error;
+        *step = VZ_STEP_GID_MAP;
+        if ((error = vz_write_map(pid, "gid_map", base, count)) < 0)
+            return error;
+    }
+    *step = VZ_STEP_NONE;
+    return open_namespace(pid, kind);
+}
+
+/* Clone, use(pid), let go, reap. */
+static int held_namespace(uint64_t flag, const char *kind, uint32_t base, uint32_t count, int *step, void *stack)
+{
+    struct holder holder;
+    int ends[2], pidfd, alive, result;
+
+    *step = VZ_STEP_GATE;
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    holder.gate = ends[0];
+    holder.gate_writer = ends[1];
+    *step = VZ_STEP_CLONE;
+    long pid = vz_clone(flag, 0, -1, stack, hold, &holder, &pidfd, &alive);
+    result = pid < 0 ? pid : mapped_namespace(pid, flag, kind, base, count, step);
+    close(ends[1]);
+    if (pid > 0) {
+        vz_wait_gone(&alive);
+        vz_reap(pidfd);
+        close(pidfd);
+    }
+    close(ends[0]);
+    return result;
+}
+
+int vz_new_namespace(uint64_t flag, const char *kind, uint32_t base, uint32_t count, int *step)
+{
+    sigset_t saved;
+    *step = VZ_STEP_STACK;
+    void *stack = vz_stack_new();
+    if (!stack)
+        return -errno;
+    vz_signals_block(&saved);
+    int result = held_namespace(flag, kind, base, count, step, stack);
+    vz_signals_restore(&saved);
+    vz_stack_free(stack);
+    return result;
+}
+
+/* ---- a socket that lives in another network namespace: the child shares our descriptors ----------------------- */
+
+struct order { int netns, family, type, protocol, result; };
+
+static void fetch_socket(void *argument)
+{
+    struct order *order = argument;
+    order->result = RAW2(SYS_setns, order->netns, CLONE_NEWNET);
+    if (order->result == 0)
+        order->result = RAW3(SYS_socket, order->family, order->type | SOCK_CLOEXEC, order->protocol);
+    raw_exit(0);
+}
+
+int vz_socket_in_netns(int netns, int family, int type, int protocol)
+{
+    struct order order = { netns, family, type, protocol, -ESRCH };
+    sigset_t saved;
+    int pidfd, alive;
+
+    void *stack = vz_stack_new();
+    if (!stack)
+        return -errno;
+    vz_signals_block(&saved);
+    long pid = vz_clone(CLONE_FILES, 0, -1, stack, fetch_socket, &order, &pidfd, &alive);
+    if (pid > 0) {
+        vz_wait_gone(&alive);
+        vz_reap(pidfd);
+        close(pidfd);
+    }
+    vz_signals_restore(&saved);
+    vz_stack_free(stack);
+    return pid < 0 ? pid : order.result;
+}

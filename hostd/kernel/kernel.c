@@ -1,0 +1,159 @@
+/* The system calls that Python lacks, one function each; -errno on failure. */
+#define _GNU_SOURCE
+#include "clone.h"
+#include "shim.h"
+#include <errno.h>
+#include <linux/bpf.h>
+#include <linux/capability.h>
+#include <linux/mount.h>
+#include <linux/openat2.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/fsuid.h>
+#include <unistd.h>
+
+int mount(const char *, const char *, const char *, unsigned long, const void *);
+int umount2(const char *, int);
+
+static int answer(long result)
+{
+    return result < 0 ? -errno : (int)result;
+}
+
+int vz_open_tree(int dir, const char *path, unsigned int flags)
+{
+    return answer(syscall(SYS_open_tree, dir, path, flags));
+}
+
+int vz_move_mount(int from, const char *from_path, int to, const char *to_path, unsigned int flags)
+{
+    return answer(syscall(SYS_move_mount, from, from_path, to, to_path, flags));
+}
+
+int vz_fsopen(const char *fstype)
+{
+    return answer(syscall(SYS_fsopen, fstype, FSOPEN_CLOEXEC));
+}
+
+int vz_fsconfig(int fs, unsigned int command, const char *key, const char *value, int aux)
+{
+    return answer(syscall(SYS_fsconfig, fs, command, key, value, aux));
+}
+
+int vz_fsmount(int fs, unsigned int attributes)
+{
+    return answer(syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, attributes));
+}
+
+int vz_mount_setattr(int mount, unsigned int flags, uint64_t set, uint64_t clear, uint64_t propagation, int userns)
+{
+    struct mount_attr attributes = { set, clear, propagation, userns < 0 ? 0 : userns };
+    return answer(syscall(SYS_mount_setattr, mount, "", flags, &attributes, sizeof attributes));
+}
+
+int vz_mount(const char *source, const char *target, const char *fstype, unsigned long flags, const char *data)
+{
+    return answer(mount(source, target, fstype, flags, data));
+}
+
+int vz_umount(const char *target, int flags)
+{
+    return answer(umount2(target, flags));
+}
+
+int vz_pivot_root(const char *new_root, const char *put_old)
+{
+    return answer(syscall(SYS_pivot_root, new_root, put_old));
+}
+
+int vz_openat2(int dir, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve)
+{
+    struct open_how how = { flags, mode, resolve };
+    return answer(syscall(SYS_openat2, dir, path, &how, sizeof how));
+}
+
+int vz_unshare(int flags)
+{
+    return answer(unshare(flags));
+}
+
+int vz_setns(int fd, int flags)
+{
+    return answer(setns(fd, flags));
+}
+
+/* Leaving fsuid 0 clears the file capabilities of the effective set; they are taken back from the permitted one. */
+int vz_fsids(uint32_t uid, uint32_t gid)
+{
+    struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+    struct __user_cap_data_struct sets[2];
+
+    setfsgid(gid);
+    setfsuid(uid);
+    if ((uint32_t)setfsgid(-1) != gid || (uint32_t)setfsuid(-1) != uid)
+        return -EPERM;
+    vz_dumpable_restore();
+    if (syscall(SYS_capget, &header, sets) < 0)
+        return -errno;
+    for (int i = 0; i < 2; i++)
+        sets[i].effective = sets[i].permitted;
+    return answer(syscall(SYS_capset, &header, sets));
+}
+
+int vz_bpf_load_device(const void *code, int length, char *log, int log_size)
+{
+    union bpf_attr attributes;
+    memset(&attributes, 0, sizeof attributes);
+    attributes.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
+    attributes.insns = (uintptr_t)code;
+    attributes.insn_cnt = length;
+    attributes.license = (uintptr_t)"Apache-2.0";
+    attributes.log_buf = (uintptr_t)log;
+    attributes.log_size = log_size;
+    attributes.log_level = log_size > 0;
+    memcpy(attributes.prog_name, "vz_device", 10);
+    return answer(syscall(SYS_bpf, BPF_PROG_LOAD, &attributes, sizeof attributes));
+}
+
+int vz_bpf_attach_device(int cgroup, int program, int replace)
+{
+    union bpf_attr attributes;
+    memset(&attributes, 0, sizeof attributes);
+    attributes.target_fd = cgroup;
+    attributes.attach_bpf_fd = program;
+    attributes.attach_type = BPF_CGROUP_DEVICE;
+    attributes.attach_flags = BPF_F_ALLOW_MULTI;
+    if (replace >= 0) {
+        attributes.attach_flags |= BPF_F_REPLACE;
+        attributes.replace_bpf_fd = replace;
+    }
+    return answer(syscall(SYS_bpf, BPF_PROG_ATTACH, &attributes, sizeof attributes));
+}
+
+int vz_bpf_query_device(int cgroup, uint32_t *ids, int count)
+{
+    union bpf_attr attributes;
+    memset(&attributes, 0, sizeof attributes);
+    attributes.query.target_fd = cgroup;
+    attributes.query.attach_type = BPF_CGROUP_DEVICE;
+    attributes.query.prog_ids = (uintptr_t)ids;
+    attributes.query.prog_cnt = count;
+    if (syscall(SYS_bpf, BPF_PROG_QUERY, &attributes, sizeof attributes) < 0)
+        return -errno;
+    return attributes.query.prog_cnt;
+}
+
+int vz_bpf_program(uint32_t id)
+{
+    union bpf_attr attributes;
+    memset(&attributes, 0, sizeof attributes);
+    attributes.prog_id = id;
+    return answer(syscall(SYS_bpf, BPF_PROG_GET_FD_BY_ID, &attributes, sizeof attributes));
+}
+
+/* Asks for a filter without giving one: EFAULT says that the kernel has them, and nothing is installed. */
+int vz_seccomp_probe(void)
+{
+    return answer(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, NULL));
+}

@@ -1,0 +1,249 @@
+"""The mount API of Linux 5.2 and later: file systems and trees as descriptors, attached by one move.
+
+A detached mount (from `open_tree(clone=True)`, `fsmount`, `new_filesystem`) belongs to nobody's namespace and
+is gone when its last descriptor is closed.  Before Linux 6.15 it can be moved into a namespace, but neither
+cloned nor mounted upon while detached (`Features.detached_trees`): clone from an attached mount, attach in
+the child.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from enum import IntEnum, IntFlag
+
+from hostd.kernel.facade import NULL, check, lib, path_bytes
+from hostd.kernel.fd import Fd
+
+AT_FDCWD = -100
+AT_EMPTY_PATH = 0x1000
+AT_RECURSIVE = 0x8000
+OPEN_TREE_CLONE = 1
+MOVE_MOUNT_F_EMPTY_PATH = 0x04
+MOVE_MOUNT_T_EMPTY_PATH = 0x40
+MOUNT_ATTR_IDMAP = 0x100000
+RESOLVE_NO_SYMLINKS = 0x04
+RESOLVE_IN_ROOT = 0x10
+UMOUNT_NOFOLLOW = 8
+MNT_DETACH = 2
+LOG_LINE = 4096  # bytes; longest message the kernel keeps for a file system context
+
+
+class MountAttr(IntFlag):
+    """MOUNT_ATTR_* of linux/mount.h."""
+
+    NONE = 0
+    RDONLY = 0x01
+    NOSUID = 0x02
+    NODEV = 0x04
+    NOEXEC = 0x08
+    RELATIME = 0
+    NOATIME = 0x10
+    STRICTATIME = 0x20
+    NODIRATIME = 0x80
+    NOSYMFOLLOW = 0x200000
+
+
+class Propagation(IntFlag):
+    """MS_* propagation types, for `mount_setattr`."""
+
+    NONE = 0
+    PRIVATE = 1 << 18
+    SLAVE = 1 << 19
+    SHARED = 1 << 20
+
+
+class Config(IntEnum):
+    """FSCONFIG_* commands."""
+
+    FLAG = 0
+    STRING = 1
+    FD = 5
+    CREATE = 6
+
+
+def _dir(dir: Fd | None) -> int:
+    return AT_FDCWD if dir is None else dir.fileno()
+
+
+def _subject(dir: Fd | None, path: str) -> str:
+    if dir is None:
+        return path
+    where = dir.what or "descriptor"
+    return f"{where}/{path}" if path else where
+
+
+# ---- one system call each
+
+
+def open_tree(path: str, *, dir: Fd | None = None, clone: bool = True, recursive: bool = False) -> Fd:
+    """open_tree(2): a detached copy of the mount at *path* (or, not *clone*, a handle of the mount itself).
+
+    With *dir*, *path* is relative to it; "" is *dir* itself.  A copy of host mounts must be made in the
+    daemon's own mount namespace: a thread in a staging namespace cannot copy them.
+    """
+    flags = os.O_CLOEXEC | (AT_EMPTY_PATH if not path else 0)
+    if clone:
+        flags |= OPEN_TREE_CLONE | (AT_RECURSIVE if recursive else 0)
+    subject = _subject(dir, path)
+    return Fd(check(lib.vz_open_tree(_dir(dir), path_bytes(path), flags), "open_tree", subject), subject)
+
+
+def fsopen(fstype: str) -> Fd:
+    """fsopen(2): a new file system context."""
+    return Fd(check(lib.vz_fsopen(path_bytes(fstype)), "fsopen", fstype), fstype)
+
+
+def fsconfig_string(fs: Fd, key: str, value: str) -> None:
+    _configured(fs, lib.vz_fsconfig(fs.fileno(), Config.STRING, path_bytes(key), path_bytes(value), 0), key)
+
+
+def fsconfig_flag(fs: Fd, key: str) -> None:
+    _configured(fs, lib.vz_fsconfig(fs.fileno(), Config.FLAG, path_bytes(key), NULL, 0), key)
+
+
+def fsconfig_fd(fs: Fd, key: str, value: Fd) -> None:
+    _configured(fs, lib.vz_fsconfig(fs.fileno(), Config.FD, path_bytes(key), NULL, value.fileno()), key)
+
+
+def fsconfig_create(fs: Fd) -> None:
+    _configured(fs, lib.vz_fsconfig(fs.fileno(), Config.CREATE, NULL, NULL, 0), "create")
+
+
+def fsmount(fs: Fd, attrs: MountAttr = MountAttr.NONE) -> Fd:
+    """fsmount(2): a detached mount of a created context; works once per context."""
+    result = lib.vz_fsmount(fs.fileno(), attrs)
+    _configured(fs, result, "fsmount")
+    return Fd(result, fs.what)
+
+
+def mount_setattr(
+    mnt: Fd,
+    *,
+    set: MountAttr = MountAttr.NONE,
+    clear: MountAttr = MountAttr.NONE,
+    propagation: Propagation = Propagation.NONE,
+    userns: Fd | None = None,
+    recursive: bool = False,
+) -> None:
+    """mount_setattr(2) on the mount itself.  *userns* maps its ids (idmapped mount; only while detached)."""
+    flags = AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
+    bits = set | (MOUNT_ATTR_IDMAP if userns is not None else 0)
+    ns = userns.fileno() if userns is not None else -1
+    check(lib.vz_mount_setattr(mnt.fileno(), flags, bits, clear, propagation, ns), "mount_setattr", mnt.what)
+
+
+def move_mount(mnt: Fd, path: str, *, dir: Fd | None = None) -> None:
+    """move_mount(2): attach *mnt* at *path*, or onto *dir* itself when *path* is "".
+
+    Below *dir* no symbolic link is followed (ELOOP) and ".." cannot leave: *dir* may be a hostile tree.
+    """
+    subject = _subject(dir, path)
+    if dir is None:
+        result = lib.vz_move_mount(mnt.fileno(), b"", AT_FDCWD, path_bytes(path), MOVE_MOUNT_F_EMPTY_PATH)
+        check(result, "move_mount", subject)
+        return
+    target = openat2(dir, path, os.O_PATH, no_symlinks=True) if path else dir.dup()
+    with target:
+        flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
+        check(lib.vz_move_mount(mnt.fileno(), b"", target.fileno(), b"", flags), "move_mount", subject)
+
+
+def umount(path: str, *, detach: bool = False, nofollow: bool = True) -> None:
+    """umount2(2).  *detach*: lazily, with everything below."""
+    flags = (MNT_DETACH if detach else 0) | (UMOUNT_NOFOLLOW if nofollow else 0)
+    check(lib.vz_umount(path_bytes(path), flags), "umount2", path)
+
+
+def openat2(
+    dir: Fd, path: str, flags: int, *, in_root: bool = True, no_symlinks: bool = False, mode: int = 0
+) -> Fd:
+    """openat2(2) with O_CLOEXEC: *path* below *dir*, which is "/" for it (*in_root*)."""
+    resolve = (RESOLVE_IN_ROOT if in_root else 0) | (RESOLVE_NO_SYMLINKS if no_symlinks else 0)
+    subject = _subject(dir, path)
+    result = lib.vz_openat2(dir.fileno(), path_bytes(path), flags | os.O_CLOEXEC, mode, resolve)
+    return Fd(check(result, "openat2", subject), subject)
+
+
+# ---- made of them
+
+
+def new_filesystem(
+    fstype: str, options: Mapping[str, str | Fd | None], attrs: MountAttr = MountAttr.NONE
+) -> Fd:
+    """A detached mount of a new *fstype*; an option is text, a descriptor, or None for a flag, set in order.
+
+    The kernel's own explanation, where it gives one, is part of the OSError.
+    """
+    with fsopen(fstype) as fs:
+        for key, value in options.items():
+            if value is None:
+                fsconfig_flag(fs, key)
+            elif isinstance(value, Fd):
+                fsconfig_fd(fs, key, value)
+            else:
+                fsconfig_string(fs, key, value)
+        fsconfig_create(fs)
+        return fsmount(fs, attrs)
+
+
+def _configured(fs: Fd, result: int, what: str) -> None:
+    if result >= 0:
+        return
+    reason = "; ".join(_log(fs))
+    because = f" ({reason})" if reason else ""
+    raise OSError(-result, f"fsconfig {what}: {os.strerror(-result)}{because}", fs.what)
+
+
+def _log(fs: Fd) -> Iterator[str]:
+    """The messages of a context, without the leading severity letter."""
+    while True:
+        try:
+            line = os.read(fs.fileno(), LOG_LINE)
+        except OSError:  # ENODATA: no more
+            return
+        yield line.decode("utf-8", "replace").strip()[2:]
+
+
+@contextmanager
+def fsids(uid: int, gid: int) -> Iterator[None]:
+    """File accesses of *this thread* are made as *uid*:*gid*, with all its capabilities kept.
+
+    Needed where the kernel stores the id of the caller through an idmapped mount: host root has no id there,
+    and overlay silently becomes read-only.  Do nothing else inside; never await.
+    """
+    check(lib.vz_fsids(uid, gid), "setfsuid", f"{uid}:{gid}")
+    try:
+        yield
+    finally:
+        check(lib.vz_fsids(0, 0), "setfsuid", "0:0")
+
+
+# ---- what is mounted
+
+
+def _unescape(field: str) -> str:
+    """mountinfo writes blank, tab, newline and backslash as three octal digits."""
+    head, *rest = field.split("\\")
+    return head + "".join(chr(int(part[:3], 8)) + part[3:] for part in rest)
+
+
+def mount_points(mountinfo: str) -> list[str]:
+    """The mount points of a mountinfo text, in order of mounting."""
+    return [_unescape(line.split(" ", 5)[4]) for line in mountinfo.splitlines()]
+
+
+def _mounted() -> list[str]:
+    with open("/proc/thread-self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        return mount_points(file.read())
+
+
+def is_mounted(path: str) -> bool:
+    """True when something is mounted exactly at *path* (links in it resolved)."""
+    return os.path.realpath(path) in _mounted()
+
+
+def mounts_below(path: str) -> list[str]:
+    """Mount points at or below *path*, last mounted first: the order in which to unmount them."""
+    root = os.path.realpath(path)
+    inside = root.rstrip("/") + "/"
+    return [point for point in reversed(_mounted()) if point == root or point.startswith(inside)]

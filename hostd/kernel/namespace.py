@@ -1,0 +1,71 @@
+"""Namespaces as descriptors.  No thread of the daemon ever stands in one: short-lived helpers in C do."""
+
+import os
+import socket
+
+from hostd.kernel.facade import array, check, lib, unpack
+from hostd.kernel.fd import Fd
+from hostd.kernel.steps import STEPS
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+KINDS = {
+    "mnt": CLONE_NEWNS,
+    "cgroup": CLONE_NEWCGROUP,
+    "uts": CLONE_NEWUTS,
+    "ipc": CLONE_NEWIPC,
+    "user": CLONE_NEWUSER,
+    "net": CLONE_NEWNET,
+}
+
+
+def userns(base: int, count: int = 65536) -> Fd:
+    """A user namespace whose ids 0..*count*-1 are *base*.. of the host: for idmapped mounts."""
+    return _new("user", f"user namespace {base}+{count}", base, count)
+
+
+def new_netns() -> Fd:
+    """A new, empty network namespace, owned by the daemon's user namespace."""
+    return _new("net", "network namespace", 0, 0)
+
+
+def _new(kind: str, what: str, base: int, count: int) -> Fd:
+    step = array("int", 1)
+    result = lib.vz_new_namespace(KINDS[kind], kind.encode(), base, count, step)
+    return Fd(check(result, STEPS[unpack(step, 1)[0]].syscall, what), what)
+
+
+def namespace(process: Fd | int, kind: str) -> Fd:
+    """The *kind* ("net", "mnt", "user", ...) namespace of a pidfd or pid; ProcessLookupError when it is
+    gone."""
+    pid = process if isinstance(process, int) else pid_of(process)
+    try:
+        found = Fd.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY)
+    except FileNotFoundError:
+        raise ProcessLookupError(3, "No such process", str(pid)) from None
+    if isinstance(process, Fd):
+        pid_of(process)  # still the one we meant, so the number was not another's meanwhile
+    return found
+
+
+def pid_of(pidfd: Fd) -> int:
+    """The pid that *pidfd* stands for; ProcessLookupError when it has been reaped."""
+    with open(f"/proc/self/fdinfo/{pidfd.fileno()}", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("Pid:"):
+                pid = int(line[4:])
+                if pid > 0:
+                    return pid
+    raise ProcessLookupError(3, "No such process", pidfd.what)
+
+
+def socket_in_netns(netns: Fd, family: int, type: int, proto: int = 0) -> socket.socket:
+    """A socket that lives in *netns*; the caller stays where it is."""
+    number = check(lib.vz_socket_in_netns(netns.fileno(), family, type, proto), "socket", netns.what)
+    return socket.socket(family, type, proto, fileno=number)

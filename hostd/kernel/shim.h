@@ -1,0 +1,74 @@
+/* What Python sees of the shim.  This file is both a C header and the cdef of cffi: plain declarations only.
+ *
+ * Every function answers -errno on failure, unless said otherwise. */
+
+/* The steps of a spawn, in order; hostd.kernel.spawn.STEPS names them for the user. */
+enum vz_step {
+    VZ_STEP_NONE,
+    VZ_STEP_STACK, VZ_STEP_GATE, VZ_STEP_CLONE, VZ_STEP_UID_MAP, VZ_STEP_GID_MAP,  /* in the parent */
+    VZ_STEP_JOIN, VZ_STEP_CGROUP_NS, VZ_STEP_WAIT, VZ_STEP_SETGID, VZ_STEP_SETUID, VZ_STEP_SETGROUPS,
+    VZ_STEP_PRIVATE, VZ_STEP_ROOT, VZ_STEP_CHDIR,
+    VZ_STEP_TARGET, VZ_STEP_ATTACH, VZ_STEP_FSOPEN, VZ_STEP_FSCONFIG, VZ_STEP_CREATE, VZ_STEP_FSMOUNT,
+    VZ_STEP_BIND, VZ_STEP_SETATTR,
+    VZ_STEP_PIVOT, VZ_STEP_DETACH, VZ_STEP_HOSTNAME, VZ_STEP_SETSID, VZ_STEP_KEYRING, VZ_STEP_NULL,
+    VZ_STEP_MOVE_FD, VZ_STEP_PLACE_FD, VZ_STEP_CLOSE, VZ_STEP_BOUNDING, VZ_STEP_SECCOMP, VZ_STEP_CAPS,
+    VZ_STEP_EXEC
+};
+
+/* One mount of the child, below the container's root; symbolic links in the target are refused.
+ * fd >= 0: attach this detached mount.  fstype: make a new file system.  Neither: rebind what is there. */
+struct vz_mount {
+    int fd;
+    const char *fstype;
+    const char **options;           /* key, value, key, value, ..., NULL; a value may be NULL (flag) */
+    const char *target;
+    uint64_t set, clear;            /* MOUNT_ATTR_* */
+    int optional;                   /* a missing target is no failure */
+};
+
+struct vz_fd { int from, to; };
+
+struct vz_plan {
+    uint64_t flags;                 /* CLONE_NEW*, CLONE_PARENT */
+    int root;                       /* detached mount: becomes "/" */
+    int into;                       /* cgroup v2 directory, or -1 */
+    int *join; int join_count;      /* opened v1 "tasks" files */
+    uint32_t uid_base, id_count;    /* used with CLONE_NEWUSER */
+    struct vz_mount *mounts; int mount_count;
+    const char *hostname;
+    struct vz_fd *fds; int fd_count;  /* sorted by "to"; .from is overwritten by the child */
+    int *drop; int drop_count;      /* capabilities to lose */
+    const void *filter; int filter_length;  /* sock_filter array, in instructions; 0 = none */
+    char **argv, **env;
+    /* results */
+    int pidfd;
+    int step, index, error;         /* enum vz_step, which one of its list, errno */
+    int alive;                      /* zeroed by the kernel when the child has left our memory */
+    int gate;                       /* the child's end of the gate */
+    int gate_writer;
+};
+
+int vz_spawn(struct vz_plan *plan);  /* pid, or -1 and the step, index and error of the plan */
+
+int vz_new_namespace(uint64_t flag, const char *kind, uint32_t base, uint32_t count, int *step);
+int vz_socket_in_netns(int netns, int family, int type, int protocol);
+
+int vz_open_tree(int dir, const char *path, unsigned int flags);
+int vz_move_mount(int from, const char *from_path, int to, const char *to_path, unsigned int flags);
+int vz_fsopen(const char *fstype);
+int vz_fsconfig(int fs, unsigned int command, const char *key, const char *value, int aux);
+int vz_fsmount(int fs, unsigned int attributes);
+int vz_mount_setattr(int mount, unsigned int flags, uint64_t set, uint64_t clear, uint64_t propagation,
+                     int userns);
+int vz_mount(const char *source, const char *target, const char *fstype, unsigned long flags, const char *data);
+int vz_umount(const char *target, int flags);
+int vz_pivot_root(const char *new_root, const char *put_old);
+int vz_openat2(int dir, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
+int vz_unshare(int flags);
+int vz_setns(int fd, int flags);
+int vz_fsids(uint32_t uid, uint32_t gid);
+int vz_bpf_load_device(const void *code, int length, char *log, int log_size);
+int vz_bpf_attach_device(int cgroup, int program, int replace);
+int vz_bpf_query_device(int cgroup, uint32_t *ids, int count);
+int vz_bpf_program(uint32_t id);
+int vz_seccomp_probe(void);

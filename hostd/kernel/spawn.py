@@ -1,0 +1,215 @@
+"""spawn(): a container's PID 1 from a prepared plan, in one C call; and the thread it is best called from.
+
+The plan is pure data, complete before the clone: between clone and exec nothing is looked up or allocated.
+"""
+
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from hostd.kernel import facade, namespace
+from hostd.kernel.facade import Plan, Pointer, lib
+from hostd.kernel.fd import Fd
+from hostd.kernel.mount import MountAttr
+from hostd.kernel.process import Process
+from hostd.kernel.steps import STEPS
+
+CLONE_PARENT = 0x00008000
+CLONE_NEW_ALL = (
+    namespace.CLONE_NEWNS | namespace.CLONE_NEWUTS | namespace.CLONE_NEWIPC
+    | namespace.CLONE_NEWPID | namespace.CLONE_NEWNET
+)
+INSTRUCTION = 8  # bytes of a sock_filter
+LOCKED_DOWN = MountAttr.NOSUID | MountAttr.NODEV | MountAttr.NOEXEC
+
+
+@dataclass(frozen=True)
+class ChildMount:
+    """A file system that only the child can make, because it shows the child's own namespaces.
+
+    *target* is relative to the root of the container.  *read_only* and *writable* are paths below *target*:
+    first the former become read-only, then the latter writable again; missing ones are skipped.
+    """
+
+    fstype: str
+    target: str
+    options: Mapping[str, str | None] = field(default_factory=dict)
+    attrs: MountAttr = LOCKED_DOWN
+    read_only: tuple[str, ...] = ()
+    writable: tuple[str, ...] = ()
+
+
+# A writable /proc/sys would let the sysctl.d of a privileged container change the host; net is per namespace.
+PROC = ChildMount(
+    "proc", "proc", read_only=("sys", "bus", "fs", "irq", "sysrq-trigger"), writable=("sys/net",)
+)
+# Read-only tells udev and systemd to leave the devices alone.
+SYS = ChildMount("sysfs", "sys", attrs=LOCKED_DOWN | MountAttr.RDONLY)
+CGROUP2 = ChildMount("cgroup2", "sys/fs/cgroup")
+MQUEUE = ChildMount("mqueue", "dev/mqueue")
+DEFAULT_MOUNTS = (PROC, SYS, CGROUP2, MQUEUE)
+
+
+@dataclass(frozen=True)
+class SpawnPlan:
+    """Everything `spawn()` needs to know.  The descriptors stay the caller's; the mounts are moved away.
+
+    root        detached mount that becomes "/"; a tree can be used once: keep a clone for the next start
+    submounts   detached mounts and their paths below the root, attached in this order before *mounts*
+    fds         number in the child -> descriptor; 0, 1, 2 are /dev/null of the container unless given
+    uid_base    the host's id of user 0; None: no user namespace (privileged)
+    join        opened cgroup v1 `tasks` files
+    into        directory of a cgroup v2 (also the unified tree of a hybrid host): the child is born there
+    seccomp     sock_filter array, installed without no_new_privs
+    parent      the child becomes a child of our parent, with exit signal 0 (wait for it with __WALL)
+    """
+
+    root: Fd
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    fds: Mapping[int, Fd]
+    uid_base: int | None
+    hostname: str
+    id_count: int = 65536
+    join: tuple[Fd, ...] = ()
+    into: Fd | None = None
+    seccomp: bytes = b""
+    drop_caps: tuple[int, ...] = ()
+    submounts: tuple[tuple[Fd, str], ...] = ()
+    mounts: tuple[ChildMount, ...] = DEFAULT_MOUNTS
+    parent: bool = False
+
+
+@dataclass(frozen=True)
+class _Mount:
+    """One struct vz_mount."""
+
+    target: str
+    source: Fd | None = None
+    fstype: str | None = None
+    options: tuple[tuple[str, str | None], ...] = ()
+    set: MountAttr = MountAttr.NONE
+    clear: MountAttr = MountAttr.NONE
+    optional: bool = False
+
+
+def mount_steps(plan: SpawnPlan) -> list[_Mount]:
+    """The mounts of the child, flat and in order."""
+    steps = [_Mount(path, source=mnt) for mnt, path in plan.submounts]
+    for mount in plan.mounts:
+        options = tuple(mount.options.items())
+        steps.append(_Mount(mount.target, fstype=mount.fstype, options=options, set=mount.attrs))
+        for part in mount.read_only:
+            steps.append(_Mount(f"{mount.target}/{part}", set=MountAttr.RDONLY, optional=True))
+        for part in mount.writable:
+            steps.append(_Mount(f"{mount.target}/{part}", clear=MountAttr.RDONLY, optional=True))
+    return steps
+
+
+# One at a time: a second child would hold a copy of the first one's gate, and were the daemon killed just
+# then, both would wait for the other's end for ever.
+_one_spawn = threading.Lock()
+
+
+def spawn(plan: SpawnPlan) -> Process:
+    """Make the namespaces and the process of *plan*; return when its program runs (it has passed execve).
+
+    OSError names the system call, what it was for, and the path, descriptor or capability; then nothing is
+    left, except that with *parent* our parent still has to reap an exit status 127.
+    """
+    raw, keep = _pack(plan)
+    with _one_spawn:
+        pid = lib.vz_spawn(raw)
+    del keep
+    if pid < 0:
+        raise _error(plan, raw)
+    return Process(pid, Fd(raw.pidfd, f"process {pid}"))
+
+
+def _error(plan: SpawnPlan, raw: Plan) -> OSError:
+    step = STEPS[raw.step]
+    return OSError(raw.error, f"{step.syscall}: {os.strerror(raw.error)} ({step.what})", _subject(plan, raw))
+
+
+def _subject(plan: SpawnPlan, raw: Plan) -> str:
+    match STEPS[raw.step]:
+        case ("execve", _, _):
+            return plan.argv[0]
+        case ("open", _, _):
+            return "/dev/null"
+        case (_, _, "mounts"):
+            return "/" + mount_steps(plan)[raw.index].target
+        case (_, _, "join"):
+            return plan.join[raw.index].what
+        case (_, _, "fds") if raw.index >= 0:
+            return f"descriptor {sorted(plan.fds)[raw.index]}"
+        case (_, _, "drop"):
+            return str(plan.drop_caps[raw.index])
+        case _:
+            return plan.hostname
+
+
+# ---- the plan in C
+
+
+def _strings(texts: list[str], keep: list[object]) -> Pointer:
+    """A NULL-terminated array of C strings."""
+    pointers = [facade.text(text) for text in texts]
+    keep.extend(pointers)
+    return _kept(facade.array("char *", [*pointers, facade.NULL]), keep)
+
+
+def _kept(pointer: Pointer, keep: list[object]) -> Pointer:
+    keep.append(pointer)
+    return pointer
+
+
+def _options(options: tuple[tuple[str, str | None], ...], keep: list[object]) -> Pointer:
+    flat: list[Pointer] = []
+    for key, value in options:
+        flat.append(facade.text(key))
+        flat.append(facade.NULL if value is None else facade.text(value))
+    keep.extend(flat)
+    return _kept(facade.array("const char *", [*flat, facade.NULL]), keep)
+
+
+def _c_mount(mount: _Mount, keep: list[object]) -> dict[str, object]:
+    return {
+        "fd": -1 if mount.source is None else mount.source.fileno(),
+        "fstype": facade.NULL if mount.fstype is None else _kept(facade.text(mount.fstype), keep),
+        "options": _options(mount.options, keep),
+        "target": _kept(facade.text(mount.target), keep),
+        "set": int(mount.set),
+        "clear": int(mount.clear),
+        "optional": int(mount.optional),
+    }
+
+
+def _pack(plan: SpawnPlan) -> tuple[Plan, list[object]]:
+    """The plan as C has it, and what must stay alive for it."""
+    keep: list[object] = []
+    raw = facade.new_plan()
+    userns = plan.uid_base is not None
+    raw.flags = CLONE_NEW_ALL
+    if userns:
+        raw.flags |= namespace.CLONE_NEWUSER
+    if plan.parent:
+        raw.flags |= CLONE_PARENT
+    raw.uid_base, raw.id_count = plan.uid_base or 0, plan.id_count
+    raw.root = plan.root.fileno()
+    raw.into = -1 if plan.into is None else plan.into.fileno()
+    raw.join = _kept(facade.array("int", [fd.fileno() for fd in plan.join]), keep)
+    raw.join_count = len(plan.join)
+    mounts = [_c_mount(mount, keep) for mount in mount_steps(plan)]
+    raw.mounts, raw.mount_count = _kept(facade.array("struct vz_mount", mounts), keep), len(mounts)
+    raw.hostname = _kept(facade.text(plan.hostname), keep)
+    fds = [{"from": fd.fileno(), "to": number} for number, fd in sorted(plan.fds.items())]
+    raw.fds, raw.fd_count = _kept(facade.array("struct vz_fd", fds), keep), len(fds)
+    raw.drop = _kept(facade.array("int", list(plan.drop_caps)), keep)
+    raw.drop_count = len(plan.drop_caps)
+    raw.filter = _kept(facade.bytes_at(plan.seccomp), keep)
+    raw.filter_length = len(plan.seccomp) // INSTRUCTION
+    raw.argv = _strings(list(plan.argv), keep)
+    raw.env = _strings([f"{key}={value}" for key, value in plan.env.items()], keep)
+    return raw, keep
