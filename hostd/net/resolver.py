@@ -1,12 +1,26 @@
-"""What a container's /etc/resolv.conf says.  Pure."""
+"""What a container's /etc/resolv.conf says."""
 
 from collections.abc import Sequence
 
 INHERIT = "inherit"  # value of NAMESERVER and SEARCHDOMAIN: as the host has it
 
 
+def text(
+    nameservers: Sequence[str], searchdomains: Sequence[str], host_file: str = "/etc/resolv.conf"
+) -> str | None:
+    """`resolv_conf` with the host's own file, which is read only when something is inherited from it."""
+    host = ""
+    if INHERIT in (*nameservers, *searchdomains):
+        try:
+            with open(host_file, encoding="utf-8", errors="replace") as file:
+                host = file.read()
+        except FileNotFoundError:
+            pass  # a host without resolvers has none to give
+    return resolv_conf(nameservers, searchdomains, host)
+
+
 def resolv_conf(nameservers: Sequence[str], searchdomains: Sequence[str], host: str = "") -> str | None:
-    """The text of resolv.conf, or None when nothing was asked for and the container's own file is to stay.
+    """Pure: the text of resolv.conf, or None when nothing was asked for and the container's own file is to stay.
 
     *host* is the text of the host's resolv.conf, for `inherit`.  The host's loopback resolvers (127.0.0.0/8,
     ::1, as systemd-resolved has) mean nothing inside and are left out.

@@ -1,0 +1,187 @@
+"""The cgroup of one container, on v1, hybrid and v2 hosts alike.
+
+A container has one cgroup, `<hierarchy>/<root>/<ctid>`, in every hierarchy that is mounted.  Its processes
+sit directly in it: it is the root of their cgroup namespace.  The directory and the files that move processes
+are the guest's own (delegation); the files that limit it stay the host's, so it cannot raise them.
+
+On v2 a cgroup that has processes of its own cannot give controllers to its children.  So a guest that wants
+limits inside has to move its processes into sub-cgroups first, as systemd does; the alternative, an extra
+level between the limited cgroup and the guest's root, would cost every container a cgroup for what few use.
+"""
+
+import errno
+import os
+
+from hostd.cgroup import control
+from hostd.cgroup.root import CgroupTree
+from hostd.errors import Exit, Failure
+from hostd.kernel.fd import Fd
+
+__all__ = ["CgroupTree", "CtCgroup"]
+
+# What a delegated cgroup's owner may write: the directory itself and what moves processes.
+_OWNED_V1 = ("", "/cgroup.procs", "/tasks")
+_OWNED_V2 = ("", "/cgroup.procs", "/cgroup.threads", "/cgroup.subtree_control")
+
+
+class CtCgroup:
+    """The cgroup of container *ctid* in every hierarchy of *tree*.  Holds nothing: the kernel is the
+    state.
+    """
+
+    __slots__ = ("_unified", "_v1", "ctid", "tree")
+
+    def __init__(self, tree: CgroupTree, ctid: int) -> None:
+        self.tree = tree
+        self.ctid = ctid
+        self._v1 = [f"{root}/{ctid}" for root in tree.v1_roots]
+        self._unified = f"{tree.unified_root}/{ctid}" if tree.unified_root else None
+
+    # the directories
+
+    def paths(self) -> list[str]:
+        """Its directory in each hierarchy."""
+        return [*self._v1, *([self._unified] if self._unified else [])]
+
+    def path(self, controller: str) -> str | None:
+        """Its directory where *controller* is; None when containers cannot use that controller here."""
+        root = self.tree.root_of(controller)
+        return None if root is None else f"{root}/{self.ctid}"
+
+    def exists(self) -> bool:
+        """In any hierarchy."""
+        return any(map(os.path.isdir, self.paths()))
+
+    def create(self, uid_base: int | None) -> None:
+        """Make it, empty, and delegate it to user *uid_base* (None: to nobody).  All hierarchies or none.
+
+        A leftover without processes is replaced.  Raises Failure(RESOURCE) naming the path otherwise.
+        """
+        made: list[str] = []
+        try:
+            self.tree.prepare()
+            for path in self.paths():
+                self._make(path)
+                made.append(path)
+            if uid_base is not None:
+                self._delegate(uid_base)
+        except OSError as error:
+            for path in reversed(made):
+                os.rmdir(path)
+            reason = os.strerror(error.errno or 0)
+            raise Failure(Exit.RESOURCE, f"cannot make the cgroup {error.filename}: {reason}") from error
+
+    def _make(self, path: str) -> None:
+        try:
+            os.mkdir(path)
+        except FileExistsError:
+            if not control.remove(path, 0):
+                raise OSError(errno.EBUSY, "in use", path) from None
+            os.mkdir(path)
+        except FileNotFoundError:  # somebody removed the root since the last container
+            self.tree.prepare(again=True)
+            os.mkdir(path)
+
+    def _delegate(self, owner: int) -> None:
+        for path in self._v1:
+            for name in _OWNED_V1:
+                os.chown(path + name, owner, owner)
+        if self._unified:
+            for name in _OWNED_V2:
+                os.chown(self._unified + name, owner, owner)
+
+    def destroy(self, timeout: float = 10.0) -> None:
+        """Remove it with every sub-cgroup that the guest made; idempotent.
+
+        Waits up to *timeout* seconds for processes that are on their way out.  Raises Failure(STOP_ERROR)
+        naming the path and the processes when some stay.
+        """
+        for path in reversed(self.paths()):
+            if not control.remove(path, timeout):
+                pids = ", ".join(map(str, control.procs(path)[:5]))
+                raise Failure(
+                    Exit.STOP_ERROR, f"cannot remove the cgroup {path}: processes stay in it: {pids}"
+                )
+
+    # entering it
+
+    def joins(self) -> tuple[Fd, ...]:
+        """The files to which a cloned, single-threaded child writes "0": `tasks` of each v1 hierarchy.
+
+        `tasks`, because a write to cgroup.procs waits 11 ms for a grace period.  The unified tree is entered
+        by `into()`, on hybrid hosts too, for the same reason.
+        """
+        return tuple(Fd.open(f"{path}/tasks", os.O_WRONLY) for path in self._v1)
+
+    def into(self) -> Fd | None:
+        """The directory for CLONE_INTO_CGROUP; None on pure v1."""
+        return self.unified()
+
+    def all_joins(self) -> tuple[Fd, ...]:
+        """The files to write "0" to for a process that was not cloned into the cgroup, as criu: all
+        hierarchies.
+        """
+        if not self._unified:
+            return self.joins()
+        return (*self.joins(), Fd.open(f"{self._unified}/cgroup.procs", os.O_WRONLY))
+
+    def unified(self) -> Fd | None:
+        """Its directory in the unified tree, for BPF programs; None on pure v1."""
+        return Fd.open(self._unified, os.O_RDONLY | os.O_DIRECTORY) if self._unified else None
+
+    # its processes
+
+    def procs(self) -> list[int]:
+        """The pids of all processes in it and in the sub-cgroups that the guest made."""
+        return control.procs(self.paths()[-1])
+
+    def freeze(self, timeout: float = 10.0) -> None:
+        """Stop all its processes; returns when all have stopped.  Raises Failure, thawed, after *timeout*
+        seconds.
+        """
+        try:
+            if self._unified:
+                stopped = control.freeze(self._unified, timeout)
+            else:
+                stopped = control.freeze_v1(self._freezer(), timeout)
+        except BaseException:
+            self.thaw()
+            raise
+        if not stopped:
+            self.thaw()
+            raise Failure(Exit.SYSTEM, f"CT {self.ctid} did not freeze within {timeout:g} s")
+
+    def thaw(self) -> None:
+        """Let them run again; idempotent, also when it is gone."""
+        if self._unified:
+            control.write_if_there(f"{self._unified}/cgroup.freeze", "0")
+        else:
+            control.write_if_there(f"{self._freezer()}/freezer.state", "THAWED")
+
+    def frozen(self) -> bool:
+        """Have all its processes stopped?"""
+        if self._unified:
+            return control.frozen(self._unified)
+        return control.frozen_v1(self._freezer())
+
+    def kill(self) -> None:
+        """SIGKILL to every process, frozen ones and those being forked included; does not wait;
+        idempotent.
+        """
+        if not (self._unified and control.kill(self._unified)):
+            self._kill_one_by_one()
+
+    def _kill_one_by_one(self) -> None:
+        """Without cgroup.kill (pure v1): frozen first, so that no fork escapes."""
+        freezer = self.path("freezer")
+        if freezer is not None and os.path.isdir(freezer):
+            control.freeze_v1(freezer, 1.0)
+        control.signal_all(self.paths()[-1])
+        if freezer is not None:
+            control.write_if_there(f"{freezer}/freezer.state", "THAWED")
+
+    def _freezer(self) -> str:
+        path = self.path("freezer")
+        if path is None:
+            raise Failure(Exit.BAD_KERNEL, "no cgroup can freeze processes here: mount a cgroup2 tree")
+        return path
