@@ -1,0 +1,165 @@
+"""A container as the daemon knows it: one action at a time, its record, its PID 1 and the channel to it.
+
+The object itself decides nothing: operations (`ops/`) act on it, the daemon tells it what happened.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from hostd.container.init_link import ChannelLost, InitLink, Message
+from hostd.container.record import Record
+from hostd.container.world import World
+from hostd.errors import Locked
+from hostd.kernel.process import Process
+from hostd.log import about, log
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How PID 1 ended.  `reboot` when the container asked to be started again."""
+
+    how: str  # "reboot", "halt", "died"
+    text: str = ""
+
+
+@dataclass
+class OpenSession:
+    """A command, login or script that runs inside for somebody outside."""
+
+    number: int
+    ended: "asyncio.Future[Message]"
+    hangup: Callable[[], Awaitable[None]] | None = None  # of logins: makes the holder outside let go
+
+
+@dataclass
+class Container:
+    """The actor of one container."""
+
+    world: World
+    ctid: int
+    record: Record | None = None
+    process: Process | None = None
+    link: InitLink | None = None
+    announced: str = ""  # what vzinit said it was about to do: reboot, halt, poweroff
+    action: str = ""
+    sessions: dict[int, OpenSession] = field(default_factory=dict)
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _end: "asyncio.Future[Ended] | None" = None
+    _events: dict[str, "asyncio.Future[Message]"] = field(default_factory=dict)
+    # Numbers go on from where an earlier daemon may have been: its sessions may still be running inside.
+    _next_session: int = field(default_factory=lambda: time.monotonic_ns() // 1000)
+
+    # --- one action at a time -------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def acting(self, action: str, *, wait: bool = False) -> AsyncIterator[None]:
+        """Hold the container for *action*.  A user's second action gets `Locked` at once; the daemon's own waits."""
+        if self._lock.locked() and not wait:
+            raise Locked(f"Container already locked: busy: {self.action}")
+        async with self._lock:
+            self.action = action
+            try:
+                with about(self.ctid):
+                    yield
+            finally:
+                self.action = ""
+
+    # --- what it is -----------------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """PID 1 lives and its start was completed (or is being completed by this daemon)."""
+        return self.process is not None and self.process.alive()
+
+    # --- PID 1 and its channel ------------------------------------------------------------------------------
+
+    def born(self, process: Process) -> None:
+        """PID 1 was spawned, restored or found again."""
+        self.process = process
+        self.announced = ""
+        self._end = asyncio.get_running_loop().create_future()
+
+    def connect(self, link: InitLink) -> None:
+        """Use *link* from now on."""
+        if self.link is not None:
+            self.link.close()
+        self.link = link
+
+    def expect(self, verb: str) -> "asyncio.Future[Message]":
+        """A future for the next event *verb* of vzinit; ask for it before the event can happen."""
+        future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._events[verb] = future
+        return future
+
+    def on_event(self, message: Message) -> None:
+        """vzinit said something that is not an answer."""
+        future = self._events.pop(message.verb, None)
+        if future is not None and not future.done():
+            future.set_result(message)
+        elif message.verb == "bye":
+            self.announced = message.text("how")
+        elif message.verb == "ended":
+            self._session_ended(message)
+        elif message.verb == "running" and message.text("failed"):
+            with about(self.ctid):
+                log.warning("services that failed: %s", " ".join(message.fields["failed"]))
+
+    def on_lost(self) -> None:
+        """The channel broke; whether PID 1 lives is for its pidfd to say."""
+        self.link = None
+        for verb, waiting in self._events.items():
+            if not waiting.done():
+                waiting.set_exception(ChannelLost(f"waiting for {verb}"))
+                waiting.exception()  # seen: whoever still waits gets it all the same
+        self._events.clear()
+
+    def unborn(self) -> None:
+        """PID 1 ended while no daemon was there; that it did is still to be told."""
+        self._end = asyncio.get_running_loop().create_future()
+
+    async def ended(self) -> Ended:
+        """Wait until PID 1 has ended, and say how."""
+        if self._end is None:
+            return Ended("died", "it was not running")
+        return await asyncio.shield(self._end)
+
+    def gone(self, end: Ended) -> bool:
+        """PID 1 ended.  Returns False when that was known already."""
+        if self._end is None or self._end.done():
+            return False
+        self._end.set_result(end)
+        for session in list(self.sessions.values()):
+            if not session.ended.done():
+                session.ended.set_result(Message("ended", {"signal": ["9"]}))
+        self.sessions.clear()
+        return True
+
+    def buried(self) -> None:
+        """Nothing of this run is left."""
+        if self.link is not None:
+            self.link.close()
+        if self.process is not None:
+            self.process.close()
+        self.link = self.process = self._end = None
+        self.record = None
+
+    # --- sessions -------------------------------------------------------------------------------------------
+
+    def take_number(self) -> int:
+        """A number that no other session of this container has had from this daemon."""
+        self._next_session += 1
+        return self._next_session
+
+    def open_session(self) -> OpenSession:
+        """A number for a new session, and the future of its end."""
+        session = OpenSession(self.take_number(), asyncio.get_running_loop().create_future())
+        self.sessions[session.number] = session
+        return session
+
+    def _session_ended(self, message: Message) -> None:
+        session = self.sessions.pop(message.number("id"), None)
+        if session is not None and not session.ended.done():
+            session.ended.set_result(message)

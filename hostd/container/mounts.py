@@ -1,0 +1,101 @@
+"""The mounts of a container below its root: made by the host as detached mounts, owned by the container's root.
+
+Device nodes must be made here: the tmpfs belongs to the host's user namespace, so its nodes work inside.
+"""
+
+import os
+import stat
+from dataclasses import dataclass
+
+from hostd.kernel.fd import Fd
+from hostd.kernel.mount import MountAttr, mount_setattr, new_filesystem, open_tree
+
+TTY_GROUP = 5  # group `tty` of Debian and most others
+
+DEVICES = (
+    ("null", 1, 3),
+    ("zero", 1, 5),
+    ("full", 1, 7),
+    ("random", 1, 8),
+    ("urandom", 1, 9),
+    ("tty", 5, 0),
+)
+DEV_LINKS = (
+    ("ptmx", "pts/ptmx"),
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("core", "/proc/kcore"),
+)
+DEV_DIRS = (("pts", 0o755), ("shm", 0o1777), ("mqueue", 0o1777))
+
+
+@dataclass(frozen=True)
+class Submount:
+    """A detached mount and where below the root it goes."""
+
+    mount: Fd
+    path: str
+
+
+def dev(base: int) -> Fd:
+    """A fresh /dev for a container whose root is the host's user *base*."""
+    owner = {"uid": str(base), "gid": str(base)}
+    mount = new_filesystem(
+        "tmpfs",
+        {"mode": "755", "size": "512k", "nr_inodes": "1024", **owner},
+        MountAttr.NOSUID | MountAttr.NOEXEC,
+    )
+    for name, major, minor in DEVICES:
+        path = f"{mount.path}/{name}"
+        os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(major, minor))
+        os.chmod(path, 0o666)
+        os.chown(path, base, base)
+    for name, mode in DEV_DIRS:
+        path = f"{mount.path}/{name}"
+        os.mkdir(path)
+        os.chmod(path, mode)
+        os.chown(path, base, base)
+    for name, target in DEV_LINKS:
+        os.symlink(target, f"{mount.path}/{name}")
+        os.lchown(f"{mount.path}/{name}", base, base)
+    return mount
+
+
+def devpts(base: int) -> Fd:
+    """A devpts instance of the container's own; the group is given as the *host's* id, or CRIU cannot restore it."""
+    return new_filesystem(
+        "devpts",
+        {"ptmxmode": "0666", "mode": "0620", "gid": str(base + TTY_GROUP)},
+        MountAttr.NOSUID | MountAttr.NOEXEC,
+    )
+
+
+def scratch(base: int, mode: str, size: str | None = None, attrs: MountAttr = MountAttr(0)) -> Fd:
+    """A tmpfs owned by the container's root: /dev/shm, /run."""
+    options: dict[str, str | Fd | None] = {"mode": mode, "uid": str(base), "gid": str(base)}
+    if size:
+        options["size"] = size
+    return new_filesystem("tmpfs", options, MountAttr.NOSUID | MountAttr.NODEV | attrs)
+
+
+def runtime(directory: str) -> Fd:
+    """The vzinit runtime, read-only."""
+    mount = open_tree(directory)
+    mount_setattr(mount, set=MountAttr.RDONLY | MountAttr.NOSUID | MountAttr.NODEV)
+    return mount
+
+
+def below_root(base: int, runtime_dir: str) -> tuple[Submount, ...]:
+    """All mounts that the host makes for a container, in the order in which they are attached."""
+    return (
+        Submount(runtime(runtime_dir), ".vz"),
+        Submount(dev(base), "dev"),
+        Submount(devpts(base), "dev/pts"),
+        Submount(scratch(base, "1777"), "dev/shm"),
+        Submount(scratch(base, "755"), "run"),
+    )
+
+
+MOUNT_POINTS = (".vz", "dev", "proc", "sys", "run", "tmp")

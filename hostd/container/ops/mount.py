@@ -1,0 +1,38 @@
+"""mount and umount: the container's tree on the host, at VE_ROOT, without a container running in it."""
+
+import os
+
+from hostd.config.model import CtConfig
+from hostd.container.container import Container
+from hostd.container.ops import start
+from hostd.container.record import Record
+from hostd.container.report import Report
+from hostd.container.steps import run, undo
+from hostd.errors import Exit, Failure
+
+
+async def mount(ct: Container, config: CtConfig, report: Report) -> None:
+    """Mount the storage of a container that is down."""
+    if not os.path.isdir(config.private):
+        raise Failure(Exit.FS_NOPRVT, f"Container private area {config.private} does not exist")
+    ct.record = Record(ctid=ct.ctid, intent="mount")
+    this = start.Run(ct, ct.record, report, config)
+    try:
+        await run("mount", start.MOUNT_STEPS, this)
+    except BaseException:
+        ct.buried()
+        raise
+    this.record.intent = ""
+    this.save()
+    report("Container is mounted")
+
+
+async def umount(ct: Container, report: Report) -> None:
+    """Unmount the storage of a container that is mounted and not running."""
+    assert ct.record is not None
+    ct.record.intent = "umount"
+    this = start.Run(ct, ct.record, report)
+    this.save()
+    await undo(start.MOUNT_STEPS, this)
+    ct.buried()
+    report("Container is unmounted")

@@ -1,0 +1,177 @@
+"""exec, enter, console: somebody outside uses the container.  The bytes never pass through the daemon: pipes, the
+pty's master and console sockets go straight from the command to PID 1 or the other way round.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Protocol
+
+from hostd.container.container import Container, OpenSession
+from hostd.container.init_link import ChannelLost, InitLink, Message
+from hostd.errors import NotRunning
+from hostd.kernel.fd import Fd
+
+# What OpenVZ gives a command, and nothing of the host's environment.
+ENVIRONMENT = {
+    "HOME": "/",
+    "TERM": "linux",
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+}
+
+
+class Terminal(Protocol):
+    """The command's side of a session (`hostd.command.host.Session`)."""
+
+    rows: int
+    cols: int
+    term: str
+
+    async def pipes(self) -> tuple[Fd, Fd, Fd]: ...
+
+    async def relay_pipes(self) -> None: ...
+
+    async def relay_pty(self, master: Fd) -> None: ...
+
+    async def relay_console(self, stream: Fd) -> None: ...
+
+    async def hangup(self) -> None: ...
+
+
+def link_of(ct: Container) -> InitLink:
+    """The channel to PID 1.  Raises NotRunning, or ChannelLost for a container that runs but does not talk."""
+    if not ct.running:
+        raise NotRunning("Container is not running")
+    if ct.link is None:
+        raise ChannelLost("the channel to it is being restored; try again")
+    return ct.link
+
+
+async def execute(
+    ct: Container, candidates: Sequence[Sequence[str]], env: Mapping[str, str] | None, terminal: Terminal
+) -> int:
+    """Run the first of *candidates* whose program exists on the terminal's three pipes.
+
+    Returns its exit code, 128 + N for signal N.  OSError when none can be executed.
+    """
+    link_of(ct)
+    stdin, stdout, stderr = await terminal.pipes()
+    with stdin, stdout, stderr:
+        stdio = (stdin.fileno(), stdout.fileno(), stderr.fileno())
+        session = await _begin_first(ct, candidates, stdio, env)
+    await terminal.relay_pipes()
+    return await _result(ct, session)
+
+
+async def _begin_first(
+    ct: Container,
+    candidates: Sequence[Sequence[str]],
+    stdio: tuple[int, int, int],
+    env: Mapping[str, str] | None,
+) -> OpenSession:
+    *earlier, last = candidates
+    for argv in earlier:
+        try:
+            return await _begin(ct, argv, stdio, env)
+        except FileNotFoundError:
+            continue
+    return await _begin(ct, last, stdio, env)
+
+
+async def _begin(
+    ct: Container, argv: Sequence[str], stdio: tuple[int, int, int], env: Mapping[str, str] | None = None
+) -> OpenSession:
+    """Have vzinit run *argv*; the session's future tells its end."""
+    session = ct.open_session()
+    variables = [f"{key}={value}" for key, value in (env or ENVIRONMENT).items()]
+    try:
+        await link_of(ct).ask("exec", stdio, id=session.number, argv=list(argv), env=variables, cwd="/")
+    except BaseException:
+        ct.sessions.pop(session.number, None)
+        raise
+    return session
+
+
+async def quietly(ct: Container, argv: Sequence[str]) -> int:
+    """Run *argv* with /dev/null as its stdio; returns its exit code."""
+    with Fd.open("/dev/null", os.O_RDWR) as null:
+        session = await _begin(ct, argv, (null.fileno(),) * 3)
+    return await _result(ct, session)
+
+
+async def capture(ct: Container, argv: Sequence[str], data: bytes) -> tuple[int, bytes]:
+    """Run *argv* with *data* (small) on stdin; returns its exit code and the first 4 KiB of what it printed."""
+    in_read, in_write = os.pipe2(os.O_CLOEXEC)
+    out_read, out_write = os.pipe2(os.O_CLOEXEC)
+    with Fd(in_read), Fd(out_write):
+        with Fd(in_write):
+            os.write(in_write, data)
+        session = await _begin(ct, argv, (in_read, out_write, out_write))
+    with Fd(out_read):
+        code = await _result(ct, session)
+        os.set_blocking(out_read, False)
+        try:
+            return code, os.read(out_read, 4096)
+        except BlockingIOError:
+            return code, b""
+
+
+async def enter(ct: Container, command: str | None, terminal: Terminal) -> int:
+    """A login shell on a pty of the container, *command* typed into it; returns the shell's exit code."""
+    link = link_of(ct)
+    session = ct.open_session()
+    session.hangup = terminal.hangup
+    try:
+        answer = await link.ask(
+            "enter", id=session.number, term=terminal.term or "linux", rows=terminal.rows, cols=terminal.cols
+        )
+    except BaseException:
+        ct.sessions.pop(session.number, None)
+        raise
+    with answer.fds[0] as master:
+        if command:
+            os.write(master.fileno(), command.encode("utf-8", "surrogateescape") + b"\n")
+        relay = asyncio.ensure_future(terminal.relay_pty(master))
+        try:
+            return await _result(ct, session)
+        finally:
+            relay.cancel()  # what the terminal still holds is flushed when the command gets its exit code
+
+
+async def console(ct: Container, tty: int, terminal: Terminal) -> None:
+    """Attach to /dev/ttyN until the user detaches; what was printed before comes first."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    session = ct.open_session()
+    session.hangup = terminal.hangup
+    try:
+        with theirs:
+            await link_of(ct).ask("console", [theirs.fileno()], tty=tty)
+        with Fd(ours.detach(), "console") as stream:
+            await terminal.relay_console(stream)
+    finally:
+        ct.sessions.pop(session.number, None)
+
+
+async def _result(ct: Container, session: OpenSession) -> int:
+    """Wait for the session's end; when the command that asked for it goes away, hang the session up."""
+    try:
+        return exit_code(await session.ended)
+    except asyncio.CancelledError:
+        if ct.link is not None:
+            ct.link.tell("hup", id=session.number)
+        raise
+
+
+def exit_code(ended: Message) -> int:
+    """The shell's convention: the code itself, or 128 + the signal's number."""
+    signal = ended.number("signal")
+    return 128 + signal if signal else ended.number("code")
+
+
+async def hang_up_logins(ct: Container) -> None:
+    """Close every pty and console that somebody outside holds: before a checkpoint, which cannot keep them."""
+    hangups: list[Awaitable[None]] = [
+        session.hangup() for session in ct.sessions.values() if session.hangup is not None
+    ]
+    await asyncio.gather(*hangups)

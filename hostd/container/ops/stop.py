@@ -1,0 +1,74 @@
+"""stop: orderly first, then by force; and what happens when PID 1 ends by itself."""
+
+import asyncio
+
+from hostd.config.model import CtConfig
+from hostd.container import faults
+from hostd.container.container import Container
+from hostd.container.init_link import ChannelLost
+from hostd.container.ops import start
+from hostd.container.report import Report
+from hostd.container.steps import undo
+from hostd.errors import Exit, Failure
+
+KILL_GRACE = 10.0  # seconds for the kernel to tear down killed processes
+
+
+async def stop(
+    ct: Container, config: CtConfig, report: Report, *, fast: bool = False, keep_mounted: bool = False
+) -> None:
+    """Stop a running container and release all it had."""
+    assert ct.record is not None
+    report("Stopping container ...")
+    ct.record.intent = "stop"
+    ct.record.save(ct.world.paths)
+    faults.point("stop.intent")
+    if not fast:
+        await _ask(ct, config.stop_timeout)
+        faults.point("stop.asked")
+    if ct.running:
+        if not fast:
+            report("Killing container ...")
+        await _kill(ct, report)
+    faults.point("stop.ended")
+    report("Container was stopped")
+    await leave(ct, report, keep_mounted=keep_mounted)
+    faults.point("stop.end")
+
+
+async def leave(ct: Container, report: Report, *, keep_mounted: bool = False) -> None:
+    """Release everything of a container whose PID 1 has ended; with *keep_mounted* all but the storage."""
+    if keep_mounted:
+        assert ct.record is not None
+        this = start.Run(ct, ct.record, report)
+        await undo(start.RUN_STEPS, this)
+        this.record.intent, this.record.pid, this.record.identity = "", 0, ""
+        this.save()
+        record = this.record
+        ct.buried()
+        ct.record = record
+        return
+    await start.release(ct, report)
+    report("Container is unmounted")
+
+
+async def _ask(ct: Container, timeout: float) -> None:
+    """Ask vzinit for an orderly halt and give it *timeout* seconds."""
+    if ct.link is None:
+        return
+    try:
+        ct.link.tell("stop", how="halt", timeout=int(timeout))
+        async with asyncio.timeout(timeout + 5):
+            await ct.ended()
+    except (ChannelLost, TimeoutError):
+        return
+
+
+async def _kill(ct: Container, report: Report) -> None:
+    assert ct.record is not None
+    await start.kill_processes(start.Run(ct, ct.record, report))
+    try:
+        async with asyncio.timeout(KILL_GRACE):
+            await ct.ended()
+    except TimeoutError:
+        raise Failure(Exit.STOP_ERROR, "Unable to stop container: operation timed out") from None

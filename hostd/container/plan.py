@@ -1,0 +1,39 @@
+"""From configuration to what `spawn` does: pure data, nothing touched but the mounts and descriptors it is given."""
+
+from collections.abc import Sequence
+
+from hostd.config.model import CtConfig
+from hostd.container.mounts import Submount
+from hostd.image import runtime
+from hostd.kernel import caps, seccomp
+from hostd.kernel.fd import Fd
+from hostd.kernel.spawn import SpawnPlan
+
+CHANNEL = 3  # PID 1 finds its channel to the host here
+
+
+def spawn_plan(
+    config: CtConfig,
+    *,
+    root: Fd,
+    submounts: Sequence[Submount],
+    channel: Fd,
+    uid_base: int | None,
+    join: tuple[Fd, ...],
+    into: Fd | None,
+) -> SpawnPlan:
+    """The plan that makes PID 1 of a container from its configuration and the descriptors made for it."""
+    return SpawnPlan(
+        root=root,
+        submounts=tuple((mount.mount, mount.path) for mount in submounts),
+        argv=runtime.argv(),
+        env=runtime.environment(),
+        fds={CHANNEL: channel},
+        uid_base=uid_base,
+        hostname=config.hostname or f"ct{config.ctid}",
+        join=join,
+        into=into,
+        seccomp=seccomp.deny_filter(),
+        drop_caps=caps.PRIVILEGED_DROP if uid_base is None else caps.DEFAULT_DROP,
+        parent=True,
+    )

@@ -1,0 +1,93 @@
+"""The runtime record of a container: its identity, and what no kernel interface tells.
+
+Whether it runs, is frozen or mounted is always asked of the kernel.  A record belongs to one boot of the host; one
+of an earlier boot describes nothing that exists.
+"""
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, field, fields
+from functools import cache
+
+from hostd.config.paths import Paths
+
+
+@cache
+def boot_id() -> str:
+    """This boot of the kernel, as `/proc/sys/kernel/random/boot_id`."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
+@dataclass
+class Record:
+    """What must survive the daemon.  `intent` is the operation in flight, empty when none is."""
+
+    ctid: int
+    intent: str = ""
+    boot: str = field(default_factory=boot_id)
+    serial: int = field(default_factory=lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME))  # of this start
+    pid: int = 0
+    identity: str = ""
+    uid_base: int | None = None
+    layout: str = ""
+    private: str = ""
+    template_tree: str = ""
+    root: str = ""  # mount point on the host (VE_ROOT)
+    host_if: str = ""
+    addresses: list[str] = field(default_factory=list)
+    storage: dict[str, str] = field(default_factory=dict)
+    channel: int = 0  # inode of vzinit's end, which a dump names
+    started: float = 0.0  # CLOCK_BOOTTIME, seconds
+    helper: str = ""  # identity of a criu in flight: "PID IDENTITY"
+    setup: bool = False  # started only to run a script in it: no services
+
+    @property
+    def child_name(self) -> str:
+        """How the keeper knows this PID 1; never the same for two starts."""
+        return f"{self.ctid}:{self.serial}"
+
+    @property
+    def link_name(self) -> str:
+        """How the keeper knows our end of the channel."""
+        return f"link:{self.child_name}"
+
+    def save(self, paths: Paths) -> None:
+        """Write the record so that after a crash it is either the old one or the new one."""
+        path = paths.ct_record(self.ctid)
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        # /run is a tmpfs: rename is the atomicity, fsync would add nothing but time.
+        temporary = f"{path}.tmp"
+        with open(temporary, "w", encoding="utf-8") as file:
+            json.dump(asdict(self), file)
+        os.rename(temporary, path)
+
+    def remove(self, paths: Paths) -> None:
+        """Forget the container's run."""
+        try:
+            os.unlink(paths.ct_record(self.ctid))
+        except FileNotFoundError:
+            pass
+
+
+def load(paths: Paths, ctid: int) -> Record | None:
+    """The record of *ctid*, or None when there is none of this boot."""
+    try:
+        with open(paths.ct_record(ctid), encoding="utf-8") as file:
+            raw = json.load(file)
+    except (FileNotFoundError, ValueError):
+        return None
+    known = {f.name for f in fields(Record)}
+    record = Record(**{key: value for key, value in raw.items() if key in known})
+    return record if record.boot == boot_id() else None
+
+
+def recorded(paths: Paths) -> list[int]:
+    """The CTIDs that have a record file, ascending; also those of an earlier boot."""
+    directory = os.path.dirname(paths.ct_record(0))
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return []
+    return sorted(int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdigit())

@@ -1,0 +1,55 @@
+"""An operation is a list of steps; all of them happen, or none.
+
+A step's undo must be idempotent and must work from the record and the kernel alone: after a crash the next daemon
+runs the same undos without knowing how far the dead one came.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from hostd.container import faults
+from hostd.log import log
+
+Context = TypeVar("Context")
+
+
+async def nothing(_context: object) -> None:
+    """The undo of a step that leaves nothing behind."""
+
+
+@dataclass(frozen=True)
+class Step(Generic[Context]):
+    """One step of an operation on *Context*."""
+
+    name: str
+    do: Callable[[Context], Awaitable[None]]
+    undo: Callable[[Context], Awaitable[None]] = nothing
+
+
+async def run(operation: str, steps: Sequence[Step[Context]], context: Context) -> None:
+    """Do all *steps* in order; when one fails, undo it and those before it in reverse and let the error pass."""
+    begun: list[Step[Context]] = []
+    try:
+        for step in steps:
+            faults.point(f"{operation}.{step.name}")
+            started = time.monotonic_ns()
+            begun.append(step)
+            await step.do(context)
+            log.debug("%s: %s %.1f ms", operation, step.name, (time.monotonic_ns() - started) / 1e6)
+        faults.point(f"{operation}.end")
+    except BaseException as error:
+        if isinstance(error, Exception) and begun:
+            error.add_note(f"{operation}: {begun[-1].name}")
+        await undo(begun, context)
+        raise
+
+
+async def undo(steps: Sequence[Step[Context]], context: Context) -> None:
+    """Undo *steps* in reverse order.  One undo that fails is logged and does not stop the others."""
+    for step in reversed(steps):
+        try:
+            await step.undo(context)
+        except Exception:
+            log.exception("undo of step %s failed", step.name)

@@ -1,0 +1,43 @@
+"""What every operation needs of the host: made once when the daemon starts, passed explicitly."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from hostd.cgroup.tree import CgroupTree
+from hostd.config.model import CtConfig, GlobalConfig
+from hostd.config.paths import Paths
+from hostd.container.network import HostNetwork
+from hostd.kernel.features import Features
+from hostd.kernel.fd import Fd
+from hostd.kernel.process import Process
+from hostd.kernel.stage import Stage
+
+
+class Keeper(Protocol):
+    """The parent of every PID 1, which outlives the daemon."""
+
+    def child(self, name: str, process: Process) -> None:
+        """Wait for this child, and tell every daemon how it ended until `forget`."""
+
+    def hold(self, name: str, fd: Fd) -> None:
+        """Keep a duplicate of *fd* for the next daemon."""
+
+    def forget(self, name: str) -> None:
+        """Drop the child, the exit or the descriptor of that name."""
+
+
+@dataclass(frozen=True)
+class World:
+    """The host, as the operations see it."""
+
+    paths: Paths
+    tree: CgroupTree
+    stage: Stage
+    keeper: Keeper
+    features: Features
+    network: HostNetwork
+    runtime: str  # directory that becomes /.vz in every container
+    load_config: Callable[[int], CtConfig]
+    load_globals: Callable[[], GlobalConfig]
+    held: dict[str, Fd]  # descriptors that the keeper kept over the last daemon's death

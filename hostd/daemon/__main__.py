@@ -1,0 +1,3 @@
+from hostd.daemon.main import main
+
+main()

@@ -1,0 +1,276 @@
+"""The machine and its containers, as the commands see them (`hostd.command.host.Host`)."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+
+from hostd.cgroup import stats
+from hostd.cgroup.tree import CtCgroup
+from hostd.checkpoint import images_dir
+from hostd.command.host import (
+    Change,
+    CheckRow,
+    Counter,
+    CreateOptions,
+    Ended,
+    Facts,
+    Report,
+    Session,
+    StartOptions,
+    StopOptions,
+    Usage,
+)
+from hostd.config import names
+from hostd.config.cache import ConfCache
+from hostd.config.model import CtConfig
+from hostd.config.paths import Paths
+from hostd.container import faults
+from hostd.container.container import Container
+from hostd.container.ops import (
+    apply,
+    chkpnt,
+    create,
+    destroy,
+    mount,
+    password,
+    restore,
+    script,
+    sessions,
+    start,
+    stop,
+)
+from hostd.daemon.registry import Registry
+from hostd.errors import Exit, Failure, NotRunning
+from hostd.kernel.fd import Fd
+from hostd.kernel.features import ROWS, probe
+from hostd.kernel.mount import is_mounted
+
+
+class Host:
+    """Implements `hostd.command.host.Host` on a registry of containers."""
+
+    def __init__(self, registry: Registry, paths: Paths, confs: ConfCache) -> None:
+        self._registry = registry
+        self.paths = paths
+        self.confs = confs
+
+    # --- what is ------------------------------------------------------------------------------------------
+
+    def ids(self) -> list[int]:
+        try:
+            files = os.listdir(self.paths.conf_dir)
+        except FileNotFoundError:
+            return []
+        stems = (name[:-5] for name in files if name.endswith(".conf"))
+        return sorted(int(stem) for stem in stems if stem.isdigit() and stem != "0")
+
+    def facts(self, ctid: int) -> Facts:
+        ct = self._registry[ctid]
+        record = ct.record
+        private, root = self._places(ctid)
+        running = ct.running and record is not None and record.intent not in ("start", "restore")
+        exists = bool(private) and os.path.isdir(private)
+        up = _boottime() - record.started if running and record is not None else None
+        return Facts(
+            exists=exists,
+            mounted=bool(root) and is_mounted(root),
+            running=running,
+            suspended=exists and not running and images_dir.exists(self.paths.dump(ctid)),
+            uptime=up,
+        )
+
+    def _places(self, ctid: int) -> tuple[str, str]:
+        try:
+            config = self.confs.ct(ctid)
+        except Exception:  # status never fails: a broken or missing conf is a container that is not there
+            return "", ""
+        return config.private, config.root
+
+    def usage(self, ctid: int, *, counters: bool, load: bool, disk: bool) -> Usage:
+        ct = self._registry[ctid]
+        record = ct.record
+        if record is None:
+            return Usage()
+        found: dict[str, Counter] = {}
+        if counters and ct.running:
+            use = stats.usage(CtCgroup(self._registry.world.tree, ctid))
+            found = {
+                name: Counter(row.held, row.maxheld, row.failcnt) for name, row in use.counters().items()
+            }
+        kib = inodes = None
+        if disk and record.root:
+            kib, inodes = _disk_use(record.root)
+        return Usage(counters=found, load=None, disk_kib=kib, disk_inodes=inodes)
+
+    def host_cpus(self) -> int:
+        return os.cpu_count() or 1
+
+    def check(self) -> list[CheckRow]:
+        features = probe()
+        return [CheckRow(row.name, bool(getattr(features, row.field)), row.consequence) for row in ROWS]
+
+    # --- what is done -------------------------------------------------------------------------------------
+
+    async def create(self, ctid: int, options: CreateOptions, report: Report) -> None:
+        ct, config = self._registry[ctid], options.config
+        async with ct.acting("create"):
+            faults.point("create.lock")
+            await create.create(ct, config, report)
+            try:
+                options.conf.save(self.paths.ct_conf(ctid))
+                if config.name:
+                    names.assign(self.paths, ctid, config.name)
+            except BaseException:
+                await destroy.destroy(ct, config, lambda _line: None)
+                raise
+            report(f"CT configuration saved to {self.paths.ct_conf(ctid)}")
+
+    async def destroy(self, ctid: int, report: Report) -> None:
+        ct = self._registry[ctid]
+        async with ct.acting("destroy"):
+            config = self.confs.ct(ctid)
+            await destroy.destroy(ct, config, report)
+            if config.name:
+                names.remove(self.paths, ctid, config.name)
+            _retire(self.paths, ctid)
+            faults.point("destroy.end")
+
+    async def start(self, ctid: int, options: StartOptions, report: Report) -> None:
+        ct = self._registry[ctid]
+        async with ct.acting("start"):
+            config = self._startable(ctid, config=self.confs.ct(ctid))
+            report("Starting container...")
+            await start.start(ct, config, report)
+            report("Container is mounted")
+            for line in announcements(config):
+                report(line)
+            await asyncio.to_thread(images_dir.remove, self.paths.dump(ctid))
+
+    def _startable(self, ctid: int, config: CtConfig) -> CtConfig:
+        """Refuse what would take another container's address."""
+        mine = {address.ip for address in config.addresses}
+        for other in self._registry.known():
+            if other.ctid == ctid or other.record is None or not other.running:
+                continue
+            for text in other.record.addresses:
+                if any(str(ip) == text.partition("/")[0] for ip in mine):
+                    raise Failure(
+                        Exit.IP_INUSE, f"IP address {text.partition('/')[0]} is in use by CT {other.ctid}"
+                    )
+        return config
+
+    async def stop(self, ctid: int, options: StopOptions, report: Report) -> None:
+        ct = self._registry[ctid]
+        async with ct.acting("stop"):
+            if ct.running:
+                config = self.confs.ct(ctid)
+                await stop.stop(ct, config, report, fast=options.fast, keep_mounted=options.skip_umount)
+
+    async def mount(self, ctid: int, report: Report) -> None:
+        ct = self._registry[ctid]
+        async with ct.acting("mount"):
+            await mount.mount(ct, self.confs.ct(ctid), report)
+
+    async def umount(self, ctid: int, report: Report) -> None:
+        ct = self._registry[ctid]
+        async with ct.acting("umount"):
+            await mount.umount(ct, report)
+
+    async def apply(self, ctid: int, change: Change, report: Report) -> None:
+        ct = self._registry[ctid]
+        async with ct.acting("set"):
+            self._startable(ctid, change.after)
+            await apply.apply(ct, change.before, change.after, report)
+
+    async def set_password(self, ctid: int, user: str, secret: str) -> None:
+        ct = self._registry[ctid]
+        async with ct.acting("set"), self._somehow_running(ct):
+            await password.change(ct, user, secret)
+
+    # --- sessions: several at once, beside an action ------------------------------------------------------
+
+    async def exec(
+        self, ctid: int, candidates: Sequence[Sequence[str]], env: Mapping[str, str], session: Session
+    ) -> Ended:
+        return Ended(await sessions.execute(self._registry[ctid], candidates, env, session))
+
+    async def enter(self, ctid: int, command: str | None, session: Session) -> Ended:
+        return Ended(await sessions.enter(self._registry[ctid], command, session))
+
+    async def console(self, ctid: int, tty: int, session: Session) -> None:
+        await sessions.console(self._registry[ctid], tty, session)
+
+    async def runscript(self, ctid: int, file: Fd, session: Session) -> Ended:
+        ct = self._registry[ctid]
+        text = _read_script(file)
+        if ct.running:
+            return Ended(await script.run_script(ct, text, session))
+        async with ct.acting("runscript"), self._somehow_running(ct):
+            return Ended(await script.run_script(ct, text, session))
+
+    def _somehow_running(self, ct: Container) -> "script.SomehowRunning":
+        return script.SomehowRunning(ct, self.confs.ct(ct.ctid))
+
+    # --- checkpoint ---------------------------------------------------------------------------------------
+
+    async def chkpnt(self, ctid: int, dumpfile: str | None, report: Report) -> None:
+        ct = self._registry[ctid]
+        async with ct.acting("chkpnt"):
+            if not ct.running:
+                raise NotRunning("Unable to setup checkpointing: container is not running")
+            await chkpnt.chkpnt(ct, self.confs.ct(ctid), dumpfile or self.paths.dump(ctid), report)
+
+    async def restore(self, ctid: int, dumpfile: str | None, report: Report) -> None:
+        ct = self._registry[ctid]
+        async with ct.acting("restore"):
+            config = self._startable(ctid, self.confs.ct(ctid))
+            await restore.restore(ct, config, dumpfile or self.paths.dump(ctid), report)
+            if dumpfile is None:
+                await asyncio.to_thread(images_dir.remove, self.paths.dump(ctid))
+
+
+def announcements(config: CtConfig) -> list[str]:
+    """The settings of a start that OpenVZ tells of."""
+    lines = []
+    if config.addresses:
+        lines.append("Adding IP address(es): " + " ".join(str(a.ip) for a in config.addresses))
+    lines.append(f"Setting CPU units: {config.cpuunits}")
+    if config.cpulimit:
+        lines.append(f"Setting CPU limit: {config.cpulimit}")
+    if config.cpus:
+        lines.append(f"Setting CPUs: {config.cpus}")
+    return lines
+
+
+def _boottime() -> float:
+    import time
+
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _disk_use(root: str) -> tuple[int | None, int | None]:
+    """Used KiB and inodes of the mounted tree *root*; of a layout without a file system of its own these are
+    the host's and mean nothing, but cost nothing either.
+    """
+    try:
+        status = os.statvfs(root)
+    except OSError:
+        return None, None
+    return (status.f_blocks - status.f_bfree) * status.f_frsize // 1024, status.f_files - status.f_ffree
+
+
+def _read_script(file: Fd) -> str:
+    with file, open(file.steal(), encoding="utf-8", errors="surrogateescape") as stream:
+        return stream.read()
+
+
+def _retire(paths: Paths, ctid: int) -> None:
+    """The configuration and the action scripts of a destroyed container are kept under another name."""
+    conf = paths.ct_conf(ctid)
+    if os.path.lexists(conf):
+        os.rename(conf, f"{conf}.destroyed")
+    for action in ("premount", "mount", "umount", "postumount", "start", "stop"):
+        path = f"{paths.conf_dir}/{ctid}.{action}"
+        if os.path.lexists(path):
+            shutil.move(path, f"{path}.destroyed")

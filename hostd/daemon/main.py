@@ -1,0 +1,99 @@
+"""The daemon: take over from the last one, then serve commands until told to leave."""
+
+import asyncio
+import os
+import signal
+import sys
+
+from hostd.cgroup.tree import CgroupTree
+from hostd.command.main import run as run_command
+from hostd.config import files, skeleton
+from hostd.config.cache import ConfCache
+from hostd.config.paths import Paths
+from hostd.container.network import HostNetwork
+from hostd.container.world import World
+from hostd.daemon import recover
+from hostd.daemon.host import Host
+from hostd.daemon.keeper_link import KeeperLink
+from hostd.daemon.registry import Registry
+from hostd.daemon.server import CommandServer
+from hostd.daemon.session import CommandSession
+from hostd.errors import NoGlobalConfig
+from hostd.image import runtime
+from hostd.kernel.features import probe
+from hostd.kernel.stage import Stage
+from hostd.log import log, to_file
+
+
+
+def main() -> None:
+    """Entry of the process that the keeper starts; descriptor 3 is the link to the keeper."""
+    paths = Paths.from_environment()
+    skeleton.install(paths)
+    paths = _applied(paths)
+    recover.lay_out(paths)
+    to_file(paths.log_file, debug="VZ_DEBUG" in os.environ)
+    sys.excepthook = _last_words
+    asyncio.run(_serve(paths))
+
+
+def _last_words(kind: type[BaseException], error: BaseException, trace: object) -> None:
+    log.critical("daemon ends: %s: %s", kind.__name__, error, exc_info=error)
+
+
+def _applied(paths: Paths) -> Paths:
+    """The paths with the directories of vz.conf; without a vz.conf every command will say so."""
+    try:
+        return ConfCache(paths).globals().paths
+    except NoGlobalConfig:
+        return paths
+
+
+async def _serve(paths: Paths) -> None:
+    leaving = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, leaving.set)
+    keeper = await KeeperLink.connect()
+    confs = ConfCache(paths)
+    world = World(
+        paths=paths,
+        tree=CgroupTree.detect(paths.cgroup_root),
+        stage=Stage(),
+        keeper=keeper,
+        features=probe(),
+        network=HostNetwork(confs.globals),
+        runtime=runtime.runtime_dir(os.environ.get("VZ_RUNTIME", runtime.default_root())),
+        load_config=confs.ct,
+        load_globals=confs.globals,
+        held=keeper.held,
+    )
+    registry = Registry(world)
+    await recover.recover(registry, keeper)
+    keeper.subscribe(registry.child_ended, _become_keeper)
+    host = Host(registry, paths, confs)
+
+    async def handle(session: CommandSession, prog: str, argv: list[str]) -> int:
+        return await run_command(host, session, prog, argv)
+
+    files.replace(paths.daemon_pid, f"{os.getpid()}\n")
+    log.info("daemon %d serves", os.getpid())
+    assert keeper.listener is not None
+    server = CommandServer(keeper.listener, handle)
+    server.start()
+    keeper.serving()
+    await leaving.wait()
+    await server.drain()
+    await registry.settle()
+    log.info("daemon %d leaves; containers go on", os.getpid())
+
+
+def _become_keeper() -> None:
+    """The keeper was killed: nothing can hear how our containers end any more, so begin again from the start.
+
+    The new keeper starts a new daemon, which takes over what runs, as after the death of both.  VZ_HOSTD is the
+    keeper's own command line.
+    """
+    log.error("the keeper is gone; starting anew")
+    again = os.environ["VZ_HOSTD"].split("\x1f")
+    os.execv(again[0], again)

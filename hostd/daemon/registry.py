@@ -1,0 +1,124 @@
+"""Every container the daemon knows, and what it does when something happens to one by itself."""
+
+import asyncio
+
+from hostd.container.container import Container, Ended
+from hostd.container.ops import start, stop
+from hostd.container.report import to_log
+from hostd.container.world import World
+from hostd.daemon.keeper_link import ChildExit
+from hostd.errors import VzError
+from hostd.log import log
+
+# A container that reboots in a tight loop must not take the host with it: after this many reboots within WINDOW
+# seconds each further one waits a little longer, up to MAX_PAUSE.
+FREE_REBOOTS = 5
+WINDOW = 10.0
+MAX_PAUSE = 5.0
+
+
+class Registry:
+    """Containers by CTID, made when first asked for."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._containers: dict[int, Container] = {}
+        self._reboots: dict[int, list[float]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __getitem__(self, ctid: int) -> Container:
+        ct = self._containers.get(ctid)
+        if ct is None:
+            ct = self._containers[ctid] = Container(self.world, ctid)
+        return ct
+
+    def known(self) -> list[Container]:
+        """Containers with a record: running, mounted, or in the middle of an action."""
+        return [ct for ct in self._containers.values() if ct.record is not None]
+
+    def background(self, work: "asyncio.Task[None]") -> None:
+        """Keep a task alive until it ends."""
+        self._tasks.add(work)
+        work.add_done_callback(self._tasks.discard)
+
+    async def settle(self) -> None:
+        """Wait for what runs in the background."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    def child_ended(self, child: ChildExit) -> None:
+        """The keeper says that PID 1 has ended; its wait status, when there is one, says why."""
+        ct = self[int(child.name.partition(":")[0])]
+        if ct.record is None or ct.record.child_name != child.name:
+            self.world.keeper.forget(child.name)
+            return
+        self._ended(ct, how_it_ended(child.code, child.status) if child.known else as_announced(ct))
+
+    def _ended(self, ct: Container, end: Ended) -> None:
+        if ct.gone(end):
+            self.background(asyncio.create_task(self.aftermath(ct, end)))
+
+    async def aftermath(self, ct: Container, end: Ended) -> None:
+        """Start the container again, or take it down; an action in flight deals with the end itself."""
+        serial = ct.record.serial if ct.record else 0
+        async with ct.acting("reboot" if end.how == "reboot" else "stop", wait=True):
+            if ct.record is None or ct.record.serial != serial:
+                return
+            if end.how == "died":
+                log.error("init died: %s", end.text)
+            try:
+                if end.how == "reboot" and not ct.record.setup:
+                    await self._reboot(ct)
+                else:
+                    await stop.leave(ct, to_log)
+            except Exception as error:
+                level = log.error if isinstance(error, VzError) else log.exception
+                level("after its end: %s", error)
+
+    async def _reboot(self, ct: Container) -> None:
+        await self._pause(ct.ctid)
+        log.info("rebooting")
+        try:
+            config = self.world.load_config(ct.ctid)
+            if config.disabled:
+                log.info("not started again: DISABLED=yes")
+                await stop.leave(ct, to_log)
+                return
+            await start.again(ct, config, to_log)
+        except BaseException:
+            await stop.leave(ct, to_log)
+            raise
+        log.info("rebooted")
+
+    async def _pause(self, ctid: int) -> None:
+        now = asyncio.get_running_loop().time()
+        recent = [at for at in self._reboots.get(ctid, []) if now - at < WINDOW]
+        self._reboots[ctid] = [*recent, now]
+        excess = len(recent) - FREE_REBOOTS
+        if excess >= 0:
+            await asyncio.sleep(min(0.2 * 2**excess, MAX_PAUSE))
+
+
+def as_announced(ct: Container) -> Ended:
+    """The end of a PID 1 that was no child of this keeper: only what vzinit announced tells why."""
+    if ct.announced:
+        return Ended("reboot" if ct.announced == "reboot" else "halt")
+    return Ended("died", "its keeper had been killed before, so the reason is unknown")
+
+
+# What the parent of a pid namespace's PID 1 sees when somebody inside called reboot(2): reboot(2), "Behavior
+# inside PID namespaces".
+SIGHUP, SIGINT = 1, 2
+CLD_EXITED, CLD_KILLED, CLD_DUMPED = 1, 2, 3
+
+
+def how_it_ended(code: int, status: int) -> Ended:
+    """From waitid's si_code and si_status to a reason."""
+    if code == CLD_KILLED and status == SIGHUP:
+        return Ended("reboot")
+    if code == CLD_KILLED and status == SIGINT:
+        return Ended("halt")
+    if code == CLD_EXITED:
+        return Ended("died", f"exit code {status}")
+    dumped = " (core dumped)" if code == CLD_DUMPED else ""
+    return Ended("died", f"killed by signal {status}{dumped}")

@@ -1,0 +1,75 @@
+"""Steps: all or nothing, in order, and every point named."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+
+from hostd.container import faults, steps
+from hostd.container.steps import Step
+
+
+@dataclass
+class Journal:
+    done: list[str] = field(default_factory=list)
+
+
+def step(name: str, *, fails: bool = False, undo_fails: bool = False) -> Step[Journal]:
+    async def do(journal: Journal) -> None:
+        journal.done.append(f"do {name}")
+        if fails:
+            raise OSError(28, "No space left on device", name)
+
+    async def undo(journal: Journal) -> None:
+        journal.done.append(f"undo {name}")
+        if undo_fails:
+            raise RuntimeError("cannot undo")
+
+    return Step(name, do, undo)
+
+
+def test_all_steps_in_order() -> None:
+    journal = Journal()
+    asyncio.run(steps.run("op", [step("a"), step("b")], journal))
+    assert journal.done == ["do a", "do b"]
+
+
+def test_a_failing_step_is_undone_with_those_before_it_and_names_itself() -> None:
+    journal = Journal()
+    with pytest.raises(OSError, match="No space left") as caught:
+        asyncio.run(steps.run("op", [step("a"), step("b", fails=True), step("c")], journal))
+    assert journal.done == ["do a", "do b", "undo b", "undo a"]
+    assert caught.value.__notes__ == ["op: b"]
+
+
+def test_an_undo_that_fails_does_not_stop_the_others() -> None:
+    journal = Journal()
+    with pytest.raises(OSError, match="No space"):
+        asyncio.run(steps.run("op", [step("a"), step("b", undo_fails=True), step("c", fails=True)], journal))
+    assert journal.done[-3:] == ["undo c", "undo b", "undo a"]
+
+
+def test_cancellation_undoes_too() -> None:
+    journal = Journal()
+    reached = asyncio.Event()
+
+    async def forever(_journal: Journal) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    async def scenario() -> None:
+        task = asyncio.create_task(steps.run("op", [step("a"), Step("hang", forever)], journal))
+        await reached.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(scenario())
+    assert journal.done == ["do a", "undo a"]
+
+
+def test_every_step_passes_a_fault_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    passed: list[str] = []
+    monkeypatch.setattr(faults, "point", passed.append)
+    asyncio.run(steps.run("op", [step("a"), step("b")], Journal()))
+    assert passed == ["op.a", "op.b", "op.end"]
