@@ -1,0 +1,248 @@
+"""What `vzctl` and `vzlist` do: send the command line to hostd, print what comes back, leave with its code.
+
+The start of the interpreter is most of the time a command takes, so this imports C modules and a few small
+files only; copying bytes (`relay`) and starting hostd (`launch`) are imported when they are needed.
+"""
+
+import posix
+import sys
+from _socket import AF_UNIX, SOCK_SEQPACKET, socket
+
+from hostd.cli import place, wire
+from vzinit.protocol import BadFrame, Fields, decode, encode, one
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+
+    from hostd.cli.relay import Relay
+else:
+    import _signal
+
+VERSION = "0.1.0"
+
+SYSTEM, NO_ACCESS, SYNTAX = 3, 12, 20  # exit codes of vzctl (hostd.errors.Exit); vzlist knows only 1
+
+
+class Leave(Exception):
+    """The command is over: exit *code*, after *text* as one line on stderr."""
+
+    def __init__(self, code: int, text: str = "") -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+def main(prog: str) -> None:
+    """Run the command *prog* with the arguments of the process.  Does not return."""
+    try:
+        keep_stdio_open()
+        code = run(prog, sys.argv[1:])
+    except Leave as leave:
+        code = leave.code if prog == "vzctl" or not leave.text else 1
+        if leave.text:
+            write_all(2, f"{prog}: {leave.text}\n")
+    except KeyboardInterrupt:  # before the conversation began
+        code = 128 + _signal.SIGINT
+    posix._exit(code)  # nothing is buffered; finalising the interpreter would cost a millisecond
+
+
+def run(prog: str, argv: list[str]) -> int:
+    if prog == "vzctl" and argv[:1] == ["--version"]:
+        write_all(1, f"vzctl version {VERSION}\n")
+        return 0
+    if posix.geteuid() != 0:
+        raise Leave(NO_ACCESS, f"{prog} must be run as root")
+    request = run_frame(prog, argv)
+    return Command(connected()).converse(request)
+
+
+def run_frame(prog: str, argv: list[str]) -> bytes:
+    tty = posix.isatty(0)
+    cols, rows = window_size()
+    try:
+        return encode(
+            "run",
+            prog=prog,
+            arg=argv,
+            uid=posix.getuid(),
+            tty=int(tty),
+            rows=rows,
+            cols=cols,
+            term=place.environment("TERM", "linux"),
+            cwd=working_directory(),
+        )
+    except BadFrame:
+        raise Leave(SYNTAX, "the arguments are too long: more than 128 KiB together") from None
+
+
+def window_size() -> tuple[int, int]:
+    """Columns and rows of the terminal, 80 and 24 when there is none."""
+    for fd in (0, 1, 2):
+        try:
+            cols, rows = posix.get_terminal_size(fd)
+        except OSError:
+            continue
+        if cols and rows:
+            return cols, rows
+    return 80, 24
+
+
+def working_directory() -> str:
+    try:
+        return posix.getcwd()
+    except OSError:  # it was removed
+        return "/"
+
+
+def connected() -> socket:
+    """A connection to hostd, which is started when nobody listens."""
+    path = f"{place.run_dir()}/{place.SOCKET}"
+    sock = socket(AF_UNIX, SOCK_SEQPACKET)
+    try:
+        connect(sock, path)
+    except OSError:
+        from hostd.cli.launch import CannotStart, start
+
+        try:
+            start(lambda: connect(sock, path))
+        except CannotStart as why:
+            raise Leave(SYSTEM, f"hostd is not running and cannot be started: {why}") from None
+    return sock
+
+
+def connect(sock: socket, path: str) -> None:
+    try:
+        address, fd = place.reachable(path)
+    except OSError as error:
+        raise FileNotFoundError(error.errno, error.strerror, path) from None
+    try:
+        sock.connect(address)
+    finally:
+        if fd >= 0:
+            posix.close(fd)
+
+
+class Command:
+    """One command in conversation with hostd."""
+
+    def __init__(self, sock: socket) -> None:
+        self.sock = sock
+        self.relay: Relay | None = None
+        self.cancelled = False
+
+    def converse(self, request: bytes) -> int:
+        """Send *request*, print the answers; the exit code."""
+        for signal in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP):
+            _signal.signal(signal, self.on_signal)
+        try:
+            self.sock.send(request)
+            while (code := self.step()) is None:
+                pass
+            return code
+        except (ConnectionError, BadFrame):
+            raise Leave(SYSTEM, "hostd went away before it answered; the container is not harmed") from None
+        finally:
+            self.close_relay()
+
+    def step(self) -> int | None:
+        """Copy until hostd says something, then do it.  The exit code when that was `exit`."""
+        if self.relay and self.relay.pump(self.sock.fileno()):
+            self.end_relay()
+            self.tell("detached")
+            return None
+        frame, fds = wire.receive(self.sock)
+        if not frame:
+            raise ConnectionResetError
+        verb, fields = decode(frame)
+        if verb == "exit":
+            if self.relay:
+                self.relay.drain()
+            return int(one(fields, "code", "0"))
+        self.obey(verb, fields, fds)
+        return None
+
+    def obey(self, verb: str, fields: Fields, fds: list[int]) -> None:
+        if verb in ("out", "err"):
+            write_all(1 if verb == "out" else 2, one(fields, "text"))
+        elif verb == "ask":
+            self.give_pipes()
+        elif verb == "relay":
+            self.start_relay(one(fields, "kind"), one(fields, "ct"), fds)
+        elif verb == "hangup":
+            self.end_relay()
+            self.tell("hungup")
+        else:
+            wire.close_all(fds)  # from a newer hostd: not for us
+
+    def give_pipes(self) -> None:
+        from hostd.cli.relay import Pipes
+
+        self.relay = Pipes()
+        theirs = self.relay.theirs
+        wire.send(self.sock, encode("give"), theirs)
+        wire.close_all(theirs)
+
+    def start_relay(self, kind: str, ct: str, fds: list[int]) -> None:
+        from hostd.cli.relay import Console, Pty
+
+        if kind == "console" and isinstance(self.relay, Console):
+            self.relay.switch(fds[0])
+            return
+        if kind in ("pty", "console"):
+            self.close_relay()
+            self.relay = Pty(fds[0]) if kind == "pty" else Console(fds[0], ct, self.tell)
+        if self.relay:
+            self.relay.start()
+
+    def end_relay(self) -> None:
+        """Hand on what has arrived, then give the terminal back."""
+        if self.relay:
+            self.relay.drain()
+        self.close_relay()
+
+    def close_relay(self) -> None:
+        if self.relay:
+            self.relay.close()
+            self.relay = None
+
+    def tell(self, verb: str) -> None:
+        try:
+            self.sock.send(encode(verb))
+        except OSError:
+            pass  # the end of the stream says it better
+
+    def on_signal(self, signal: int, frame: object) -> None:
+        """The first SIGINT or SIGTERM asks hostd to undo, and its answer is awaited; the second leaves."""
+        if self.cancelled or signal == _signal.SIGHUP:
+            self.close_relay()
+            posix._exit(128 + signal)
+        self.cancelled = True
+        self.tell("cancel")
+
+
+def keep_stdio_open() -> None:
+    """A closed 0, 1 or 2 becomes /dev/null: the next descriptor opened must not be taken for it."""
+    try:
+        posix.fstat(0), posix.fstat(1), posix.fstat(2)
+    except OSError:
+        while (fd := posix.open("/dev/null", posix.O_RDWR)) < 2:
+            pass
+        if fd > 2:
+            posix.close(fd)
+
+
+def write_all(fd: int, text: str) -> None:
+    """All of *text* to *fd*; a reader that went away stops the printing, never the operation."""
+    data = memoryview(text.encode("utf-8", "surrogateescape"))
+    while data:
+        try:
+            data = data[posix.write(fd, data) :]
+        except BlockingIOError:
+            import select
+
+            poll = select.poll()
+            poll.register(fd, select.POLLOUT)
+            poll.poll()
+        except OSError:
+            return

@@ -1,0 +1,75 @@
+"""Start hostd on demand.
+
+The keeper's stderr is a pipe to us until it listens: end of file is the sign that it is up (or gone), and
+text is the reason why it is not.  Should another command have been faster, our keeper waits until that one
+listens, says so and exits; then there is a hostd to connect to all the same.
+"""
+
+import posix
+import sys
+
+from hostd.cli import place
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class CannotStart(Exception):
+    """The text says why hostd is not there."""
+
+
+def start(connect: "Callable[[], None]") -> None:
+    """Start the keeper, wait until it listens, then *connect*.  Raises CannotStart."""
+    program = keeper_program()
+    complaint = run_keeper(program)
+    try:
+        connect()
+    except OSError as error:
+        reason = complaint or place.last_line(place.log_file()) or error.strerror
+        raise CannotStart(reason) from None
+
+
+def keeper_program() -> str:
+    """`hostd` beside this command, links followed.  Raises CannotStart when it is not there."""
+    command = sys.argv[0]
+    try:
+        target = posix.readlink(command)
+        command = target if target.startswith("/") else f"{directory(command)}/{target}"
+    except OSError:
+        pass  # not a link
+    program = f"{directory(command)}/hostd"
+    if not posix.access(program, posix.X_OK):
+        raise CannotStart(f"{program} is not an executable file")
+    return program
+
+
+def directory(path: str) -> str:
+    return path.rpartition("/")[0] or "."
+
+
+def run_keeper(program: str) -> str:
+    """Start *program* on its own; its last line of complaint, "" when it is up."""
+    reader, writer = posix.pipe()
+    try:
+        posix.posix_spawn(
+            program,
+            [program],
+            posix.environ,
+            file_actions=[
+                (posix.POSIX_SPAWN_OPEN, 0, "/dev/null", posix.O_RDWR, 0),
+                (posix.POSIX_SPAWN_OPEN, 1, "/dev/null", posix.O_RDWR, 0),
+                (posix.POSIX_SPAWN_DUP2, writer, 2),
+            ],
+            setsid=True,
+        )
+    except OSError as error:
+        raise CannotStart(f"{program}: {error.strerror}") from None
+    finally:
+        posix.close(writer)
+    said = b""
+    while data := posix.read(reader, 4096):
+        said += data
+    posix.close(reader)
+    lines = place.text(said).strip().splitlines()
+    return lines[-1] if lines else ""

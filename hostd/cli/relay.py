@@ -1,0 +1,293 @@
+"""Copy bytes between the command's stdio and a container: three pipes, a terminal, or a console.
+
+One loop over `poll`, one pending block per direction (back-pressure is not reading), binary safe.  The
+container's ends are ours alone and non-blocking.  The command's stdio is shared with other programs and must
+stay as it is: it gets at most PIPE_BUF bytes after POLLOUT, which a pipe then takes without blocking.
+"""
+
+import fcntl
+import posix
+import select
+import termios
+
+from hostd.cli.escape import DETACH, Escapes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+    from collections.abc import Callable
+else:
+    import _signal
+
+_BLOCK = 65536  # also the capacity of a pipe
+_PIPE_BUF = 4096
+_DRAIN = 2 * _BLOCK  # more than any kernel buffer between a program that has ended and us
+_GONE = select.POLLHUP | select.POLLERR | select.POLLNVAL
+_END_OF_TRANSMISSION = b"\x04"  # what a terminal makes an end of file of
+
+
+class Flow:
+    """One direction: from *source* to *sink*."""
+
+    def __init__(self, source: int, sink: int, *, portion: int = _BLOCK) -> None:
+        self.source = source
+        self.sink = sink
+        self.portion = portion  # bytes per write
+        self.pending = b""
+        self.open = True  # the source may still give something
+
+    def fill(self) -> None:
+        """Read a block.  End of file, EIO (a terminal without a program) and hang-ups end the flow."""
+        try:
+            self.pending = posix.read(self.source, _BLOCK)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            self.pending = b""
+        self.open = bool(self.pending)
+
+    def flush(self) -> bool:
+        """Write a portion; False when nobody reads any more."""
+        try:
+            self.pending = self.pending[posix.write(self.sink, self.pending[: self.portion]) :]
+        except (BlockingIOError, InterruptedError):
+            pass
+        except OSError:
+            self.pending, self.open = b"", False
+            return False
+        return True
+
+
+class Relay:
+    """Flows between stdio and the container; subclasses say which and what the ends mean."""
+
+    def __init__(self, ours: list[int]) -> None:
+        self.ours = ours  # descriptors to close
+        self.flows: list[Flow] = []
+        self.ended = False
+        for fd in ours:
+            posix.set_blocking(fd, False)
+
+    def start(self) -> None:
+        """Begin to copy."""
+
+    def on_input(self, data: bytes) -> bytes:
+        """What of the user's bytes goes to the container."""
+        return data
+
+    def on_end(self, flow: Flow) -> None:
+        """*flow* has given its last byte, or lost its reader."""
+
+    def pump(self, control: int) -> bool:
+        """Copy until *control* is readable (False) or the relay is over (True)."""
+        while True:
+            ready = self.wait(control)
+            if control in ready:
+                return False
+            if self.advance_all(ready):
+                return True
+
+    def advance_all(self, ready: dict[int, int]) -> bool:
+        for flow in list(self.flows):
+            self.advance(flow, ready)
+        return self.ended
+
+    def wait(self, control: int) -> dict[int, int]:
+        wanted = {control: select.POLLIN}
+        for flow in self.flows:
+            fd, event = (flow.sink, select.POLLOUT) if flow.pending else (flow.source, select.POLLIN)
+            wanted[fd] = wanted.get(fd, 0) | event
+        poll = select.poll()
+        for fd, events in wanted.items():
+            poll.register(fd, events)
+        return dict(poll.poll())
+
+    def advance(self, flow: Flow, ready: dict[int, int]) -> None:
+        if flow.pending:
+            if ready.get(flow.sink, 0) & (select.POLLOUT | _GONE):
+                flow.flush()
+        elif ready.get(flow.source, 0) & (select.POLLIN | _GONE):
+            flow.fill()
+            if flow.source == 0 and flow.pending:
+                flow.pending = self.on_input(flow.pending)
+        self.settle(flow)
+
+    def settle(self, flow: Flow) -> None:
+        if not flow.open and not flow.pending and flow in self.flows:
+            self.flows.remove(flow)
+            self.on_end(flow)
+
+    def drain(self) -> None:
+        """Hand on what the container has written until now, without waiting for more."""
+        for flow in self.flows:
+            if flow.source == 0:
+                continue
+            left = _DRAIN
+            while flow.pending or (flow.open and left > 0):
+                if not flow.pending:
+                    flow.fill()
+                    left -= len(flow.pending) or _DRAIN
+                else:
+                    wait_writable(flow.sink)
+                    flow.flush()
+
+    def close(self) -> None:
+        for fd in self.ours:
+            posix.close(fd)
+        self.ours, self.flows, self.ended = [], [], True
+
+    def close_one(self, fd: int) -> None:
+        if fd in self.ours:
+            self.ours.remove(fd)
+            posix.close(fd)
+
+
+class Pipes(Relay):
+    """stdin, stdout and stderr of a program in the container, each its own pipe."""
+
+    def __init__(self) -> None:
+        stdin, self.input = posix.pipe()
+        self.output, stdout = posix.pipe()
+        self.errors, stderr = posix.pipe()
+        self.theirs = (stdin, stdout, stderr)
+        super().__init__([self.input, self.output, self.errors])
+
+    def start(self) -> None:
+        self.flows = [
+            Flow(0, self.input),
+            Flow(self.output, 1, portion=_PIPE_BUF),
+            Flow(self.errors, 2, portion=_PIPE_BUF),
+        ]
+
+    def on_end(self, flow: Flow) -> None:
+        """End of file travels on, and so does a reader's absence (SIGPIPE in the container)."""
+        self.close_one(flow.sink)
+        self.close_one(flow.source)
+
+
+class Pty(Relay):
+    """A terminal in the container on the user's terminal: raw, with its window size."""
+
+    def __init__(self, master: int) -> None:
+        super().__init__([master])
+        self.master = master
+        self.saved: list[int | list[bytes | int]] | None = None
+        self.said_end = False
+
+    def start(self) -> None:
+        self.flows = [Flow(0, self.master), Flow(self.master, 1, portion=_PIPE_BUF)]
+        self.raw()
+        self.resize()
+        _signal.signal(_signal.SIGWINCH, self.resize)
+
+    def on_end(self, flow: Flow) -> None:
+        if flow.source == self.master:
+            self.ended = True
+        elif flow.source == 0 and not self.ended:
+            self.input_ended()
+
+    def input_ended(self) -> None:
+        """stdin was a file or a pipe: the shell shall see its end as a user's ^D."""
+        if not self.saved and not self.said_end:
+            self.said_end = True
+            last = Flow(0, self.master)
+            last.open, last.pending = False, _END_OF_TRANSMISSION
+            self.flows.append(last)
+
+    def resize(self, *_: object) -> None:
+        try:
+            fcntl.ioctl(self.master, termios.TIOCSWINSZ, fcntl.ioctl(0, termios.TIOCGWINSZ, bytes(8)))
+        except OSError:
+            pass  # stdin is no terminal, or the session has ended
+
+    def raw(self) -> None:
+        """No echo, no lines, no signals, no translation: every byte is the container's.  As cfmakeraw(3)."""
+        try:
+            self.saved = termios.tcgetattr(0)
+        except termios.error:
+            return
+        iflag, oflag, cflag, lflag, ispeed, ospeed, cc = termios.tcgetattr(0)
+        iflag &= ~(
+            termios.IGNBRK | termios.BRKINT | termios.PARMRK | termios.ISTRIP
+            | termios.INLCR | termios.IGNCR | termios.ICRNL | termios.IXON
+        )  # fmt: skip
+        oflag &= ~termios.OPOST
+        lflag &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
+        cflag = cflag & ~(termios.CSIZE | termios.PARENB) | termios.CS8
+        cc[termios.VMIN], cc[termios.VTIME] = 1, 0
+        termios.tcsetattr(0, termios.TCSADRAIN, [iflag, oflag, cflag, lflag, ispeed, ospeed, cc])
+
+    def close(self) -> None:
+        _signal.signal(_signal.SIGWINCH, _signal.SIG_DFL)
+        super().close()
+        if self.saved:
+            saved, self.saved = self.saved, None
+            try:
+                termios.tcsetattr(0, termios.TCSANOW, saved)
+            except termios.error:
+                pass  # the terminal is gone
+
+
+class Console(Pty):
+    """A console of the container: a stream, with ESC . to detach and ESC ! for the secure attention key.
+
+    A container that stops ends the stream, not the relay: the terminal stays ours, and hostd may `switch` to
+    the stream of the next start.
+    """
+
+    def __init__(self, stream: int, ct: str, tell: "Callable[[str], None]") -> None:
+        super().__init__(stream)
+        self.ct = ct
+        self.tell = tell
+        self.escapes = Escapes()
+        self.lost = False
+
+    def start(self) -> None:
+        if self.ct:
+            print_line(f"Attached to CT {self.ct} (ESC . to detach)\n")
+        super().start()
+
+    def switch(self, stream: int) -> None:
+        self.close_one(self.master)
+        posix.set_blocking(stream, False)
+        self.master, self.ours, self.lost = stream, [stream], False
+        typing = [flow for flow in self.flows if flow.source == 0]
+        for flow in typing:
+            flow.sink = stream
+        self.flows = [*typing, Flow(stream, 1, portion=_PIPE_BUF)]
+
+    def on_input(self, data: bytes) -> bytes:
+        data, commands = self.escapes.feed(data)
+        for command in commands:
+            if command == DETACH:
+                self.ended = True
+            else:
+                self.tell("sak")
+        return b"" if self.lost else data
+
+    def on_end(self, flow: Flow) -> None:
+        if flow.source == self.master:
+            self.lost = True  # the end of stdin is nothing: one may watch a console without typing
+            self.tell("lost")
+
+    def close(self) -> None:
+        on_terminal = self.saved is not None
+        attached = bool(self.ours)
+        super().close()
+        if attached and self.ct:
+            print_line(("\n" if on_terminal else "") + f"Detached from CT {self.ct}\n")
+
+
+def wait_writable(fd: int) -> None:
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    poll.poll()
+
+
+def print_line(line: str) -> None:
+    """A line of our own on stderr; failure to print it is nobody's business."""
+    try:
+        wait_writable(2)
+        posix.write(2, line.encode())
+    except OSError:
+        pass

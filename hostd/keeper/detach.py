@@ -1,0 +1,141 @@
+"""Leave everything of the caller behind: terminal, session, directory, environment, cgroups, limits."""
+
+import posix
+
+from hostd.cli.place import environment, text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+    from collections.abc import Iterator
+else:
+    import _signal
+
+_TAG_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
+_CGROUPS = "/sys/fs/cgroup"
+_LEAF = ".hostd"
+_OOM_SCORE = b"-500"
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def from_caller(log: int) -> None:
+    """Own session, `/`, known umask, no terminal.  *log* becomes stdout; stderr stays, for now."""
+    try:
+        posix.setsid()
+    except PermissionError:
+        pass  # started as a session leader
+    posix.chdir("/")
+    posix.umask(0o022)
+    null = posix.open("/dev/null", posix.O_RDWR)
+    posix.dup2(null, 0)
+    posix.dup2(log, 1)
+    posix.close(null)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+    write("/proc/self/oom_score_adj", _OOM_SCORE)
+    write("/proc/self/comm", b"hostd")
+
+
+def clean_environment() -> dict[str, str]:
+    """What the daemon gets: a fixed PATH and locale, and the VZ_ variables (prefix, fault points)."""
+    kept = {text(name): text(value) for name, value in posix.environ.items() if name.startswith(b"VZ_")}
+    return {"PATH": _PATH, "HOME": "/root", "LANG": "C.UTF-8", **kept}
+
+
+def cgroup_root(prefix: str) -> str:
+    """Name of the cgroup that everything of *prefix* lives below: `vz`, or `vz-` and two letters.
+
+    As `hostd.config.paths.Paths.cgroup_root`, which cannot be imported here; a test holds them together.
+    """
+    if not prefix:
+        return "vz"
+    try:
+        from _sha2 import sha256  # type: ignore[import-not-found]  # Python 3.12 and later
+    except ImportError:
+        from _sha256 import sha256  # type: ignore[import-not-found]
+    first, second = sha256(prefix.encode("utf-8", "surrogateescape")).digest()[:2]
+    return f"vz-{_TAG_LETTERS[first % 32]}{_TAG_LETTERS[second % 32]}"
+
+
+def leave_cgroups(root: str) -> None:
+    """Out of the caller's cgroups (a session, another container), into `ROOT/.hostd`; best effort.
+
+    A hierarchy in whose top we are is left alone.  As a systemd service we stay: that cgroup is our own.
+    """
+    if environment("NOTIFY_SOCKET"):
+        return
+    for top, path, member in memberships():
+        if path != "/" and not path.startswith(f"/{root}/"):
+            enter(f"{top}/{root}", member)
+
+
+def enter(root: str, member: str) -> None:
+    try:
+        for directory in (root, f"{root}/{_LEAF}"):
+            try:
+                posix.mkdir(directory, 0o755)
+            except FileExistsError:
+                pass
+            copy_cpuset(directory)
+    except OSError:
+        return
+    write(f"{root}/{_LEAF}/{member}", b"0")
+
+
+def return_cgroups(root: str) -> None:
+    """Before the end: out of our own cgroups again, and remove them where nobody else uses them."""
+    for top, path, member in memberships():
+        if path == f"/{root}/{_LEAF}":
+            write(f"{top}/{member}", b"0")
+            for directory in (f"{top}/{root}/{_LEAF}", f"{top}/{root}"):
+                try:
+                    posix.rmdir(directory)
+                except OSError:
+                    pass
+
+
+def memberships() -> "Iterator[tuple[str, str, str]]":
+    """Every hierarchy: where it is mounted, our path in it, and the file that a process joins by.
+
+    v1: `tasks`, because writing `0` there is not delayed by milliseconds as `cgroup.procs` is.
+    """
+    for line in read("/proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers:
+            yield f"{_CGROUPS}/{controllers.removeprefix('name=')}", path, "tasks"
+        elif posix.access(f"{_CGROUPS}/cgroup.procs", posix.F_OK):
+            yield _CGROUPS, path, "cgroup.procs"
+        else:
+            yield f"{_CGROUPS}/unified", path, "cgroup.procs"
+
+
+def copy_cpuset(directory: str) -> None:
+    """A new v1 cpuset is empty and takes no process until it has cpus and memory nodes."""
+    for name in ("cpuset.cpus", "cpuset.mems"):
+        path = f"{directory}/{name}"
+        if "/cpuset" in directory and not read(path).strip():
+            write(path, read(f"{directory.rpartition('/')[0]}/{name}").strip().encode())
+
+
+def read(path: str) -> str:
+    try:
+        fd = posix.open(path, posix.O_RDONLY)
+    except OSError:
+        return ""
+    try:
+        return text(posix.read(fd, 65536))
+    finally:
+        posix.close(fd)
+
+
+def write(path: str, data: bytes) -> None:
+    """Best effort: what the host does not allow is not worth failing for."""
+    try:
+        fd = posix.open(path, posix.O_WRONLY)
+    except OSError:
+        return
+    try:
+        posix.write(fd, data)
+    except OSError:
+        pass
+    finally:
+        posix.close(fd)
