@@ -87,8 +87,8 @@ build/venv.stamp: pyproject.toml | build/deps.stamp
 
 build/shim.stamp: $(wildcard hostd/kernel/_build.py hostd/kernel/*.[ch] vzinit/_sys_build.py vzinit/*.[ch]) | build/venv.stamp
 	echo "build: kernel shims"
-	$(PYTHON) -m hostd.kernel._build
-	$(PYTHON) -m vzinit._sys_build
+	$(PYTHON) -m hostd.kernel._build >build/shim.log
+	$(PYTHON) -m vzinit._sys_build >>build/shim.log
 	touch $@
 
 build/runtime.stamp: $(wildcard images/runtime*.py images/runtime/*.py vzinit/*.py) build/shim.stamp
@@ -101,10 +101,10 @@ build/criu.stamp: images/criu.py hostd/checkpoint/cgroupns.c | build/venv.stamp
 	$(PYTHON) -m images.criu build/criu --cache $(CACHE)
 	touch $@
 
-build/bin.stamp: images/deploy.py $(wildcard hostd/cli/stub.py hostd/command/usage.py) build/shim.stamp
+build/bin.stamp: images/deploy.py images/completion.py hostd/cli/stub.py hostd/command/table.py hostd/config/settings.py build/shim.stamp
 	echo "build: commands in build/bin"
 	$(PYTHON) -m images.deploy commands build/bin
-	$(PYTHON) -m images.deploy completion build/completion
+	$(PYTHON) -m images.completion build/completion
 	touch $@
 
 image-%: | build/venv.stamp

@@ -1,7 +1,7 @@
 """`make demo`: a Debian 12 container from nothing to an ssh login, a reboot from inside, and back.
 
-Everything happens in a network namespace of its own and below build/demo, so nothing leaves the machine and a real
-installation is not touched.  The addresses are from the range kept for documentation (192.0.2.0/24).
+Everything happens in a network namespace of its own and below build/demo, so nothing leaves the machine and a
+real installation is not touched.  The addresses are from the range kept for documentation (192.0.2.0/24).
 """
 
 import argparse

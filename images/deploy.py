@@ -6,7 +6,6 @@ Host Python and standard library only: this runs before anything is built.
 import argparse
 import glob
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -28,10 +27,6 @@ DAEMON = (
     "import sys; sys.path.insert(0, {code!r}); sys.path.append({site!r}); "
     "from hostd.daemon.main import main; sys.exit(main())"
 )
-
-COMPLETION = """# bash completion of {name}: the words are those of its own table
-complete -o default -W {words} {name}
-"""
 
 # What the daemon imports beyond the standard library: files and directories of a site-packages.
 LIBRARIES = ("cffi", "_cffi_backend*.so", "pyroute2", "pr2modules", "pycparser")
@@ -71,15 +66,6 @@ def commands(directory: str, code: str, site: str) -> None:
     for name in COMMANDS:
         text = stub.hostd(code, daemon) if name == "hostd" else stub.command(name, code)
         write(os.path.join(directory, name), text, 0o755)
-
-
-def completion(directory: str) -> None:
-    """Bash completion files, from the same table the daemon parses with."""
-    from hostd.command.usage import completion_words  # only here: a bare host can run everything else
-
-    for name in ("vzctl", "vzlist"):
-        words = shlex.quote(" ".join(completion_words(name)))
-        write(os.path.join(directory, name), COMPLETION.format(name=name, words=words))
 
 
 def libraries(site: str) -> list[str]:
@@ -162,7 +148,6 @@ def main() -> int:
     verb("requirements", lambda a: print("\n".join(requirements())))
     verb("site", lambda a: print(site()))
     verb("commands", lambda a: commands(a.directory, CHECKOUT, site()), "directory")
-    verb("completion", lambda a: completion(a.directory), "directory")
     verb("install", lambda a: install(a.destdir, a.libdir), "--destdir", "--libdir")
     verb("uninstall", lambda a: uninstall(a.destdir, a.libdir), "--destdir", "--libdir")
     verb("clean", lambda a: remove(a.directory), "directory")

@@ -10,6 +10,7 @@ Commands run in the network namespace and the mount namespace of the test; so do
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -211,12 +212,22 @@ class Vz:
         )
 
     def kill_keeper(self) -> None:
-        """kill -9 of the keeper, and of the daemon that is left without it; nobody starts another."""
+        """kill -9 of the keeper alone; returns when another one answers."""
+        old = self.keeper_pid
+        assert old, "no keeper to kill"
+        machine.kill_and_wait(old)
+        machine.until(
+            "a keeper", lambda: self.ctl("status", "1", check=None).code == 0 and self.keeper_pid != old
+        )
+
+    def kill_both(self) -> None:
+        """kill -9 of keeper and daemon, neither of which can replace the other meanwhile; nobody is left."""
         keeper, daemon = self.keeper_pid, self.daemon_pid
         assert keeper, "no keeper to kill"
-        machine.kill_and_wait(keeper)
+        os.kill(keeper, signal.SIGSTOP)
         if daemon:
             machine.kill_and_wait(daemon)
+        machine.kill_and_wait(keeper)
 
     def stop_hostd(self) -> None:
         """Orderly end of hostd; containers would go on."""

@@ -10,8 +10,8 @@ from tests.harness.installation import CHECKOUT
 # What `python -I -S -E` has before our first line, whatever its version, and what is C without a cost.
 BARE = {
     "sys", "builtins", "_frozen_importlib", "_imp", "_thread", "_warnings", "_weakref", "_io", "marshal",
-    "posix", "_frozen_importlib_external", "time", "zipimport", "_codecs", "codecs", "encodings", "encodings.aliases",
-    "encodings.utf_8", "_signal", "_abc", "abc", "io", "__main__", "winreg",
+    "posix", "_frozen_importlib_external", "time", "zipimport", "_codecs", "codecs", "encodings",
+    "encodings.aliases", "encodings.utf_8", "_signal", "_abc", "abc", "io", "__main__", "winreg",
 }  # fmt: skip
 C_MODULES = {"select", "errno", "fcntl", "_socket", "termios", "_posixsubprocess", "gc", "_struct",
              "resource", "_cffi_backend", "_sha256", "_sha2"}  # fmt: skip

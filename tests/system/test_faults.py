@@ -121,11 +121,9 @@ def test_killed_at_every_point(vz: Vz, name: str, victim: str) -> None:
             raise AssertionError(f"killed {victim} at {point}: {error}") from error
 
 
-def kill_both(vz: Vz) -> None:
-    vz.kill_keeper()
-
-
-@pytest.mark.parametrize("kill", [Vz.kill_daemon, kill_both], ids=["daemon", "both"])
+@pytest.mark.parametrize(
+    "kill", [Vz.kill_daemon, Vz.kill_keeper, Vz.kill_both], ids=["daemon", "keeper", "both"]
+)
 def test_killed_while_idle(vz: Vz, kill: Callable[[Vz], None]) -> None:
     """Channel, console, network and the reason of a reboot are there again."""
     vz.start(101, "--ipadd", "192.0.2.1")
@@ -155,7 +153,7 @@ def test_a_container_that_ended_while_nobody_watched(vz: Vz) -> None:
     """PID 1 dies while keeper and daemon are dead: the next hostd finds it, and cleans up."""
     vz.start(101, "--ipadd", "192.0.2.1")
     pid = vz.init_pid(101)
-    vz.kill_keeper()
+    vz.kill_both()
     machine.kill_and_wait(pid)
     vz.wait_status(101, DOWN)
     assert leaks.of_container(vz.prefix, vz.paths.cgroup_root, 101) == []

@@ -1,0 +1,219 @@
+"""make bench: vzhost beside other managers, one run, interleaved in random order with gaps.
+
+    python -m tests.bench --out build/bench [--rounds 30] [--many 200]
+
+Writes results.json, table.md and plot.svg.  Figures of a busy machine: trust medians and same-round ratios.
+"""
+
+import argparse
+import contextlib
+import ctypes
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+
+from tests.bench import measure, peers, report
+from tests.bench.measure import Samples
+from tests.bench.ours import CTID, Vzhost
+from tests.harness import installation, machine
+from tests.harness.installation import CHECKOUT, Vz
+
+CLONE_NEWNS = 0x00020000
+MS_REC_PRIVATE = 0x4000 | 0x40000
+UNIFIED = "/sys/fs/cgroup/unified"
+PEERS_MANY = 20  # containers of a peer for its memory figure
+
+Table = dict[str, dict[str, Samples]]
+
+
+def private_mounts() -> None:
+    """Leave the host's mount namespace: crun refuses v1 beside a unified tree that has a controller."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNS) or libc.mount(b"none", b"/", None, MS_REC_PRIVATE, None):
+        raise OSError(ctypes.get_errno(), "private mount namespace")
+    if os.path.ismount(UNIFIED):
+        subprocess.run(["umount", UNIFIED], check=True)
+
+
+def root_filesystem(scratch: str, cache: str) -> str:
+    """The busybox template as a plain tree, with our static /init and the FIFO /stamp."""
+    rootfs = f"{scratch}/rootfs"
+    os.makedirs(rootfs)
+    archive = f"{cache}/busybox-{os.uname().machine}.tar.zst"
+    subprocess.run(["tar", "--zstd", "-xpf", archive, "-C", rootfs], check=True)
+    source = os.path.join(CHECKOUT, "tests", "bench", "init.c")
+    subprocess.run(["gcc", "-O2", "-static", "-o", f"{rootfs}/init", source], check=True)
+    os.mkfifo(f"{rootfs}/stamp")
+    return rootfs
+
+
+class Bench:
+    """The rounds: every manager once per round, in another order each time."""
+
+    def __init__(self, ours: Vzhost, managers: list[peers.Manager], rootfs: str) -> None:
+        self._ours = ours
+        self._managers = {manager.name: manager for manager in [ours, *managers]}
+        self._stamp = os.open(f"{rootfs}/stamp", os.O_RDWR | os.O_NONBLOCK)
+        self.results: Table = defaultdict(lambda: defaultdict(Samples))
+        self.errors: list[str] = []
+
+    def run(self, rounds: int) -> None:
+        for number in range(rounds):
+            for name in measure.shuffled(list(self._managers), seed=number):
+                try:
+                    self._one(number, name)
+                except (RuntimeError, OSError, AssertionError, subprocess.SubprocessError) as error:
+                    self.errors.append(f"{name}, round {number}: {error}")
+                    with contextlib.suppress(Exception):
+                        self._managers[name].stop()
+            print(f"\rbench: round {number + 1} of {rounds}", end="", flush=True)
+        print()
+
+    def _one(self, number: int, name: str) -> None:
+        manager = self._managers[name]
+        time.sleep(measure.GAP)  # a gap between starts is part of the method, not synchronisation
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._stamp, 4096)
+        began = time.monotonic_ns()
+        took = measure.timed(manager.start)
+        reached = self._reached_main(name)
+        if reached is not None:
+            self._add("main", name, number, (reached - began) / 1e6)
+        if name != "systemd-nspawn":
+            self._add("start", name, number, took)
+        self._add("exec", name, number, measure.timed(manager.run_true))
+        self._add("status", name, number, measure.timed(manager.status))
+        if manager is self._ours:
+            self._add("reboot", name, number, measure.timed(self._ours.reboot))
+        self._add("stop", name, number, measure.timed(manager.stop))
+
+    def _reached_main(self, name: str) -> int | None:
+        if name == self._ours.name:
+            return self._ours.main_clock()
+        machine.until("the stamp of PID 1", self._stamped)
+        return int(self._text.split()[-1])
+
+    def _stamped(self) -> bool:
+        try:
+            self._text = os.read(self._stamp, 4096)
+        except BlockingIOError:
+            return False
+        return bool(self._text)
+
+    def _add(self, operation: str, name: str, number: int, milliseconds: float) -> None:
+        self.results[operation][name].add(number, milliseconds)
+
+
+def memory_of_ours(vz: Vz, many: int, results: Table, rounds: int) -> dict[str, float]:
+    """Start *many* containers: memory of each, and vzlist of all of them."""
+    numbers = range(CTID + 1, CTID + 1 + many)
+    for ctid in numbers:
+        vz.create(ctid)
+    before, kernel = measure.all_private(), measure.kernel_kib()
+    hostd = before.get(vz.daemon_pid, 0) + before.get(vz.keeper_pid, 0)
+    for ctid in numbers:
+        vz.ctl("start", str(ctid))
+    for number in range(rounds):
+        results["vzlist-200"]["vzhost"].add(number, measure.timed(lambda: vz.vzlist("-a")))
+    inits = [measure.private_kib(vz.init_pid(ctid)) for ctid in list(numbers)[:20]]
+    now = measure.private_kib(vz.daemon_pid) + measure.private_kib(vz.keeper_pid)
+    row = {
+        "PID 1 private": sorted(inits)[len(inits) // 2],
+        "manager": (now - hostd) / many,
+        "kernel": (measure.kernel_kib() - kernel) / many,
+    }
+    for ctid in numbers:
+        vz.ctl("stop", str(ctid), "--fast")
+    return row
+
+
+def memory_of_peers(rootfs: str, scratch: str, failures: list[str]) -> dict[str, dict[str, float]]:
+    """The same for each peer with fewer containers; whatever new process is not an /init is the manager's."""
+    rows: dict[str, dict[str, float]] = {}
+    for kind in range(len(peers.available(rootfs, scratch))):
+        group = [peers.available(rootfs, scratch, n)[kind] for n in range(PEERS_MANY)]
+        name = group[0].name
+        if name == "systemd-nspawn":
+            continue  # one container per directory
+        before, kernel = measure.all_private(), measure.kernel_kib()
+        try:
+            for manager in group:
+                manager.start()
+            new = {pid: kib for pid, kib in measure.all_private().items() if pid not in before}
+            inits = [kib for pid, kib in new.items() if machine.cmdline(pid)[0] == "/init"]
+            rows[name] = {
+                "PID 1 private": sorted(inits)[len(inits) // 2] if inits else 0,
+                "manager": (sum(new.values()) - sum(inits)) / PEERS_MANY,
+                "kernel": (measure.kernel_kib() - kernel) / PEERS_MANY,
+            }
+        except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+            failures.append(f"{name}: {error}")
+        finally:
+            for manager in group:
+                with contextlib.suppress(RuntimeError, OSError):
+                    manager.stop()
+    return rows
+
+
+def facts(rounds: int) -> str:
+    load = os.getloadavg()[0]
+    return (
+        f"{platform.release()} {platform.machine()}, {os.cpu_count()} cores, load {load:.1f}, "
+        f"{rounds} rounds, {measure.GAP * 1000:.0f} ms before each start, {time.strftime('%Y-%m-%d')}.  "
+        "One busybox root filesystem; vzhost with user namespace, seccomp, cgroup limits, ext4 image and "
+        "a routed address; the others without user namespace and network device."
+    )
+
+
+def write(out: str, bench: Bench, memory: dict[str, dict[str, float]], rounds: int) -> str:
+    os.makedirs(out, exist_ok=True)
+    text = report.table(bench.results, memory, facts(rounds))
+    raw = {op: {name: s.values for name, s in row.items()} for op, row in bench.results.items()}
+    files = {
+        "results.json": json.dumps({"ms": raw, "memory_kib": memory, "errors": bench.errors}, indent=1),
+        "table.md": text,
+        "plot.svg": report.plot(bench.results),
+    }
+    for name, content in files.items():
+        with open(f"{out}/{name}", "w", encoding="utf-8") as file:
+            file.write(content)
+    return text
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="tests.bench", description=__doc__)
+    parser.add_argument("--cache", default=installation.CACHE)
+    parser.add_argument("--out", default="build/bench")
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--many", type=int, default=200)
+    options = parser.parse_args()
+    for name in peers.missing():
+        print(f"bench: {name} is not installed and left out (make bench-deps)")
+    out = os.path.abspath(options.out)
+    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="vzbench-") as scratch:
+        rootfs = root_filesystem(scratch, options.cache)
+        vz = Vz()
+        try:
+            ours = Vzhost(vz)
+            private_mounts()
+            bench = Bench(ours, peers.available(rootfs, scratch), rootfs)
+            bench.run(options.rounds)
+            print(f"bench: memory of {options.many} containers")
+            memory = {"vzhost": memory_of_ours(vz, options.many, bench.results, options.rounds)}
+            memory |= memory_of_peers(rootfs, scratch, bench.errors)
+            print(write(out, bench, memory, options.rounds))
+        finally:
+            left = vz.remove()
+    for text in [*bench.errors[:5], *left]:
+        print(f"bench: {text}", file=sys.stderr)
+    print(f"bench: {out}/table.md, results.json, plot.svg")
+    return 1 if left else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
