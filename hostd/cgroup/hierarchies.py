@@ -10,8 +10,8 @@ Mode = Literal["v1", "hybrid", "v2"]
 
 # Mount options of a v1 hierarchy that are controllers (kernel: admin-guide/cgroup-v1); others are flags.
 _CONTROLLERS = frozenset(
-    ("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids", "hugetlb")
-    + ("net_cls", "net_prio", "perf_event", "rdma", "misc")
+    {"cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids", "hugetlb"}
+    | {"net_cls", "net_prio", "perf_event", "rdma", "misc"}
 )
 
 

@@ -20,7 +20,7 @@ def text(
 
 
 def resolv_conf(nameservers: Sequence[str], searchdomains: Sequence[str], host: str = "") -> str | None:
-    """Pure: the text of resolv.conf, or None when nothing was asked for and the container's own file is to stay.
+    """Pure: the text of resolv.conf; None when nothing was asked for and the container's own file is to stay.
 
     *host* is the text of the host's resolv.conf, for `inherit`.  The host's loopback resolvers (127.0.0.0/8,
     ::1, as systemd-resolved has) mean nothing inside and are left out.

@@ -1,0 +1,196 @@
+"""Limits on a fake cgroup tree: what is written where, in which order, and taken back how.
+
+The fake is plain files in a directory; `Refusing` ones are read-only directories of the kernel's refusals.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hostd.cgroup import limits, stats
+from hostd.cgroup.hierarchies import Hierarchy
+from hostd.cgroup.limits import Limits, quota, shares, weight
+from hostd.cgroup.tree import CgroupTree, CtCgroup
+from hostd.errors import Exit, Failure
+
+MIB = 1 << 20
+
+V2_FILES = {
+    "memory.max": "max",
+    "memory.high": "max",
+    "memory.current": str(10 * MIB),
+    "memory.peak": str(20 * MIB),
+    "memory.events": "low 0\nhigh 0\nmax 3\noom 0\noom_kill 0",
+    "memory.stat": "anon 1\nkernel 8192\nkernel_stack 3",
+    "memory.swap.max": "max",
+    "memory.swap.current": "4096",
+    "memory.swap.events": "high 0\nmax 1\nfail 2",
+    "cpu.weight": "100",
+    "cpu.max": "max 100000",
+    "cpu.stat": "usage_usec 5\nuser_usec 3",
+    "pids.max": "max",
+    "pids.current": "7",
+    "pids.peak": "9",
+    "pids.events": "max 4",
+}
+V1_FILES = {
+    "memory": {"memory.limit_in_bytes": str(1 << 63), "memory.memsw.limit_in_bytes": str(1 << 63)},
+    "cpu": {"cpu.shares": "1024", "cpu.cfs_quota_us": "-1"},
+    "pids": {"pids.max": "max"},
+}
+
+
+def v2(tmp: Path, controllers: str = "cpu memory pids") -> CtCgroup:
+    directory = tmp / "vz" / "101"
+    directory.mkdir(parents=True)
+    (tmp / "vz" / "cgroup.subtree_control").write_text(controllers + "\n")
+    for name, text in V2_FILES.items():
+        (directory / name).write_text(text + "\n")
+    return CtCgroup(CgroupTree("vz", (Hierarchy(str(tmp), frozenset(), unified=True),)), 101)
+
+
+def v1(tmp: Path) -> CtCgroup:
+    for controller, wanted in V1_FILES.items():
+        directory = tmp / controller / "vz" / "101"
+        directory.mkdir(parents=True)
+        for name, text in wanted.items():
+            (directory / name).write_text(text + "\n")
+    hierarchies = tuple(Hierarchy(str(tmp / c), frozenset({c})) for c in V1_FILES)
+    return CtCgroup(CgroupTree("vz", hierarchies), 101)
+
+
+def content(cgroup: CtCgroup, controller: str, name: str) -> str:
+    path = cgroup.path(controller)
+    assert path is not None
+    return Path(path, name).read_text().rstrip("\n")
+
+
+def order(cgroup: CtCgroup, wanted: Limits, previous: Limits | None = None) -> list[str]:
+    return [os.path.basename(w.path) for w in limits.writes(cgroup, wanted, previous)]
+
+
+def test_v2_files_get_the_values(tmp_path: Path) -> None:
+    cgroup = v2(tmp_path)
+    limits.apply(cgroup, Limits(256 * MIB, 512 * MIB, 2000, 150, 1, 80))
+    assert content(cgroup, "memory", "memory.max") == str(256 * MIB)
+    assert content(cgroup, "memory", "memory.swap.max") == str(512 * MIB)
+    assert content(cgroup, "cpu", "cpu.weight") == "200"
+    assert content(cgroup, "cpu", "cpu.max").startswith("100000 100000")  # CPUS 1 is less than 150 %
+    assert content(cgroup, "pids", "pids.max").startswith("80")
+
+
+def test_v1_files_get_the_values(tmp_path: Path) -> None:
+    cgroup = v1(tmp_path)
+    limits.apply(cgroup, Limits(256 * MIB, 512 * MIB, 500, 50, 0, None))
+    assert content(cgroup, "memory", "memory.limit_in_bytes").startswith(str(256 * MIB))
+    assert content(cgroup, "memory", "memory.memsw.limit_in_bytes").startswith(str(768 * MIB))
+    assert content(cgroup, "cpu", "cpu.shares").startswith("512")
+    assert content(cgroup, "cpu", "cpu.cfs_quota_us").startswith("50000")
+
+
+def test_only_what_differs_is_written(tmp_path: Path) -> None:
+    cgroup = v2(tmp_path)
+    before = Limits(64 * MIB, 0, 1000, 0, 0, 50)
+    assert order(cgroup, Limits(64 * MIB, 0, 1000, 0, 0, 60), before) == ["pids.max"]
+    assert order(cgroup, Limits(64 * MIB, 0, 1000, 100, 1, 50), before) == ["cpu.max"]
+    assert order(cgroup, before, before) == []
+
+
+@given(st.tuples(*[st.integers(1, 1 << 40)] * 2), st.tuples(*[st.integers(1, 1 << 40)] * 2))
+def test_v1_memory_never_exceeds_memory_plus_swap_on_the_way(
+    tmp_path_factory: pytest.TempPathFactory, old: tuple[int, int], new: tuple[int, int]
+) -> None:
+    cgroup = v1(tmp_path_factory.mktemp("cg"))
+    path = cgroup.path("memory")
+    assert path is not None
+    now = {"memory.limit_in_bytes": old[0], "memory.memsw.limit_in_bytes": sum(old)}
+    for name, value in now.items():
+        Path(path, name).write_text(f"{value}\n")
+    for item in limits.writes(cgroup, Limits(*new), Limits(*old)):
+        now[os.path.basename(item.path)] = int(item.value)
+        assert now["memory.limit_in_bytes"] <= now["memory.memsw.limit_in_bytes"]
+    assert list(now.values()) == [new[0], sum(new)] or old == new
+
+
+def test_a_refused_write_takes_the_earlier_ones_back(tmp_path: Path) -> None:
+    cgroup = v2(tmp_path)
+    limits.apply(cgroup, Limits(ram=100 * MIB, cpuunits=3000))
+    pids = tmp_path / "vz" / "101" / "pids.max"
+    pids.unlink()
+    pids.mkdir()
+    with pytest.raises(Failure) as failure:
+        limits.apply(cgroup, Limits(ram=200 * MIB, cpuunits=1000, numproc=5))
+    assert failure.value.exit_code == Exit.SETUBC
+    assert "pids.max" in failure.value.message
+    assert content(cgroup, "memory", "memory.max").startswith(str(100 * MIB))
+    assert content(cgroup, "cpu", "cpu.weight").startswith("300")
+
+
+def test_v2_refuses_ram_below_what_cannot_be_reclaimed(tmp_path: Path) -> None:
+    cgroup = v2(tmp_path)
+    with pytest.raises(Failure, match="in use") as failure:
+        limits.apply(cgroup, Limits(ram=5 * MIB))
+    assert failure.value.exit_code == Exit.SETUBC
+    assert content(cgroup, "memory", "memory.max").startswith("max")
+    assert content(cgroup, "memory", "memory.high").startswith("max")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "controller"),
+    [(Limits(ram=MIB), "memory"), (Limits(cpulimit=10), "cpu"), (Limits(numproc=3), "pids")],
+)
+def test_a_limit_without_its_controller_says_which(tmp_path: Path, wanted: Limits, controller: str) -> None:
+    cgroup = v2(tmp_path, controllers="hugetlb")
+    with pytest.raises(Failure, match=f"controller {controller} ") as failure:
+        limits.apply(cgroup, wanted)
+    assert failure.value.exit_code == Exit.BAD_KERNEL
+
+
+def test_no_limit_needs_no_controller(tmp_path: Path) -> None:
+    limits.apply(v2(tmp_path, controllers=""), Limits())
+
+
+@pytest.mark.parametrize("make", [v1, v2])
+def test_swap_without_swap_accounting_is_said(tmp_path: Path, make: "type[CtCgroup]") -> None:
+    cgroup = make(tmp_path)  # type: ignore[arg-type,call-arg]
+    for name in ("memory.swap.max", "memory.memsw.limit_in_bytes"):
+        Path(cgroup.path("memory") or "", name).unlink(missing_ok=True)
+    limits.apply(cgroup, Limits(ram=64 * MIB))
+    with pytest.raises(Failure, match="does not account swap"):
+        limits.apply(cgroup, Limits(ram=64 * MIB, swap=MIB))
+
+
+@pytest.mark.parametrize(
+    ("units", "v1_shares", "v2_weight"),
+    [(8, 8, 1), (1000, 1024, 100), (1500, 1536, 150), (500000, 262144, 10000), (1, 2, 1)],
+)
+def test_cpu_units(units: int, v1_shares: int, v2_weight: int) -> None:
+    assert shares(units) == v1_shares
+    assert weight(units) == v2_weight
+
+
+@pytest.mark.parametrize(
+    ("cpulimit", "cpus", "percent"), [(0, 0, 0), (50, 0, 50), (0, 2, 200), (150, 1, 100)]
+)
+def test_the_smaller_of_cpulimit_and_cpus_counts(cpulimit: int, cpus: int, percent: int) -> None:
+    assert quota(Limits(cpulimit=cpulimit, cpus=cpus)) == percent
+
+
+def test_usage_of_v2(tmp_path: Path) -> None:
+    use = stats.usage(v2(tmp_path))
+    assert use.cpu_ns == 5000
+    page = os.sysconf("SC_PAGE_SIZE")
+    rows = use.counters()
+    assert rows["physpages"] == stats.Counter(10 * MIB // page, 20 * MIB // page, 3)
+    assert rows["numproc"] == stats.Counter(7, 9, 4)
+    assert rows["kmemsize"] == stats.Counter(8192, 8192, 0)  # no maximum in this kernel: what is held
+    assert rows["swappages"] == stats.Counter(4096 // page, 4096 // page, 2)
+
+
+def test_usage_of_what_does_not_exist_is_unknown(tmp_path: Path) -> None:
+    cgroup = CtCgroup(v2(tmp_path).tree, 999)
+    assert stats.usage(cgroup) == stats.Usage()
+    assert stats.processes(cgroup) is None
