@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    top = argparse.ArgumentParser(prog="python -m images", description="Build template tarballs for vzctl create.")
+    top = argparse.ArgumentParser(prog="python -m images", description="Build templates for vzctl create.")
     verbs = top.add_subparsers(dest="verb", required=True)
     verbs.add_parser("list", help="name the recipes")
     make = verbs.add_parser("build", help="build images that are not in the cache yet")

@@ -1,4 +1,4 @@
-"""From a recipe to a file: build once per recipe hash, keep it in the cache, publish it where it is wanted."""
+"""From a recipe to a file: build once per recipe hash, keep it in the cache, publish it where wanted."""
 
 import fcntl
 import glob
@@ -44,7 +44,7 @@ def build(recipe: Recipe, cache: str, arch: str, tell: Progress) -> str:
 
 
 def publish(path: str, output: str, name: str) -> str:
-    """Give the cached file *path* its public name in the folder *output*: a hard link, else a copy; atomic."""
+    """Give the cached file *path* its public name in the folder *output*: a link, else a copy; atomic."""
     os.makedirs(output, exist_ok=True)
     target = os.path.join(output, name + SUFFIX)
     part = f"{target}.part"
@@ -83,12 +83,12 @@ def _compressed(argv: list[str], part: str, tell: Progress) -> None:
     """`argv | zstd > part`, with the milestones of argv's log told and its tail in the error."""
     compress = ["zstd", "-q", _LEVEL, "-T0", "-f", "-o", part]
     log: list[str] = []
+    null, pipe = subprocess.DEVNULL, subprocess.PIPE
     try:
         with (
-            subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                             text=False) as source,
+            subprocess.Popen(argv, stdin=null, stdout=pipe, stderr=pipe) as source,
             subprocess.Popen(compress, stdin=source.stdout) as sink,
-        ):  # fmt: skip
+        ):
             assert source.stdout and source.stderr
             source.stdout.close()  # the compressor's now: a full disk must end the builder by SIGPIPE
             reader = threading.Thread(target=_follow, args=(source.stderr, log, tell))

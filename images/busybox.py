@@ -1,4 +1,4 @@
-"""Builder "busybox": the statically linked busybox of Debian, its applets as links, and a few files in /etc."""
+"""Builder "busybox": the statically linked busybox of Debian, its applets as links, files in /etc."""
 
 import glob
 import os
@@ -10,7 +10,7 @@ from images.errors import BuildError
 from images.recipes import Recipe
 
 # Servers nobody asked for, and package tools that would need a package database.
-_LEFT_OUT = frozenset({"telnetd", "httpd", "tftp", "ftpget", "ftpput", "dpkg", "dpkg-deb", "rpm", "rpm2cpio", "udhcpd"})
+_LEFT_OUT = frozenset({"telnetd", "httpd", "tftp", "dpkg", "dpkg-deb", "rpm", "rpm2cpio"})
 _DIRECTORIES = {
     ".vz": 0o755, "dev": 0o755, "etc": 0o755, "home": 0o755, "mnt": 0o755, "proc": 0o555, "root": 0o700,
     "run": 0o755, "sys": 0o555, "tmp": 0o1777, "usr/local/bin": 0o755, "var/lib": 0o755, "var/log": 0o755,
@@ -29,8 +29,8 @@ def tar_command(recipe: Recipe, work: str) -> list[str]:
     """Lay the tree out in *work* and answer the program that writes it as a tar to its standard output."""
     root = os.path.join(work, "root")
     lay_out(root, static_busybox(), recipe.files())
-    return ["tar", "--create", f"--directory={root}", "--owner=0", "--group=0", "--numeric-owner", "--sort=name",
-            "--mtime=@0", "."]  # fmt: skip
+    reproducible = ["--owner=0", "--group=0", "--numeric-owner", "--sort=name", "--mtime=@0"]
+    return ["tar", "--create", f"--directory={root}", *reproducible, "."]
 
 
 def lay_out(root: str, program: str, files: str) -> None:
@@ -51,7 +51,7 @@ def lay_out(root: str, program: str, files: str) -> None:
 
 def applets(program: str) -> list[str]:
     """Paths below / of every applet of *program*, as it wants them."""
-    listed = subprocess.run([program, "--list-full"], check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+    listed = subprocess.check_output([program, "--list-full"], text=True).split()
     return [path for path in listed if os.path.basename(path) not in _LEFT_OUT and path != "bin/busybox"]
 
 
@@ -63,7 +63,7 @@ def link(root: str, applet: str) -> None:
 
 
 def static_busybox() -> str:
-    """The busybox of package busybox-static: the installed one, else the package is fetched (not installed)."""
+    """The busybox of package busybox-static: the installed one, else one fetched for this."""
     installed = "/bin/busybox"
     if os.path.exists(installed) and is_static(installed):
         return installed

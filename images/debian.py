@@ -27,11 +27,11 @@ def tar_command(recipe: Recipe, work: str) -> list[str]:
 
 
 def keyring(suite: str, folder: str = _KEYRINGS) -> str:
-    """The keyring of the whole archive; an old one lacks the keys of *suite*, and apt's words for that are dark."""
+    """The keyring of the whole archive; said clearly when it is too old for *suite*, which apt does not."""
     archive = glob.glob(f"{folder}/debian-archive-keyring.[gp][gp]*")
     if not archive or not glob.glob(f"{folder}/debian-archive-{suite}-stable.*"):
         raise BuildError(
-            f"the archive keys of Debian {suite} are not in {folder}: install or upgrade debian-archive-keyring"
+            f"no archive keys of Debian {suite} in {folder}: install or upgrade debian-archive-keyring"
         )
     return archive[0]
 

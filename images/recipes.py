@@ -1,4 +1,4 @@
-"""What can be built: the table of recipes.  A recipe is data; the builder it names turns it into a directory tree."""
+"""What can be built: the table of recipes.  A recipe is data; the builder it names makes the tree."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""Where this machine takes Debian packages from: its own apt sources, so that images come from the same mirror."""
+"""Where this machine takes Debian packages from: images come from the mirror of its own apt sources."""
 
 import glob
 import os
@@ -57,7 +57,8 @@ def deb822_entries(text: str) -> list[tuple[str, str]]:
     """Stanzas of `Types:`, `URIs:`, `Suites:`."""
     found = []
     for stanza in re.split(r"\n\s*\n", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE)):
-        fields = {key.lower(): value.split() for key, value in re.findall(r"^(\S+):\s*(.*)$", stanza, re.MULTILINE)}
+        pairs = re.findall(r"^(\S+):\s*(.*)$", stanza, re.MULTILINE)
+        fields = {key.lower(): value.split() for key, value in pairs}
         if "deb" in fields.get("types", []) and fields.get("enabled") != ["no"]:
             found += [(uri, suite) for uri in fields.get("uris", []) for suite in fields.get("suites", [])]
     return found

@@ -1,0 +1,118 @@
+"""What every storage layout can do, and the data it works on.
+
+On disk, ids are always those of the container (0..65535); what the container and the host see is made by
+idmapped mounts.  A layout keeps no state in memory: everything is in the private area, the kernel, or the
+record.
+"""
+
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
+
+from hostd.config.paths import Paths
+from hostd.kernel.fd import Fd
+
+Record = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StorageSpec:
+    """The storage of one container.
+
+    private        VE_PRIVATE, absolute, expanded
+    layout         name of the layout
+    template_tree  unpacked template: the lower layer of an overlay; what `simfs` copies at create
+    diskspace_kib  hard limit of the space, KiB; None: the layout's default
+    diskinodes     hard limit of the number of files; None: the layout's default
+    """
+
+    ctid: int
+    private: str
+    layout: str
+    template_tree: str | None
+    diskspace_kib: int | None = None
+    diskinodes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DiskUsage:
+    """Of a mounted root; sizes in KiB."""
+
+    used_kib: int
+    size_kib: int
+    inodes_used: int
+    inodes: int
+
+
+class Opened:
+    """An open storage: `root` is its tree as a detached mount.
+
+    Attach `root` somewhere before this is closed; from then on the mounts alone keep the storage, and when
+    the last one goes the kernel frees everything.  Closing an unattached one releases it at once.
+    """
+
+    __slots__ = ("_fds", "_record", "root")
+
+    def __init__(self, root: Fd, fds: ExitStack, record: Record) -> None:
+        self.root = root
+        self._fds = fds
+        self._record = dict(record)
+
+    def record(self) -> dict[str, str]:
+        """What is worth remembering about it, for people and for `Layout.release`."""
+        return dict(self._record)
+
+    def close(self) -> None:
+        self._fds.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Layout(Protocol):
+    """One way to keep a container's files.  Raises Failure with the exit code OpenVZ has for it."""
+
+    @property
+    def name(self) -> str:
+        """The word behind --layout and VE_LAYOUT."""
+
+    def create(self, spec: StorageSpec) -> None:
+        """Make the private area from `spec.template_tree`: complete and durable, or not there at all."""
+
+    def open(self, spec: StorageSpec, userns: Fd | None) -> Opened:
+        """The root tree with its ids mapped as in *userns*; None: not mapped (a privileged container)."""
+
+    def release(self, private: str, record: Record) -> None:
+        """After a crash or a stop: let go of what is not in use any more.  Idempotent."""
+
+    def destroy(self, private: str, trash: str) -> None:
+        """Rename the private area into *trash* and have it deleted in the background."""
+
+    def resize(self, spec: StorageSpec) -> None:
+        """Make the limits of the stopped container those of *spec*."""
+
+    def template_of(self, paths: Paths, private: str) -> str | None:
+        """The template tree an existing private area stands on, None when on none."""
+
+    def warnings(self, spec: StorageSpec) -> tuple[str, ...]:
+        """What of *spec* this layout cannot keep, a line each."""
+
+
+def usage(root: str) -> DiskUsage:
+    """Use of the file system mounted at *root* (a path or `/proc/self/fd/N`).  OSError."""
+    found = os.statvfs(root)
+    unit = found.f_frsize
+    return DiskUsage(
+        used_kib=(found.f_blocks - found.f_bfree) * unit // 1024,
+        size_kib=found.f_blocks * unit // 1024,
+        inodes_used=found.f_files - found.f_ffree,
+        inodes=found.f_files,
+    )

@@ -1,0 +1,56 @@
+"""Layout `simfs`: the private area is the root tree itself, a plain directory of the host's file system."""
+
+from contextlib import ExitStack
+
+from hostd.config.paths import Paths
+from hostd.errors import Exit, Failure
+from hostd.kernel.fd import Fd
+from hostd.kernel.mount import mount_setattr, open_tree
+from hostd.storage import trash as waste
+from hostd.storage.base import Opened, Record, StorageSpec
+from hostd.storage.private import being_made, copy_tree, must_exist
+
+
+class Simfs:
+    """Simple and transparent; space and inodes are the host file system's, so no limit of its own."""
+
+    name = "simfs"
+
+    def create(self, spec: StorageSpec) -> None:
+        if spec.template_tree is None:
+            raise Failure(
+                Exit.VE_OSTEMPLATE_NOTSET, f"CT {spec.ctid} has no template to make {spec.private} from"
+            )
+        with being_made(spec.private) as part:
+            copy_tree(spec.template_tree, part)
+
+    def open(self, spec: StorageSpec, userns: Fd | None) -> Opened:
+        must_exist(spec.private)
+        with ExitStack() as stack:
+            try:
+                root = stack.enter_context(open_tree(spec.private))
+                if userns is not None:
+                    mount_setattr(root, userns=userns)
+            except OSError as error:
+                reason = f"cannot mount {spec.private}: {error.strerror}"
+                raise Failure(Exit.FS_CANTMOUNT, reason) from error
+            return Opened(root, stack.pop_all(), {})
+
+    def release(self, private: str, record: Record) -> None:
+        """Nothing but mounts, and those go by themselves."""
+
+    def destroy(self, private: str, trash: str) -> None:
+        waste.discard(private, trash)
+
+    def resize(self, spec: StorageSpec) -> None:
+        """Nothing to resize."""
+
+    def template_of(self, paths: Paths, private: str) -> str | None:
+        return None
+
+    def warnings(self, spec: StorageSpec) -> tuple[str, ...]:
+        limits = {"DISKSPACE": spec.diskspace_kib, "DISKINODES": spec.diskinodes}
+        unkept = [key for key, value in limits.items() if value is not None]
+        if not unkept:
+            return ()
+        return (f"Warning: layout simfs does not enforce {' and '.join(unkept)}; layout overlay does",)
