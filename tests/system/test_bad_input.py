@@ -189,7 +189,7 @@ def test_without_cgroup_controllers(vz: Vz) -> None:
 
 def test_unsupported_options_say_so(vz: Vz) -> None:
     vz.create(101)
-    result = vz.ctl("set", "101", "--iolimit", "5", "--save", check=None)
+    result = vz.ctl("set", "101", "--netif_add", "eth0", "--save", check=None)
     assert result.code != 0
     one_line(result, "not", "support")
 
