@@ -5,7 +5,7 @@ happens behind these methods; they raise `hostd.errors` and never print, except 
 shows one line of progress at once.  The daemon implements both protocols.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -20,13 +20,16 @@ Report = Callable[[str], None]
 
 
 class Session(Protocol):
-    """The command at the other end: its terminal and its standard descriptors."""
+    """The command at the other end: its terminal, standard descriptors and working directory ("" if
+    unknown).
+    """
 
     uid: int
     tty: bool
     rows: int
     cols: int
     term: str
+    cwd: str
 
     def out(self, text: str) -> None:
         """Print *text* as is, at once."""
@@ -157,8 +160,6 @@ class Host(Protocol):
     def usage(self, ctid: int, *, counters: bool, load: bool, disk: bool) -> Usage:
         """Of a mounted or running container; only what is asked for is looked up."""
 
-    def host_cpus(self) -> int: ...
-
     def check(self) -> list[CheckRow]: ...
 
     # Each reports the lines of progress that OpenVZ prints, and is all or nothing.
@@ -196,8 +197,13 @@ class Host(Protocol):
     async def set_password(self, ctid: int, user: str, password: str) -> None:
         """Also of a stopped container.  An unknown user is created.  Failure 74."""
 
-    async def exec(self, ctid: int, argv: list[str], env: Mapping[str, str], session: Session) -> Ended:
-        """Run *argv* with the session's three pipes.  OSError when it cannot be executed."""
+    async def exec(
+        self, ctid: int, candidates: Sequence[Sequence[str]], env: Mapping[str, str], session: Session
+    ) -> Ended:
+        """Run the first of the command lines whose program exists, with the session's three pipes.
+
+        OSError when none can be executed; nothing is read from stdin then.
+        """
 
     async def enter(self, ctid: int, command: str | None, session: Session) -> Ended:
         """A login shell on a terminal; *command* is typed into it."""

@@ -59,9 +59,9 @@ class VeConf:
     def get(self, key: str) -> str | None:
         return self._values.get(key)
 
-    def keys(self) -> list[str]:
-        """The keys in the order of the file."""
-        return list(self._values)
+    def items(self) -> list[tuple[str, str]]:
+        """Keys and values in the order of the file."""
+        return list(self._values.items())
 
     def __contains__(self, key: str) -> bool:
         return key in self._values

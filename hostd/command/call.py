@@ -1,0 +1,50 @@
+"""One command on its way: what a verb gets."""
+
+import os
+from dataclasses import dataclass
+
+from hostd.command.console import Console
+from hostd.command.grammar import Parsed
+from hostd.command.host import Facts, Host, Session
+from hostd.config.model import CtConfig
+from hostd.errors import Exit, Failure, NotRunning
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """`args` are the words behind the CTID as typed, `parsed` the same read by the verb's options."""
+
+    host: Host
+    session: Session
+    console: Console
+    verb: str
+    ctid: int
+    args: tuple[str, ...]
+    parsed: Parsed
+
+    def facts(self) -> Facts:
+        return self.host.facts(self.ctid)
+
+    def config(self) -> CtConfig:
+        return self.host.confs.ct(self.ctid)
+
+    def flag(self, name: str) -> bool:
+        return self.parsed.has(name)
+
+    def running(self) -> Facts:
+        """The facts of a container that must run.  Raises NotRunning."""
+        facts = self.facts()
+        if not facts.running:
+            raise NotRunning("Container is not running")
+        return facts
+
+    def private_area(self) -> CtConfig:
+        """The configuration of a container whose data must be there.  Failure 43."""
+        config = self.config()
+        if not os.path.isdir(config.private):
+            raise Failure(Exit.FS_NOPRVT, f"Container private area {config.private} does not exist")
+        return config
+
+    def host_path(self, path: str) -> str:
+        """*path* as the user meant it: relative to where the command was typed."""
+        return os.path.normpath(os.path.join(self.session.cwd or "/", path))

@@ -1,0 +1,108 @@
+"""The single entry of the commands: a command line in, text and an exit code out."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from importlib import import_module
+from typing import Protocol, cast
+
+from hostd.command import edge, table, usage, vzlist
+from hostd.command.call import Call
+from hostd.command.console import Console
+from hostd.command.grammar import Grammar, Parsed
+from hostd.command.host import Host, Session
+from hostd.command.table import Verb
+from hostd.config import names
+from hostd.config.lockfile import CtLock
+from hostd.errors import BadValue, Exit, Failure, Usage
+from hostd.log import about
+
+
+class _Module(Protocol):
+    async def run(self, call: Call) -> int: ...
+
+
+async def run(host: Host, session: Session, prog: str, argv: Sequence[str]) -> int:
+    """Run the command line *argv* (without the program) of *prog*, `vzctl` or `vzlist`.  Raises nothing."""
+    console = Console(session)
+    try:
+        if prog == "vzlist":
+            return await vzlist.run(host, session, console, argv)
+        return await _vzctl(host, session, console, list(argv))
+    except BaseException as error:
+        text, code = edge.report(error)
+        console.error(text)
+        return code
+
+
+async def _vzctl(host: Host, session: Session, console: Console, args: list[str]) -> int:
+    flags = _global_flags(args)
+    console.quiet = "quiet" in flags
+    console.verbose = flags.count("verbose")
+    if "version" in flags:
+        console.show(usage.version_line())
+        return Exit.OK
+    if "help" in flags:
+        console.show(usage.vzctl())
+        return Exit.OK
+    if not args:
+        raise Usage(usage.vzctl().rstrip("\n"))
+    verb = table.BY_NAME.get(args[0])
+    if verb is None:
+        raise Usage(f"Bad command: {args[0]}")
+    if session.uid != 0:
+        raise Failure(Exit.NO_ACCESS, "Only root can use vzctl")
+    ctid = _container(host, verb, args)
+    call = _call(host, session, console, verb, args[0], ctid, args[2 if verb.container else 1 :])
+    with ExitStack() as held, about(ctid):
+        if verb.lock and "skiplock" not in flags:
+            _lock(host, held, console, call)
+        module = cast(_Module, import_module(f"hostd.command.verbs.{verb.module}"))
+        return await module.run(call)
+
+
+def _global_flags(args: list[str]) -> list[str]:
+    """Take the flags that stand before the command off *args*."""
+    flags = []
+    while args and args[0].startswith("--") and args[0][2:] in table.GLOBAL_FLAGS:
+        flags.append(args.pop(0)[2:])
+    return flags
+
+
+def _container(host: Host, verb: Verb, args: list[str]) -> int:
+    """The container that the command is about, 0 for none.  Raises what the table of failures says."""
+    if not verb.container:
+        return 0
+    if len(args) < 2:
+        raise BadValue("CT ID missing")
+    ctid = names.resolve(host.paths, args[1])
+    if ctid == 0 and verb.name != "set":
+        raise BadValue("Only set actions are allowed for CT0")
+    if not verb.module:
+        raise Failure(verb.code, f"{args[0]} is not supported yet")
+    if verb.name != "status":
+        host.confs.globals()
+    if verb.conf:
+        host.confs.raw(ctid)
+    return ctid
+
+
+def _call(
+    host: Host, session: Session, console: Console, verb: Verb, name: str, ctid: int, args: Sequence[str]
+) -> Call:
+    parsed = Parsed((), ())
+    if not verb.payload:
+        try:
+            parsed = Grammar(verb.options).parse(args)
+        except Usage as error:
+            raise Failure(verb.code, error.message) from error
+        stray = parsed.words[verb.words :]
+        if stray:
+            what = "Invalid extra arguments" if verb.options else "Invalid options"
+            raise Usage(f"{what}: {' '.join(stray)} ")
+    return Call(host, session, console, name, ctid, tuple(args), parsed)
+
+
+def _lock(host: Host, held: ExitStack, console: Console, call: Call) -> None:
+    lock = held.enter_context(CtLock(host.paths, call.ctid, call.verb))
+    if lock.removed_stale:
+        console.say(f"Removing stale lock file {lock.removed_stale}")

@@ -1,0 +1,53 @@
+"""Help texts, and the words of completion; both from the tables."""
+
+from hostd.command.table import GLOBAL_FLAGS, VERBS
+from hostd.config.settings import SETTINGS
+
+INTERFACE = "4.11.0"  # the vzctl whose interface this is; libvirt reads it
+_SET_CONTROL = (
+    ("--save", "write the settings to the configuration"),
+    ("--force", "save even if applying fails"),
+    ("--setmode restart|ignore", "restart a running container if a setting needs it"),
+    ("--reset_ub", "apply the limits of the configuration again"),
+    ("--applyconfig NAME", "take the settings of ve-NAME.conf-sample"),
+    ("--applyconfig_map name", "make the link of the name again"),
+)
+
+
+def version_line() -> str:
+    return f"vzctl version {INTERFACE}\n"
+
+
+def vzctl() -> str:
+    """The help; its first line is the version, which libvirt reads from here."""
+    parts = [version_line(), "Usage: vzctl [--quiet|--verbose] [--skiplock] COMMAND CTID|NAME [options]\n\n"]
+    parts += [_row(f"vzctl {verb.name} {verb.synopsis}".rstrip(), verb.help) for verb in VERBS if verb.module]
+    parts.append("\nOptions of vzctl set:\n")
+    parts += [_row(f"  {option}", help) for option, help in _SET_CONTROL]
+    parts += [
+        _row(f"  {_spelled(row.option, row.short, row.metavar)}", row.help)
+        for row in SETTINGS
+        if row.supported
+    ]
+    return "".join(parts)
+
+
+def _spelled(option: str, short: str, metavar: str) -> str:
+    return f"{f'-{short}, ' if short else ''}--{option} {metavar}".rstrip()
+
+
+def _row(left: str, right: str) -> str:
+    return f"{left:<44} {right}\n"
+
+
+def completion_words() -> dict[str, list[str]]:
+    """What may follow: under "" the commands and global flags, under each command its options."""
+    words = {"": [name for verb in VERBS if verb.module for name in (verb.name, *verb.aliases)]}
+    words[""] += [f"--{flag}" for flag in GLOBAL_FLAGS]
+    refused = {row.option for row in SETTINGS if not row.supported}
+    for verb in VERBS:
+        if verb.module:
+            options = [f"--{one.name}" for one in verb.options if one.name and one.name not in refused]
+            for name in (verb.name, *verb.aliases):
+                words[name] = ["--exec"] if name == "enter" else options
+    return words

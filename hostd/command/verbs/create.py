@@ -1,0 +1,119 @@
+"""vzctl create: the whole configuration is made and checked in memory, then the host makes the container."""
+
+import os
+
+from hostd.command import changes
+from hostd.command.call import Call
+from hostd.command.host import CreateOptions
+from hostd.config import names
+from hostd.config.model import GlobalConfig, effective
+from hostd.config.values import file_name
+from hostd.config.veconf import VeConf
+from hostd.errors import BadValue, Exit, Failure, VzError
+
+_SETTINGS = (
+    "ipadd",
+    "hostname",
+    "name",
+    "description",
+    "diskspace",
+    "diskinodes",
+    "root",
+    "private",
+    "ostemplate",
+)
+_LATER = ("local_uid", "local_gid", "distribution", "uuid")
+
+
+async def run(call: Call) -> int:
+    for option in _LATER:
+        if call.flag(option):
+            raise BadValue(f"--{option} is not supported yet")
+    globals = call.host.confs.globals()
+    conf = _configuration(call, globals)
+    config = effective(call.ctid, conf, globals)
+    _check_private(config.private)
+    if not config.ostemplate:
+        raise Failure(
+            Exit.VE_OSTEMPLATE_NOTSET,
+            "OS template is not specified",
+            hint="use --ostemplate or DEF_OSTEMPLATE",
+        )
+    try:
+        await call.host.create(call.ctid, CreateOptions(conf, config), call.console.say)
+    except VzError as error:
+        raise Failure(
+            error.exit_code, f"{error.message}\nCreation of container private area failed", hint=""
+        ) from error
+    return Exit.OK
+
+
+def _check_private(path: str) -> None:
+    if os.path.lexists(path) and (not os.path.isdir(path) or os.listdir(path)):
+        raise Failure(Exit.FS_PRVT_AREA_EXIST, f"Private area already exists in {path}")
+
+
+def _configuration(call: Call, globals: GlobalConfig) -> VeConf:
+    """The sample, or the file that is there already, then what was given, then where and from what it is
+    made.
+    """
+    given = changes.read((name, value) for name, value in call.parsed.given if name in _SETTINGS)
+    _check_name(call, given.texts.get("NAME"))
+    layout = _layout(call)
+    conf, sample = _base(call, globals)
+    texts = dict(given.texts)
+    template = texts.pop("OSTEMPLATE", conf.get("OSTEMPLATE") or globals.ostemplate)
+    root = texts.pop("VE_ROOT", conf.get("VE_ROOT") or globals.root)
+    private = texts.pop("VE_PRIVATE", conf.get("VE_PRIVATE") or globals.private)
+    changes.Changes(texts, given.settings, given.add).edit(conf)
+    conf.set("VE_ROOT", root)
+    conf.set("VE_PRIVATE", private)
+    conf.set("VE_LAYOUT", layout or conf.get("VE_LAYOUT") or globals.layout)
+    if template:
+        conf.set("OSTEMPLATE", template)
+    if sample:
+        conf.set("ORIGIN_SAMPLE", sample)
+    if "ONBOOT" not in conf:
+        conf.set("ONBOOT", "no")  # libvirt cannot live without it
+    return conf
+
+
+def _base(call: Call, globals: GlobalConfig) -> tuple[VeConf, str]:
+    """(configuration to start from, name of the sample it is)."""
+    path = call.host.paths.ct_conf(call.ctid)
+    explicit = call.parsed.last("config")
+    if os.path.lexists(path):
+        if explicit is not None:
+            raise Failure(Exit.CP_CONFIG, f"Container config file already exists: {path}")
+        call.console.say(f"Warning: CT config file {path} already exists and will be used")
+        call.console.say("Warning: no sample config is applied")
+        return VeConf.load(path), ""
+    name = globals.config_file if explicit is None else explicit
+    return (_sample(call, name), name) if name else (VeConf(path), "")
+
+
+def _sample(call: Call, name: str) -> VeConf:
+    path = call.host.paths.sample_conf(name)
+    try:
+        file_name(name)
+        return VeConf.load(path)
+    except (OSError, ValueError) as error:
+        raise Failure(Exit.CP_CONFIG, f"Sample config file not found: {path}") from error
+
+
+def _layout(call: Call) -> str:
+    text = call.parsed.last("layout")
+    if text is None:
+        return ""
+    kind = text.partition(":")[0].lower()
+    if kind == "ploop":
+        raise BadValue("--layout ploop is not supported yet", hint="use overlay or simfs")
+    if text not in ("overlay", "simfs"):
+        raise BadValue(f"Bad parameter for --layout: {text}", hint="must be overlay or simfs")
+    return kind
+
+
+def _check_name(call: Call, name: str | None) -> None:
+    owner = names.lookup(call.host.paths, name) if name else None
+    if owner not in (None, call.ctid):
+        raise Failure(Exit.SET_NAME, f"Conflict: name {name} already used by container {owner}")

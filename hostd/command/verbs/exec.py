@@ -1,0 +1,49 @@
+"""vzctl exec, exec2 and exec3: a command inside, with three pipes for its input and output.
+
+exec answers 8 for every failure; exec2 and exec3 answer the command's own code, or 31 when the container
+is down.
+"""
+
+from collections.abc import Sequence
+
+from hostd.command.call import Call
+from hostd.errors import Exit, Failure, NotRunning, Usage
+
+ENVIRONMENT = {
+    "HOME": "/",
+    "TERM": "linux",
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+}
+_SHELLS = ("/bin/bash", "/bin/sh")
+
+
+async def run(call: Call) -> int:
+    if not call.args:
+        raise Usage(f"No command line given for {call.verb}")
+    try:
+        call.running()
+        ended = await call.host.exec(call.ctid, _candidates(call), ENVIRONMENT, call.session)
+    except NotRunning as error:
+        if call.verb == "exec":
+            raise Failure(Exit.COMMAND_EXECUTION, error.message) from error
+        raise
+    except OSError as error:
+        raise Failure(
+            Exit.COMMAND_EXECUTION, f"Unable to execute {_shown(call)}: {error.strerror or error}"
+        ) from error
+    if call.verb == "exec":
+        return Exit.COMMAND_EXECUTION if ended.shell_code else Exit.OK
+    return ended.shell_code
+
+
+def _candidates(call: Call) -> list[Sequence[str]]:
+    if call.verb == "exec3":
+        return [call.args]
+    if call.args == ("-",):
+        return [(shell, "-s") for shell in _SHELLS]
+    line = " ".join(word or "''" for word in call.args)
+    return [(shell, "-c", line) for shell in _SHELLS]
+
+
+def _shown(call: Call) -> str:
+    return call.args[0] if call.verb == "exec3" else " or ".join(_SHELLS)

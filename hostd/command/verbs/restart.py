@@ -1,0 +1,17 @@
+"""vzctl restart: stop if running, start."""
+
+from hostd.command.call import Call
+from hostd.command.host import StopOptions
+from hostd.command.verbs.start import boot
+from hostd.errors import Exit, Failure
+
+
+async def run(call: Call) -> int:
+    if call.config().disabled and not call.flag("force"):
+        raise Failure(Exit.VE_START_DISABLED, "Container start disabled")
+    call.private_area()
+    call.console.say("Restarting container")
+    if call.facts().running:
+        await call.host.stop(call.ctid, StopOptions(fast=call.flag("fast")), call.console.say)
+    await boot(call)
+    return Exit.OK

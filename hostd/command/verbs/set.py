@@ -1,0 +1,267 @@
+"""vzctl set: everything is parsed first, applied to the running container, then written with one rename.
+
+    running, --save       apply, write          running, no --save    apply, warn that it will be lost
+    down, --save          write                 down, no --save       31
+
+If applying fails nothing is written, unless --force says so.
+"""
+
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from hostd.command import changes, in_use
+from hostd.command.call import Call
+from hostd.command.changes import Changes
+from hostd.command.host import Change, Facts, StopOptions
+from hostd.command.verbs.start import boot
+from hostd.config import announce, names
+from hostd.config.model import effective
+from hostd.config.settings import BEANCOUNTERS, BY_OPTION, Effect
+from hostd.config.veconf import VeConf
+from hostd.errors import AlreadyRunning, BadValue, Exit, Failure, NotRunning, Usage, VzError
+
+_NEED_SAVE = ("ostemplate", "stop-timeout", "force")
+_NOT_FROM_SAMPLE = frozenset(
+    ("HOSTNAME", "IP_ADDRESS", "OSTEMPLATE", "VE_ROOT", "VE_PRIVATE", "DESCRIPTION", "NAME")
+)
+_UBC_KEYS = frozenset(name.upper() for name in BEANCOUNTERS) | {"AVNUMPROC"}
+_QUIETLY_STORED = _UBC_KEYS  # OpenVZ accepts every beancounter, whatever the kernel makes of it
+LOST = "WARNING: Settings were not saved to config and will be lost after CT restart (use --save flag)"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked for.  `restart` and `ignore` are the two values of --setmode."""
+
+    save: bool
+    force: bool
+    restart: bool
+    ignore: bool
+    reset_ub: bool
+    map_names: bool
+    changes: Changes
+
+    @property
+    def empty(self) -> bool:
+        return not (self.changes.keys or self.changes.password or self.map_names or self.reset_ub)
+
+    @property
+    def only_password(self) -> bool:
+        return self.changes.password is not None and not self.changes.keys
+
+
+async def run(call: Call) -> int:
+    request = _request(call)
+    facts = call.facts()
+    conf = _file(call)
+    if not facts.running and not request.save and not request.only_password:
+        raise NotRunning("Unable to apply UBC parameters: container is not running")
+    _refuse_while_running(call, request, facts, conf)
+    code = await _apply(call, request, facts, conf)
+    if request.save:
+        _save(call, request, conf)
+        return code or await _settle(call, request, facts)
+    if facts.running and not request.only_password and not request.reset_ub:
+        call.console.say(LOST)
+    return code
+
+
+# Asking
+
+
+def _request(call: Call) -> Request:
+    parsed = call.parsed
+    mode = parsed.last("setmode")
+    save = parsed.has("save")
+    if mode not in (None, "restart", "ignore"):
+        raise BadValue(f"Bad parameter for --setmode: {mode}", hint="must be restart or ignore")
+    if mode == "restart" and not save:
+        raise Usage("Error: option --setmode restart needs --save")
+    if parsed.has("reset_ub") and len(parsed.given) > 1:
+        raise Usage("Error: option --reset_ub is exclusive")
+    if parsed.last("applyconfig_map") not in (None, "name"):
+        raise BadValue(f"Bad parameter for --applyconfig_map: {parsed.last('applyconfig_map')}")
+    found = changes.read(parsed.given)
+    if not save:
+        _need_save(call, found)
+    return Request(
+        save=save,
+        force=parsed.has("force"),
+        restart=mode == "restart",
+        ignore=mode == "ignore",
+        reset_ub=parsed.has("reset_ub"),
+        map_names=parsed.has("applyconfig_map"),
+        changes=_with_sample(call, found),
+    )
+
+
+def _need_save(call: Call, found: Changes) -> None:
+    if "NAME" in found.keys:
+        raise Failure(Exit.SET_NAME, "Error: unable to use --name option without --save")
+    for option in _NEED_SAVE:
+        if call.flag(option):
+            raise Usage(f"Error: unable to use --{option} option without --save")
+
+
+def _with_sample(call: Call, found: Changes) -> Changes:
+    """The changes of --applyconfig, which win over what else was given, as in OpenVZ."""
+    name = call.parsed.last("applyconfig")
+    if name is None:
+        return found
+    path = call.host.paths.sample_conf(name)
+    try:
+        sample = VeConf.load(path)
+    except OSError as error:
+        raise Failure(Exit.APPLY_CONFIG, f"Sample config file not found: {path}") from error
+    effective(call.ctid, sample, call.host.confs.globals())  # refuses what cannot be used
+    texts = {key: value for key, value in sample.items() if key not in _NOT_FROM_SAMPLE}
+    return Changes(
+        {**found.texts, **texts}, found.settings, found.add, found.remove, found.remove_all, found.password
+    )
+
+
+def _file(call: Call) -> VeConf:
+    """A fresh copy of the container's file to edit; a new one, with OpenVZ's warning, when there is none."""
+    path = call.host.paths.ct_conf(call.ctid)
+    try:
+        return VeConf.load(path)
+    except FileNotFoundError as error:
+        call.console.error(f"WARNING: {path} not found: {error.strerror}")
+        return VeConf(path)
+
+
+def _refuse_while_running(call: Call, request: Request, facts: Facts, conf: VeConf) -> None:
+    if not facts.running:
+        return
+    keys = request.changes.keys
+    for key, option in (("VE_ROOT", "root"), ("VE_PRIVATE", "private")):
+        if key in keys:
+            raise AlreadyRunning(f"Unable to change --{option}: container is running")
+    waiting = _waiting(request, conf)
+    if waiting and not request.save:
+        raise AlreadyRunning(f"Unable to change {waiting} of a running container (use --save)")
+    if "DISKSPACE" in keys and not request.save and call.config().layout != "simfs":
+        raise Usage("Error: unable to use --diskspace option without --save")
+
+
+def _waiting(request: Request, conf: VeConf) -> str:
+    """The options that a running container cannot take over, as far as they change something."""
+    after = conf.copy()
+    request.changes.edit(after)
+    rows = [BY_OPTION[option] for option in request.changes.options(Effect.RESTART)]
+    return " ".join(f"--{row.option}" for row in rows if after.get(row.key) != conf.get(row.key))
+
+
+# Applying
+
+
+async def _apply(call: Call, request: Request, facts: Facts, conf: VeConf) -> int:
+    """Bring the changes into the container; 0, or the code of a failure that --force passes over."""
+    try:
+        if facts.running and (request.changes.keys or request.reset_ub):
+            await _apply_live(call, request, facts, conf)
+        if request.changes.password:
+            await call.host.set_password(call.ctid, *request.changes.password)
+    except VzError as error:
+        if not request.save:
+            raise
+        if not request.force:
+            text = "Error: failed to apply some parameters, not saving configuration file!"
+            raise Failure(error.exit_code, f"{error.message}\n{text}", hint="") from error
+        call.console.error(error.message)
+        return error.exit_code
+    _say_unenforced(call, request)
+    return Exit.OK
+
+
+async def _apply_live(call: Call, request: Request, facts: Facts, conf: VeConf) -> None:
+    change = _change(call, request, facts, conf)
+    in_use.check(call.host, call.ctid, change.add)
+    await call.host.apply(call.ctid, change, call.console.say)
+    if change.keys & _UBC_KEYS:
+        call.console.say("UB limits were set successfully")
+    if change.delete:
+        call.console.say(announce.deleting(change.delete))
+    if change.add:
+        call.console.say(announce.adding(change.add))
+    for line in announce.processor(change.after, change.keys):
+        call.console.say(line)
+
+
+def _change(call: Call, request: Request, facts: Facts, conf: VeConf) -> Change:
+    """From what runs now (the file, overlaid by what was set without --save) to what it shall be."""
+    globals = call.host.confs.globals()
+    now, then = conf.copy(), conf.copy()
+    for key, text in facts.live.items():
+        now.set(key, text)
+        then.set(key, text)
+    request.changes.edit(then)
+    before, after = effective(call.ctid, now, globals), effective(call.ctid, then, globals)
+    had, has = ({one.ip for one in config.addresses} for config in (before, after))
+    return Change(
+        before=before,
+        after=after,
+        keys=_UBC_KEYS if request.reset_ub else request.changes.keys,
+        add=tuple(one for one in after.addresses if one.ip not in had),
+        delete=tuple(one for one in before.addresses if one.ip not in has),
+    )
+
+
+def _say_unenforced(call: Call, request: Request) -> None:
+    for option in request.changes.options(Effect.UNENFORCED):
+        row = BY_OPTION[option]
+        if row.key not in _QUIETLY_STORED and request.changes.texts[row.key] not in ("0", "all"):
+            call.console.say(f"Warning: --{option} {row.effect.value}")
+
+
+# Writing
+
+
+def _save(call: Call, request: Request, conf: VeConf) -> None:
+    if request.empty:
+        call.console.say("No changes in CT configuration, not saving")
+        return
+    path = call.host.paths.ct_conf(call.ctid)
+    old = conf.get("NAME") or ""
+    request.changes.edit(conf)
+    new = conf.get("NAME") or ""
+    with ExitStack() as undo:
+        if new and (new != old or request.map_names or "NAME" in request.changes.texts):
+            names.assign(call.host.paths, call.ctid, new)
+            if new != old:
+                undo.callback(names.remove, call.host.paths, call.ctid, new)
+        if "NAME" in request.changes.texts:
+            call.console.say(f"Name {new} assigned")
+        _write(conf, path)
+        undo.pop_all()
+    if old and old != new:
+        names.remove(call.host.paths, call.ctid, old)
+    call.console.say(f"CT configuration saved to {path}")
+
+
+def _write(conf: VeConf, path: str) -> None:
+    try:
+        conf.save(path)
+    except OSError as error:
+        where = os.path.dirname(path) if error.filename is None else error.filename
+        raise Failure(Exit.CONFIG_SAVE, f"Unable to save {path}: {where}: {error.strerror}") from error
+
+
+async def _settle(call: Call, request: Request, facts: Facts) -> int:
+    """What a saved change that needs a restart means for the running container."""
+    options = request.changes.options(Effect.RESTART) if facts.running else []
+    if not options:
+        return Exit.OK
+    if request.ignore:
+        return Exit.VE_RUNNING
+    if request.restart:
+        call.console.say("Restarting container")
+        await call.host.stop(call.ctid, StopOptions(), call.console.say)
+        await boot(call)
+        return Exit.OK
+    what = " ".join(f"--{option}" for option in options)
+    call.console.say(
+        f"Warning: {what} takes effect after a restart of the container (or use --setmode restart)"
+    )
+    return Exit.OK
