@@ -84,12 +84,20 @@ def _keyed(text: str | None, key: str) -> int | None:
     return files.flat(text).get(key) if text is not None else None
 
 
+def _most(*numbers: int | None) -> int | None:
+    return max((number for number in numbers if number is not None), default=None)
+
+
 def _memory_v1(read: Read) -> dict[str, int | None]:
     held, total = _number(read("memory.usage_in_bytes")), _number(read("memory.memsw.usage_in_bytes"))
     return {
         "memory": held,
         "memory_max": _number(read("memory.max_usage_in_bytes")),
-        "memory_failures": _number(read("memory.failcnt")),
+        "memory_failures": _most(
+            # recent kernels (6.18) have the file but leave it at 0; a kill is a refusal in any case
+            _number(read("memory.failcnt")),
+            _keyed(read("memory.oom_control"), "oom_kill"),
+        ),
         # the two are read one after the other, so the difference can be off by what happened in between
         "swap": max(0, total - held) if held is not None and total is not None else None,
         "swap_failures": _number(read("memory.memsw.failcnt")),

@@ -14,7 +14,7 @@ V2 = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdele
 
 def test_controllers_of_a_hierarchy_are_its_mount_options() -> None:
     cpu, memory, systemd, unified = parse(HYBRID)
-    assert (cpu.path, cpu.controllers) == ("/sys/fs/cgroup/cpu,cpuacct", {"cpu", "cpuacct"})
+    assert (cpu.path, cpu.controllers) == ("/sys/fs/cgroup/cpu,cpuacct", frozenset({"cpu", "cpuacct"}))
     assert memory.controllers == {"memory"}
     assert systemd.controllers == {"name=systemd"}
     assert unified.unified
