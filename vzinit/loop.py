@@ -1,0 +1,84 @@
+"""One thread, one epoll: descriptors, timers, and the rule that a bug in a handler is reported and survived."""
+
+import select
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+READ = select.EPOLLIN
+WRITE = select.EPOLLOUT
+
+
+class Timer:
+    """A call that is due at `when` (seconds of CLOCK_MONOTONIC); `cancel()` may be called at any time."""
+
+    __slots__ = ("call", "when")
+
+    def __init__(self, when: float, call: "Callable[[], None]") -> None:
+        self.when = when
+        self.call: Callable[[], None] | None = call
+
+    def cancel(self) -> None:
+        self.call = None
+
+
+class Loop:
+    """Runs handlers.  `trouble(what, error)` hears of every exception that a handler lets out."""
+
+    def __init__(self, trouble: "Callable[[str, BaseException], None]") -> None:
+        self._epoll = select.epoll()
+        self._handlers: dict[int, Callable[[int], None]] = {}
+        self._timers: list[Timer] = []
+        self._trouble = trouble
+        self.running = True
+
+    def watch(self, fd: int, handler: "Callable[[int], None]", events: int = READ) -> None:
+        """Call `handler(events)` whenever *fd* is ready.  Unwatch before closing."""
+        self._epoll.register(fd, events)
+        self._handlers[fd] = handler
+
+    def change(self, fd: int, events: int) -> None:
+        self._epoll.modify(fd, events)
+
+    def unwatch(self, fd: int) -> None:
+        """Forget *fd*; fine if it is not watched."""
+        if self._handlers.pop(fd, None):
+            self._epoll.unregister(fd)
+
+    def after(self, seconds: float, call: "Callable[[], None]") -> Timer:
+        timer = Timer(time.monotonic() + seconds, call)
+        self._timers.append(timer)
+        return timer
+
+    def run(self) -> None:
+        while self.running:
+            self.turn()
+
+    def turn(self) -> None:
+        """Wait for something to do, and do it."""
+        for fd, events in self._epoll.poll(self._patience(), 16):
+            handler = self._handlers.get(fd)
+            if handler:
+                self._guarded(handler, events)
+        self._fire()
+
+    def _patience(self) -> float | None:
+        self._timers = [timer for timer in self._timers if timer.call]
+        if not self._timers:
+            return None
+        return max(0.0, min(timer.when for timer in self._timers) - time.monotonic())
+
+    def _fire(self) -> None:
+        now = time.monotonic()
+        for timer in [timer for timer in self._timers if timer.when <= now]:
+            if timer.call:
+                call, timer.call = timer.call, None
+                self._guarded(call)
+
+    def _guarded(self, call: "Callable[..., None]", *arguments: int) -> None:
+        try:
+            call(*arguments)
+        except Exception as error:
+            self._trouble(getattr(call, "__qualname__", "handler"), error)

@@ -1,0 +1,32 @@
+"""Collects every process that ends: PID 1 is the parent of all orphans.
+
+SIGCHLD may stand for any number of ends, so one wake-up collects all there are.
+"""
+
+import posix
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vzinit.child import Child
+
+children: "dict[int, Child]" = {}  # what vzinit itself started; orphans have no entry
+
+
+def adopt(child: "Child") -> "Child":
+    """From now on `child.ended` is called when its process ends."""
+    children[child.pid] = child
+    return child
+
+
+def reap() -> bool:
+    """Collect what has ended.  False when no process is left besides PID 1."""
+    while True:
+        try:
+            pid, status = posix.waitpid(-1, posix.WNOHANG)
+        except ChildProcessError:
+            return False
+        if not pid:
+            return True
+        child = children.pop(pid, None)
+        if child:
+            child.ended(status)

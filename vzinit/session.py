@@ -1,0 +1,125 @@
+"""What people run inside from outside: commands on pipes (`exec`) and login sessions on a terminal (`enter`)."""
+
+import posix
+
+from vzinit import child, fds, pty, reaper
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vzinit.loop import Loop
+
+SIGHUP, SIGKILL, SIGCONT = 1, 9, 18
+GRACE = 2.0  # seconds between SIGHUP and SIGKILL when every session has to go
+SHELLS = ("/bin/bash", "/usr/bin/bash", "/bin/sh")
+
+
+class Sessions:
+    """The running sessions by id.  `on_end(id, code, signal)` hears of every end."""
+
+    def __init__(self, loop: "Loop", on_end: "Callable[[str, int, int], None]") -> None:
+        self._loop = loop
+        self._on_end = on_end
+        self._running: dict[str, child.Child] = {}
+        self._when_empty: Callable[[], None] | None = None
+
+    def execute(self, name: str, program: child.Program, on_start: "Callable[[int, str], None]") -> None:
+        """Run a command; `on_start(errno, text)` tells when it is running or why not."""
+        self._must_be_new(name)
+
+        def ended(code: int, signal: int) -> None:
+            del self._running[name]
+            if started:
+                self._on_end(name, code, signal)
+            self._check_empty()
+
+        def begun(number: int, text: str) -> None:
+            started.extend([] if number else [True])
+            on_start(number, text)
+
+        started: list[bool] = []
+        self._running[name] = reaper.adopt(child.start(self._loop, program, begun, ended))
+
+    def pid(self, name: str) -> int:
+        return self._running[name].pid
+
+    def login(
+        self, name: str, argv: list[str], terminal: str, rows: int, columns: int, on_start: "Callable[[int, str], None]"
+    ) -> int:
+        """A login session of root on a new terminal.  Answers the master; the caller passes it on and closes it."""
+        self._must_be_new(name)
+        master, slave = pty.open_pty(rows, columns)
+        try:
+            program = login_program(argv, terminal, slave)
+            self.execute(name, program, on_start)
+            return master
+        except BaseException:
+            fds.close(master)
+            raise
+        finally:
+            fds.close(slave)
+
+    def _must_be_new(self, name: str) -> None:
+        if not name or name in self._running:
+            raise ValueError(f"session id {name!r} is empty or in use")
+
+    def signal(self, name: str, number: int) -> None:
+        """Signal the process group of a session.  Raises LookupError or OSError."""
+        if name not in self._running:
+            raise LookupError(f"no session {name}")
+        posix.killpg(self._running[name].pid, number)
+
+    def hang_up(self, name: str) -> None:
+        self.signal(name, SIGHUP)
+        self.signal(name, SIGCONT)
+
+    def close_all(self, when_empty: "Callable[[], None]") -> None:
+        """Hang up everything, kill what is left after `GRACE`, then call *when_empty*."""
+        self._when_empty = when_empty
+        self._signal_all(SIGHUP)
+        self._signal_all(SIGCONT)
+        self._loop.after(GRACE, lambda: self._signal_all(SIGKILL))
+        self._check_empty()
+
+    def _signal_all(self, number: int) -> None:
+        for name in list(self._running):
+            try:
+                self.signal(name, number)
+            except OSError:
+                pass
+
+    def _check_empty(self) -> None:
+        if not self._running and self._when_empty:
+            call, self._when_empty = self._when_empty, None
+            call()
+
+
+def login_program(argv: list[str], terminal: str, slave: int) -> child.Program:
+    """A login shell of root (bash where there is one), or *argv* with the same surroundings."""
+    shell = next((shell for shell in SHELLS if fds.is_program(shell)), "/bin/sh")
+    environment = {
+        "HOME": home_of_root(),
+        "USER": "root",
+        "LOGNAME": "root",
+        "SHELL": shell,
+        "PATH": child.PATH,
+        "TERM": terminal or "linux",
+    }
+    home = environment["HOME"]
+    return child.Program(
+        argv or ["-" + shell.rpartition("/")[2]],
+        environment,
+        [slave, slave, slave],
+        cwd=home if fds.is_dir(home) else "/",
+        program=argv[0] if argv else shell,
+        controlling_tty=True,
+    )
+
+
+def home_of_root() -> str:
+    for line in fds.read_text("/etc/passwd").splitlines():
+        row = line.split(":")
+        if len(row) >= 7 and row[2] == "0":
+            return row[5] or "/"
+    return "/root"

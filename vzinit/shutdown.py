@@ -1,0 +1,96 @@
+"""The way down: services in reverse order, then everything, then reboot(2).
+
+No sync: the file systems belong to hostd, whose unmount writes them back; a sync(2) here would flush the whole host.
+"""
+
+import errno
+import posix
+import time
+
+from vzinit import _sys, reaper
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vzinit.loop import Loop, Timer
+
+# linux/reboot.h: RESTART, HALT, POWER_OFF.  In a pid namespace the parent sees SIGHUP for the first, SIGINT for the others.
+COMMANDS = {"reboot": 0x01234567, "halt": 0xCDEF0123, "poweroff": 0x4321FEDC}
+DEFAULT_TIMEOUT = 90.0  # seconds, when the container itself asks for the stop
+KILL_RESERVE = 3.0  # seconds kept for SIGTERM and SIGKILL to everybody
+GRACE = 5.0  # seconds at most between SIGTERM to everybody and SIGKILL
+LAST_WORDS = 2.0  # seconds that killed processes get to vanish
+POLL = 0.02
+EVERYBODY = -1
+SIGHUP, SIGKILL, SIGTERM, SIGCONT = 1, 9, 15, 18
+
+
+class Shutdown:
+    """One way down.  `begin` starts it; nothing stops it."""
+
+    def __init__(
+        self, loop: "Loop", stop_services: "Callable[[float, Callable[[], None]], None]", say_bye: "Callable[[str], None]"
+    ) -> None:
+        self._loop = loop
+        self._stop_services = stop_services
+        self._say_bye = say_bye
+        self.how = ""
+
+    def begin(self, how: str, timeout: float = DEFAULT_TIMEOUT) -> None:
+        """Stop services, then all processes, then *how*, after *timeout* seconds at the latest.
+
+        Raises ValueError for an unknown *how* and when a stop is under way already.
+        """
+        if self.how:
+            raise ValueError(f"already stopping ({self.how})")
+        if how not in COMMANDS:
+            raise ValueError(f"stop how={how!r} is not one of {', '.join(COMMANDS)}")
+        self.how = how
+        self._deadline = time.monotonic() + timeout
+        self._guard: Timer = self._loop.after(max(0.0, timeout - KILL_RESERVE), self._terminate)
+        self._stop_services(max(0.0, timeout - KILL_RESERVE), self._terminate)
+
+    def _terminate(self) -> None:
+        """Services are down, or out of time: ask everybody to go.  Shells heed SIGHUP only."""
+        if self._guard.call is None and self._terminating:
+            return
+        self._guard.cancel()
+        self._terminating = True
+        for number in (SIGTERM, SIGHUP, SIGCONT):
+            kill_everybody(number)
+        left = max(0.0, self._deadline - time.monotonic() - LAST_WORDS)
+        self._wait(time.monotonic() + min(GRACE, left), self._kill)
+
+    _terminating = False
+
+    def _kill(self) -> None:
+        kill_everybody(SIGKILL)
+        self._wait(time.monotonic() + LAST_WORDS, self._finish)
+
+    def _wait(self, until: float, then: "Callable[[], None]") -> None:
+        """Call *then* at *until*; `_finish` as soon as no process is left."""
+        if not reaper.reap():
+            self._finish()
+        elif time.monotonic() >= until:
+            then()
+        else:
+            self._loop.after(POLL, lambda: self._wait(until, then))
+
+    def _finish(self) -> None:
+        self._say_bye(self.how)
+        reboot(COMMANDS[self.how])
+
+
+def kill_everybody(number: int) -> None:
+    """Signal every process of the pid namespace but ourselves."""
+    try:
+        posix.kill(EVERYBODY, number)
+    except OSError:
+        pass  # ESRCH: nobody is left
+
+
+def reboot(command: int) -> None:
+    """reboot(2); does not return unless it failed (no CAP_SYS_BOOT), then PID 1 exits with the errno."""
+    error = -_sys.lib.vz_reboot(command)
+    posix._exit(error or errno.EIO)
