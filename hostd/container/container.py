@@ -88,6 +88,12 @@ class Container:
             self.link.close()
         self.link = link
 
+    def keep_link(self) -> None:
+        """Let the keeper hold our end of the channel over our death."""
+        assert self.link is not None and self.record is not None
+        with self.link.fd as end:
+            self.world.keeper.hold(self.record.link_name, end)
+
     def expect(self, verb: str) -> "asyncio.Future[Message]":
         """A future for the next event *verb* of vzinit; ask for it before the event can happen."""
         future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()

@@ -4,9 +4,14 @@ A range is 65536 ids at a multiple of 65536.  Hostds with a prefix begin at a pl
 machine do not hand out the same ids; ranges in /etc/subuid belong to others.
 """
 
+import glob
 import zlib
 from collections.abc import Iterable
 
+from hostd.checkpoint import images_dir
+from hostd.checkpoint.restore import saved_uid_base
+from hostd.config.paths import Paths
+from hostd.container import record
 from hostd.errors import Exit, Failure
 
 RANGE = 65536
@@ -49,3 +54,25 @@ def subuid(path: str = "/etc/subuid") -> list[tuple[int, int]]:
         if len(parts) == 3 and parts[1].isdigit() and parts[2].isdigit():
             ranges.append((int(parts[1]), int(parts[2])))
     return ranges
+
+
+def taken(paths: Paths, *, but: int) -> set[int]:
+    """The bases leased to containers other than *but*: those that run, and those that sleep in a checkpoint."""
+    bases: set[int] = set()
+    for ctid in record.recorded(paths):
+        other = record.load(paths, ctid)
+        if ctid != but and other is not None and other.uid_base is not None:
+            bases.add(other.uid_base)
+    return bases | {base for ctid, base in _suspended(paths) if ctid != but}
+
+
+def _suspended(paths: Paths) -> list[tuple[int, int]]:
+    found = []
+    for path in glob.glob(glob.escape(paths.dump_dir) + "/Dump.*"):
+        ctid = path.rpartition(".")[2]
+        if ctid.isdigit() and images_dir.exists(path):
+            try:
+                found.append((int(ctid), saved_uid_base(path)))
+            except Failure:
+                continue  # damaged: cannot come back
+    return found

@@ -40,7 +40,7 @@ class Record:
     storage: dict[str, str] = field(default_factory=dict)
     channel: int = 0  # inode of vzinit's end, which a dump names
     started: float = 0.0  # CLOCK_BOOTTIME, seconds
-    helper: str = ""  # identity of a criu in flight: "PID IDENTITY"
+    dump: str = ""  # checkpoint that the operation in flight writes or reads
     setup: bool = False  # started only to run a script in it: no services
 
     @property

@@ -1,9 +1,15 @@
 """Which storage a configuration means: the layout by its name, and what the layout must know."""
 
+import os
+from contextlib import ExitStack
+
 from hostd.config.model import CtConfig
 from hostd.config.paths import Paths
+from hostd.container.record import Record
 from hostd.errors import Exit, Failure
 from hostd.image import template
+from hostd.kernel.fd import Fd
+from hostd.kernel.mount import new_filesystem
 from hostd.storage.base import Layout, StorageSpec
 from hostd.storage.overlay import Overlay
 from hostd.storage.simfs import Simfs
@@ -30,6 +36,17 @@ def storage_spec(paths: Paths, config: CtConfig) -> StorageSpec:
         diskspace_kib=config.diskspace_kib[1] if config.diskspace_kib else None,
         diskinodes=config.diskinodes[1] if config.diskinodes else None,
     )
+
+
+def layers(record: Record, owned: ExitStack) -> tuple[Fd | None, Fd | None]:
+    """The lower and the upper directory of a mounted overlay, as descriptors that *owned* closes."""
+    device = record.storage.get("loop")
+    if record.layout != Overlay.name or not device:
+        return None, None
+    lower = owned.enter_context(Fd.open(record.template_tree, os.O_RDONLY | os.O_DIRECTORY))
+    # The same device again is the same file system, mounted nowhere.
+    disk = owned.enter_context(new_filesystem("ext4", {"source": device, "discard": None}))
+    return lower, owned.enter_context(Fd.open("upper", os.O_RDONLY | os.O_DIRECTORY, dir=disk))
 
 
 def new_storage_spec(paths: Paths, config: CtConfig) -> StorageSpec:

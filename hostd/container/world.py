@@ -41,3 +41,8 @@ class World:
     load_config: Callable[[int], CtConfig]
     load_globals: Callable[[], GlobalConfig]
     held: dict[str, Fd]  # descriptors that the keeper kept over the last daemon's death
+
+    @property
+    def criu_cache(self) -> str:
+        """Where CRIU keeps its probe of the kernel between calls."""
+        return f"{self.paths.run_dir}/criu"

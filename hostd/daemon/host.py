@@ -1,6 +1,5 @@
 """The machine and its containers, as the commands see them (`hostd.command.host.Host`)."""
 
-import asyncio
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -145,7 +144,7 @@ class Host:
             report("Container is mounted")
             for line in announcements(config):
                 report(line)
-            await asyncio.to_thread(images_dir.remove, self.paths.dump(ctid))
+            await restore.forget(self.paths.dump(ctid))
 
     def _startable(self, ctid: int, config: CtConfig) -> CtConfig:
         """Refuse what would take another container's address."""
@@ -219,7 +218,7 @@ class Host:
         async with ct.acting("chkpnt"):
             if not ct.running:
                 raise NotRunning("Unable to setup checkpointing: container is not running")
-            await chkpnt.chkpnt(ct, self.confs.ct(ctid), dumpfile or self.paths.dump(ctid), report)
+            await chkpnt.chkpnt(ct, dumpfile or self.paths.dump(ctid), report)
 
     async def restore(self, ctid: int, dumpfile: str | None, report: Report) -> None:
         ct = self._registry[ctid]
@@ -227,7 +226,7 @@ class Host:
             config = self._startable(ctid, self.confs.ct(ctid))
             await restore.restore(ct, config, dumpfile or self.paths.dump(ctid), report)
             if dumpfile is None:
-                await asyncio.to_thread(images_dir.remove, self.paths.dump(ctid))
+                await restore.forget(self.paths.dump(ctid))
 
 
 def announcements(config: CtConfig) -> list[str]:

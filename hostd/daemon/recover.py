@@ -7,6 +7,7 @@ import os
 import socket
 
 from hostd.cgroup.tree import CtCgroup
+from hostd.checkpoint import state
 from hostd.config.paths import Paths
 from hostd.container import record as records
 from hostd.container.container import Container
@@ -60,8 +61,9 @@ async def _one(registry: Registry, ct: Container, record: Record | None, keeper:
         Record(ctid=ct.ctid).remove(registry.world.paths)
         return
     ct.record = record
-    if record.helper:
-        await _await_helper(record)
+    if record.dump:
+        # A criu that the last daemon started is let finish: killed in the middle it would take the container along.
+        log.info("checkpoint: %s", (await state.settled(record.dump)).phase.value)
     process = Process.reopen(record.pid, record.identity) if record.pid else None
     fate = CUT_OFF.get(record.intent, UNDO)
     if process is None:
@@ -93,7 +95,7 @@ async def _without_init(registry: Registry, ct: Container, record: Record, end: 
 
 async def _take_over(registry: Registry, ct: Container, record: Record) -> None:
     """A running container: back to a working channel."""
-    record.intent = record.helper = ""
+    record.intent = record.dump = ""
     record.save(registry.world.paths)
     try:
         await asyncio.wait_for(_reconnect(registry, ct, record), REATTACH_TIMEOUT)
@@ -116,24 +118,8 @@ async def _reconnect(registry: Registry, ct: Container, record: Record) -> None:
     await ct.link.ask("resume")
     pair = await ct.link.ask("newpair")
     record.channel = pair.number("ino")
-    registry.world.keeper.hold(record.link_name, ct.link.fd)
+    ct.keep_link()
     record.save(registry.world.paths)
-
-
-async def _await_helper(record: Record) -> None:
-    """A criu that the last daemon started is let finish: killed in the middle it would take the container along."""
-    pid, _, identity = record.helper.partition(" ")
-    process = Process.reopen(int(pid), identity)
-    if process is None:
-        return
-    loop = asyncio.get_running_loop()
-    done = asyncio.Event()
-    loop.add_reader(process.fileno(), done.set)
-    try:
-        await done.wait()
-    finally:
-        loop.remove_reader(process.fileno())
-        process.close()
 
 
 def _sweep_cgroups(registry: Registry) -> None:

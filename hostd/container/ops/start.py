@@ -15,7 +15,7 @@ from hostd.cgroup import limits
 from hostd.cgroup.limits import Limits
 from hostd.cgroup.tree import CtCgroup
 from hostd.config.model import CtConfig
-from hostd.container import device_filter, furnish, lease, mounts, record
+from hostd.container import device_filter, furnish, lease, mounts
 from hostd.container.container import Container
 from hostd.container.init_link import ChannelLost, InitLink, Message
 from hostd.container.plan import spawn_plan
@@ -62,9 +62,11 @@ class Run:
         assert self.config is not None
         return self.config
 
-    @property
-    def venet(self) -> Venet:
-        return Venet(self.ct.ctid, self.record.host_if, tuple(self.configuration.addresses))
+    async def venet(self) -> Venet:
+        """The network of the configuration, for the host end that the record names."""
+        device = self.world.load_globals().raw.get("VE_ROUTE_SRC_DEV")
+        sources = await venet.sources_of(device) if device else ()
+        return Venet(self.ct.ctid, self.record.host_if, tuple(self.configuration.addresses), sources)
 
     def save(self) -> None:
         self.record.save(self.world.paths)
@@ -76,8 +78,7 @@ class Run:
 async def take_lease(run: Run) -> None:
     paths = run.world.paths
     if not run.configuration.privileged:
-        others = (record.load(paths, ctid) for ctid in record.recorded(paths) if ctid != run.ct.ctid)
-        taken = [other.uid_base for other in others if other and other.uid_base is not None]
+        taken = lease.taken(paths, but=run.ct.ctid)
         run.record.uid_base = lease.lease(paths.tag, taken, lease.subuid())
     run.save()
 
@@ -224,7 +225,7 @@ async def plug_network(run: Run) -> None:
     run.save()
     await run.world.network.ready()
     with namespace(run.record.pid, "net") as netns:
-        await venet.plug(run.venet, netns)
+        await venet.plug(await run.venet(), netns)
 
 
 async def unplug_network(run: Run) -> None:
@@ -245,8 +246,7 @@ async def greet(run: Run) -> None:
         end = await ct.ended()
         raise Failure(Exit.ENVCREATE, f"the container's init ended at once: {end.text or end.how}") from None
     run.hello_clock, rec.channel = hello.number("clock"), pair.number("ino")
-    assert ct.link is not None
-    run.world.keeper.hold(rec.link_name, ct.link.fd)
+    ct.keep_link()
     run.save()
 
 

@@ -1,0 +1,61 @@
+"""chkpnt: a running container goes to disk.  Until CRIU has everything, nothing is given up."""
+
+from contextlib import ExitStack
+
+from hostd.cgroup.tree import CtCgroup
+from hostd.checkpoint.dump import DumpSpec, check, dump
+from hostd.container import faults
+from hostd.container.container import Container
+from hostd.container.ops import sessions, stop
+from hostd.container.report import Report
+from hostd.container.storage import layers
+
+
+async def chkpnt(ct: Container, path: str, report: Report) -> None:
+    """Save *ct* as the checkpoint *path* and take it down.  When that fails the container runs on."""
+    record = ct.record
+    assert record is not None
+    with ExitStack() as owned:
+        lower, upper = layers(record, owned)
+        spec = DumpSpec(
+            pid=record.pid,
+            images_dir=path,
+            cache_dir=ct.world.criu_cache,
+            uid_base=record.uid_base,
+            channel=record.channel,
+            cgroups=tuple(CtCgroup(ct.world.tree, ct.ctid).paths()),
+            lower=lower,
+            upper=upper,
+        )
+        report("Setting up checkpoint...")
+        await sessions.hang_up_logins(ct)
+        check(spec)
+        record.intent, record.dump = "chkpnt", path
+        record.save(ct.world.paths)
+        faults.point("chkpnt.intent")
+        report("\tsuspend...")
+        try:
+            await sessions.link_of(ct).ask("quiesce")
+            faults.point("chkpnt.quiet")
+            report("\tdump...")
+            await dump(spec)
+        except BaseException:
+            await _go_on(ct)
+            raise
+    faults.point("chkpnt.dumped")
+    report("\tkill...")
+    await ct.ended()
+    report("Checkpointing completed successfully")
+    await stop.leave(ct, report)
+    faults.point("chkpnt.end")
+
+
+async def _go_on(ct: Container) -> None:
+    """The dump failed; the container never noticed more than a pause."""
+    record = ct.record
+    if record is None or not ct.running:
+        return
+    record.intent = record.dump = ""
+    record.save(ct.world.paths)
+    if ct.link is not None:
+        ct.link.tell("resume")

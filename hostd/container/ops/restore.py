@@ -1,0 +1,138 @@
+"""restore: a checkpoint comes back to life, as the keeper's child, on a fresh channel."""
+
+import asyncio
+import os
+import socket
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from hostd.checkpoint import images_dir
+from hostd.checkpoint.restore import RestoreSpec, saved_uid_base
+from hostd.checkpoint.restore import restore as criu_restore
+from hostd.config.model import CtConfig
+from hostd.container import lease
+from hostd.container.container import Container
+from hostd.container.init_link import InitLink
+from hostd.container.ops import start
+from hostd.container.ops.start import Run
+from hostd.container.record import Record
+from hostd.container.report import Report
+from hostd.container.steps import Step, run
+from hostd.errors import AlreadyRunning, Exit, Failure
+from hostd.kernel.fd import Fd
+from hostd.kernel.mount import open_tree
+from hostd.kernel.process import Process
+from hostd.net import venet
+
+INSIDE = "venet0"
+
+
+@dataclass
+class Resurrection(Run):
+    """A run that begins with a checkpoint instead of an init."""
+
+    images: str = ""
+    device: str = ""  # the container's end of the venet pair, while it is on the host
+
+
+async def take_saved_lease(run: Resurrection) -> None:
+    """The images hold the host's ids: the container needs the very range it had."""
+    base = saved_uid_base(run.images)
+    if base in lease.taken(run.world.paths, but=run.ct.ctid):
+        raise Failure(Exit.RESTORE, f"Restoring failed: its user ids {base}.. are in use by another container")
+    run.record.uid_base = base
+    run.save()
+
+
+async def prepare_network(run: Resurrection) -> None:
+    """The pair with both ends on the host: CRIU takes the container's end in, with the addresses it had."""
+    run.record.host_if = run.world.paths.veth(run.ct.ctid)
+    run.record.addresses = [str(address) for address in run.configuration.addresses]
+    run.save()
+    await run.world.network.ready()
+    _, run.device = await venet.host_end(await run.venet())
+
+
+async def revive(run: Resurrection) -> None:
+    """CRIU at work."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+    ct, rec, world = run.ct, run.record, run.world
+    with ExitStack() as owned:
+        channel = owned.enter_context(Fd(theirs.detach(), "channel"))
+        result = await criu_restore(
+            RestoreSpec(
+                images_dir=run.images,
+                cache_dir=world.criu_cache,
+                uid_base=rec.uid_base or 0,
+                root=owned.enter_context(open_tree(rec.root)),
+                runtime=world.runtime,
+                channel=channel,
+                cgroups=tuple(run.cgroup.paths()),
+                cgroup_joins=tuple(owned.enter_context(fd) for fd in run.cgroup.all_joins()),
+                devices={INSIDE: run.device},
+            )
+        )
+    process = Process.reopen(result.pid, result.identity)
+    if process is None:
+        raise Failure(Exit.RESTORE, "Restoring failed: the restored init ended at once")
+    world.keeper.child(rec.child_name, process)
+    rec.pid, rec.identity = process.pid, process.identity
+    ct.born(process)
+    ct.connect(InitLink(ours, ct.on_event, ct.on_lost))
+    run.save()
+
+
+async def reach(run: Resurrection) -> None:
+    """PID 1 makes a channel that the next dump can save, and goes on."""
+    assert run.ct.link is not None
+    pair = await run.ct.link.ask("newpair")
+    run.record.channel = pair.number("ino")
+    run.ct.keep_link()
+    run.ct.link.tell("resume")
+    run.save()
+
+
+async def commit(run: Resurrection) -> None:
+    run.record.started = time.clock_gettime(time.CLOCK_BOOTTIME)
+    run.record.intent = run.record.dump = ""
+    run.save()
+
+
+STEPS = (
+    Step[Resurrection]("lease", take_saved_lease, start.give_back),
+    Step[Resurrection]("storage", start.mount_storage, start.unmount_storage),
+    Step[Resurrection]("cgroup", start.make_cgroup, start.remove_cgroup),
+    Step[Resurrection]("network", prepare_network, start.unplug_network),
+    Step[Resurrection]("revive", revive, start.kill_init),
+    Step[Resurrection]("reach", reach),
+    Step[Resurrection]("commit", commit),
+)
+
+
+async def restore(ct: Container, config: CtConfig, path: str, report: Report) -> None:
+    """Bring the checkpoint *path* back; when that fails it is still there, and can be restored again."""
+    if ct.running:
+        raise AlreadyRunning("Container is already running")
+    if not images_dir.exists(path):
+        raise Failure(Exit.RESTORE, f"Restoring failed: there is no checkpoint in {path}")
+    if not os.path.isdir(config.private):
+        raise Failure(Exit.FS_NOPRVT, f"Container private area {config.private} does not exist")
+    report("Restoring container ...")
+    await start.release(ct, report)
+    ct.record = Record(ctid=ct.ctid, intent="restore", dump=path)
+    this = Resurrection(ct, ct.record, report, config, images=path)
+    report("\tundump...")
+    try:
+        await run("restore", STEPS, this)
+    except BaseException:
+        ct.buried()
+        raise
+    report("\tresume...")
+    report("Container start in progress...")
+    report("Restoring completed successfully")
+
+
+async def forget(path: str) -> None:
+    """A checkpoint that was restored, or overtaken by a normal start, is of no use any more."""
+    await asyncio.to_thread(images_dir.remove, path)
