@@ -95,6 +95,15 @@ def prepare(cache: str) -> None:
     run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "vzhost demo", "-f", KEY)
 
 
+def last_words() -> str:
+    """The end of hostd's log, which goes with the prefix."""
+    try:
+        with open(f"{PREFIX}/var/log/vz-hostd.log", encoding="utf-8", errors="replace") as file:
+            return "".join(file.readlines()[-15:])
+    except OSError:
+        return ""
+
+
 def tell_the_story() -> None:
     with step(f"vzctl create {CTID} --ostemplate {TEMPLATE}"):
         run("vzctl", "create", CTID, "--ostemplate", TEMPLATE, "--hostname", NAME, "--ipadd", ADDRESS)
@@ -169,6 +178,7 @@ def play(options: argparse.Namespace) -> int:
         keep = options.keep
     except (DemoFailed, OSError, deploy.Refused) as error:
         print(f"demo: {error}", file=sys.stderr)
+        show(last_words())
         return 1
     except KeyboardInterrupt:
         return 130

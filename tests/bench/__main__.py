@@ -209,6 +209,7 @@ def main() -> int:
             print(write(out, bench, memory, options.rounds))
         finally:
             left = vz.remove()
+            peers.forget()
     for text in [*bench.errors[:5], *left]:
         print(f"bench: {text}", file=sys.stderr)
     print(f"bench: {out}/table.md, results.json, plot.svg")

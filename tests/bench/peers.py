@@ -4,6 +4,7 @@ No user namespace and no network device for them (vzhost has both): the comparis
 """
 
 import contextlib
+import glob
 import json
 import os
 import shutil
@@ -166,6 +167,13 @@ def missing() -> list[str]:
     """The peers that this machine does not have."""
     programs = {"crun": "crun", "runc": "runc", "lxc": "lxc-start", "systemd-nspawn": "systemd-nspawn"}
     return [name for name, program in programs.items() if shutil.which(program) is None]
+
+
+def forget() -> None:
+    """Remove the empty cgroups that LXC leaves at the top of every hierarchy."""
+    for path in glob.glob("/sys/fs/cgroup/*/lxc.pivot") + glob.glob("/sys/fs/cgroup/*/lxc.monitor.vzbench*"):
+        with contextlib.suppress(OSError):
+            os.rmdir(path)
 
 
 def available(rootfs: str, scratch: str, number: int = 0) -> list[Manager]:

@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import warnings
 from dataclasses import dataclass
 
 import pexpect
@@ -48,6 +49,7 @@ class Vz:
         self.env = {"PATH": f"{BIN}:{os.environ.get('PATH', '')}", "VZ_PREFIX": self.prefix, "TERM": "xterm",
                     "LANG": "C.UTF-8", "HOME": "/root"}  # fmt: skip
         self._children: list[subprocess.Popen[str]] = []
+        self._terminals: list[pexpect.spawn[str]] = []
         skeleton.install(self.paths)
         if self._own_netns:
             subprocess.run(["ip", "netns", "add", self.netns], check=True)
@@ -130,14 +132,13 @@ class Vz:
     ) -> "pexpect.spawn[str]":
         """A command on a terminal of its own."""
         program, *rest = self._argv(argv)
-        return pexpect.spawn(
-            program,
-            rest,
-            env=self.env,
-            encoding="utf-8",
-            timeout=timeout,
-            dimensions=(rows, cols),
-        )
+        with warnings.catch_warnings():  # forkpty beside xdist's threads; the child executes at once
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = pexpect.spawn(
+                program, rest, env=self.env, encoding="utf-8", timeout=timeout, dimensions=(rows, cols)
+            )
+        self._terminals.append(child)
+        return child
 
     def ip(self, *argv: str) -> str:
         return self.run("ip", *argv).stdout
@@ -243,6 +244,8 @@ class Vz:
 
     def remove(self) -> list[str]:
         """Stop everything, in the way a user would; what is left after that, as lines, and is then swept."""
+        for terminal in self._terminals:
+            terminal.close(force=True)
         for child in self._children:
             if child.poll() is None and child.args[-1] != "hostd":  # type: ignore[index]
                 child.kill()

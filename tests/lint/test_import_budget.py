@@ -28,7 +28,8 @@ def imported(module: str) -> set[str]:
     """Everything in sys.modules after *module* was imported by a bare interpreter."""
     code = (
         f"import sys; sys.path.insert(0, {CHECKOUT!r}); sys.path.append({sysconfig.get_path('purelib')!r})\n"
-        f"import {module}\nprint(*sys.modules)"
+        f"try: import {module}\nexcept OSError: pass  # PID 1 begins at once, and we are not PID 1\n"
+        "print(*sys.modules)"
     )
     done = subprocess.run(
         ["/usr/bin/python3", "-ISE", "-c", code], capture_output=True, text=True, check=False
