@@ -90,9 +90,9 @@ class Channel:
         """False when the frame could not be sent (now)."""
         if not self._socket:
             return False
-        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptor.to_bytes(INT_SIZE, sys.byteorder))]
+        rights = [] if descriptor < 0 else [pack_right(descriptor)]
         try:
-            self._socket.sendmsg([frame], rights if descriptor >= 0 else [])
+            self._socket.sendmsg([frame], rights)
             return True
         except OSError:
             return False
@@ -130,6 +130,10 @@ class Channel:
             self._on_bad_frame(str(error))
             return
         self._on_frame(verb, fields, descriptors)
+
+
+def pack_right(descriptor: int) -> "tuple[int, int, bytes]":
+    return (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptor.to_bytes(INT_SIZE, sys.byteorder))
 
 
 def unpack_rights(messages: "list[tuple[int, int, bytes]]") -> list[int]:

@@ -72,12 +72,11 @@ class Control:
 
     # Start.
 
-    def hand_over_lasting_pair(self, verb: str = "pair") -> None:
+    def hand_over_lasting_pair(self) -> None:
         """Make a pair in our own network namespace, send one end, switch to the other."""
         ours, theirs = channel.pair()
-        with theirs:
-            inode = fds.inode(ours.fileno())
-            self._answer(verb, theirs.fileno(), ino=inode)
+        self._answer("pair", theirs.fileno(), ino=fds.inode(ours.fileno()))
+        theirs.close()
         self.channel.connect(ours)
 
     def _go(self, _fields: protocol.Fields, _descriptors: list[int]) -> None:

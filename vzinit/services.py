@@ -15,5 +15,5 @@ class Services:
     def boot(self) -> None:
         self._on_running([])
 
-    def stop(self, _timeout: float, then: "Callable[[], None]") -> None:
+    def stop(self, then: "Callable[[], None]") -> None:
         then()

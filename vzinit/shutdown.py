@@ -30,11 +30,12 @@ class Shutdown:
     """One way down.  `begin` starts it; nothing stops it."""
 
     def __init__(
-        self, loop: "Loop", stop_services: "Callable[[float, Callable[[], None]], None]", say_bye: "Callable[[str], None]"
+        self, loop: "Loop", stop_services: "Callable[[Callable[[], None]], None]", say_bye: "Callable[[str], None]"
     ) -> None:
         self._loop = loop
         self._stop_services = stop_services
         self._say_bye = say_bye
+        self._terminating = False
         self.how = ""
 
     def begin(self, how: str, timeout: float = DEFAULT_TIMEOUT) -> None:
@@ -48,21 +49,23 @@ class Shutdown:
             raise ValueError(f"stop how={how!r} is not one of {', '.join(COMMANDS)}")
         self.how = how
         self._deadline = time.monotonic() + timeout
-        self._guard: Timer = self._loop.after(max(0.0, timeout - KILL_RESERVE), self._terminate)
-        self._stop_services(max(0.0, timeout - KILL_RESERVE), self._terminate)
+        self._loop.after(0, self._services)  # later: whoever asked is answered first
+
+    def _services(self) -> None:
+        patience = max(0.0, self._deadline - time.monotonic() - KILL_RESERVE)
+        self._guard: Timer = self._loop.after(patience, self._terminate)
+        self._stop_services(self._terminate)
 
     def _terminate(self) -> None:
         """Services are down, or out of time: ask everybody to go.  Shells heed SIGHUP only."""
-        if self._guard.call is None and self._terminating:
+        if self._terminating:
             return
-        self._guard.cancel()
         self._terminating = True
+        self._guard.cancel()
         for number in (SIGTERM, SIGHUP, SIGCONT):
             kill_everybody(number)
         left = max(0.0, self._deadline - time.monotonic() - LAST_WORDS)
         self._wait(time.monotonic() + min(GRACE, left), self._kill)
-
-    _terminating = False
 
     def _kill(self) -> None:
         kill_everybody(SIGKILL)
