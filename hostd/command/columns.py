@@ -1,56 +1,14 @@
-"""The fields of vzlist: one row each.  Every field reads the file as it is, so that garbage in it shows,
-not fails.
-"""
+"""The fields of vzlist: one row each."""
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hostd.command.host import Counter, Facts, Usage
+from hostd.command.host import Counter, Usage
+from hostd.command.row import Row, status
 from hostd.config import values
 from hostd.config.model import GlobalConfig, expand
 from hostd.config.settings import BEANCOUNTERS
-from hostd.config.veconf import VeConf
-
-_OWN = frozenset(
-    ("NAME", "HOSTNAME", "DESCRIPTION", "IP_ADDRESS", "OSTEMPLATE", "ORIGIN_SAMPLE", "NETFILTER")
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What is known of one container."""
-
-    ctid: int
-    facts: Facts
-    usage: Usage
-    conf: VeConf
-    globals: GlobalConfig
-
-    def text(self, key: str) -> str | None:
-        """The configured value: what runs, else the file, else vz.conf; None when unset or empty."""
-        found = self.facts.live.get(key) or self.conf.get(key)
-        if not found and key not in _OWN:
-            found = self.globals.raw.get(key)
-        return found or None
-
-    def number(self, key: str) -> int | None:
-        text = self.text(key)
-        return int(text) if text and re.fullmatch(r"[0-9]{1,19}", text) else None
-
-    def words(self, key: str) -> list[str]:
-        return (self.text(key) or "").split()
-
-    def boolean(self, key: str) -> bool | None:
-        return {"yes": True, "no": False, "auto": True}.get((self.text(key) or "").lower())
-
-    def pair(self, key: str, unit: Callable[[str], int]) -> values.Pair | None:
-        text = self.text(key)
-        try:
-            return values.bar_limit(text, unit) if text else None
-        except ValueError:
-            return None
-
 
 Text = Callable[[Row], str | None]
 Value = Callable[[Row], object]
@@ -119,13 +77,6 @@ def _shown(value: int | None) -> str | None:
 
 def _yes_no(value: bool | None) -> str | None:
     return None if value is None else ("yes" if value else "no")
-
-
-def status(row: Row) -> str:
-    facts = row.facts
-    if facts.running:
-        return "running"
-    return "mounted" if facts.mounted else "suspended" if facts.suspended else "stopped"
 
 
 def _place(key: str, default: Callable[[GlobalConfig], str]) -> Text:

@@ -51,7 +51,7 @@ async def _vzctl(host: Host, session: Session, console: Console, args: list[str]
         raise Usage(f"Bad command: {args[0]}")
     if session.uid != 0:
         raise Failure(Exit.NO_ACCESS, "Only root can use vzctl")
-    ctid = _container(host, verb, args)
+    ctid = _container(host, console, verb, args)
     call = _call(host, session, console, verb, args[0], ctid, args[2 if verb.container else 1 :])
     with ExitStack() as held, about(ctid):
         if verb.lock and "skiplock" not in flags:
@@ -68,7 +68,7 @@ def _global_flags(args: list[str]) -> list[str]:
     return flags
 
 
-def _container(host: Host, verb: Verb, args: list[str]) -> int:
+def _container(host: Host, console: Console, verb: Verb, args: list[str]) -> int:
     """The container that the command is about, 0 for none.  Raises what the table of failures says."""
     if not verb.container:
         return 0
@@ -82,7 +82,9 @@ def _container(host: Host, verb: Verb, args: list[str]) -> int:
     if verb.name != "status":
         host.confs.globals()
     if verb.conf:
-        host.confs.raw(ctid)
+        conf = host.confs.raw(ctid)
+        for line in conf.warnings if verb.lock else ():
+            console.say(f"Warning: {line}")
     return ctid
 
 

@@ -3,7 +3,8 @@
 import json
 from collections.abc import Iterable, Sequence
 
-from hostd.command.columns import Column, Load, Row, Seconds
+from hostd.command.columns import Column, Load, Seconds
+from hostd.command.row import Row
 
 
 def table(columns: Sequence[Column], rows: Iterable[Row], *, header: bool, trim: bool) -> str:

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from hostd.command import render
-from hostd.command.columns import BY_NAME, COLUMNS, Column, Row
+from hostd.command.columns import BY_NAME, COLUMNS, Column
 from hostd.command.console import Console
 from hostd.command.grammar import Grammar, Option, Parsed
 from hostd.command.host import Facts, Host, Session, Usage
+from hostd.command.row import Row
 from hostd.config import names
 from hostd.config.model import GlobalConfig
-from hostd.config.veconf import VeConf
 from hostd.errors import BadValue, Failure, NoConfig
 from hostd.errors import Usage as UsageError
 
@@ -179,7 +179,7 @@ def _state_wanted(parsed: Parsed, facts: Facts) -> bool:
 def _row(host: Host, ctid: int, facts: Facts, globals: GlobalConfig, needs: frozenset[str]) -> Row | None:
     """None when the configuration vanished meanwhile."""
     try:
-        conf: VeConf = host.confs.raw(ctid)
+        conf = host.confs.raw(ctid)
     except NoConfig:
         return None
     usage = Usage()

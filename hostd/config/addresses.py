@@ -24,9 +24,15 @@ def address(text: str) -> Interface:
         raise ValueError(f"{text} is not an IP address") from None
     if "%" in text:
         raise ValueError(f"{text}: an address of a container has no scope")
-    if found.ip.is_loopback or found.ip.is_multicast or found.ip.is_link_local or text == "255.255.255.255":
+    if _useless(found.ip):
         raise ValueError(f"{text} is not an address that a container can own")
     return found
+
+
+def _useless(ip: Address) -> bool:
+    broadcast = str(ip) == "255.255.255.255"
+    mapped = isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None
+    return ip.is_loopback or ip.is_multicast or ip.is_link_local or broadcast or mapped
 
 
 def addresses(text: str) -> tuple[Interface, ...]:

@@ -349,5 +349,7 @@ SETTINGS: tuple[Setting, ...] = (
 )
 BY_OPTION: dict[str, Setting] = {row.option: row for row in SETTINGS}
 SHORT: dict[str, str] = {row.short: row.option for row in SETTINGS if row.short} | {"h": "dcachesize"}
-KEY_ORDER: tuple[str, ...] = tuple(dict.fromkeys(row.key for row in SETTINGS if row.key))
+_KEYS = list(dict.fromkeys(row.key for row in SETTINGS if row.key))
+_KEYS.insert(_KEYS.index("DISABLED"), "ORIGIN_SAMPLE")  # no option sets it, --applyconfig does
+KEY_ORDER: tuple[str, ...] = tuple(_KEYS)
 BEANCOUNTERS: tuple[str, ...] = tuple(row.beancounter for row in _BEANCOUNTERS if row.option != "avnumproc")

@@ -26,7 +26,6 @@ _NOT_FROM_SAMPLE = frozenset(
     ("HOSTNAME", "IP_ADDRESS", "OSTEMPLATE", "VE_ROOT", "VE_PRIVATE", "DESCRIPTION", "NAME")
 )
 _UBC_KEYS = frozenset(name.upper() for name in BEANCOUNTERS) | {"AVNUMPROC"}
-_QUIETLY_STORED = _UBC_KEYS  # OpenVZ accepts every beancounter, whatever the kernel makes of it
 LOST = "WARNING: Settings were not saved to config and will be lost after CT restart (use --save flag)"
 
 
@@ -62,7 +61,7 @@ async def run(call: Call) -> int:
     if request.save:
         _save(call, request, conf)
         return code or await _settle(call, request, facts)
-    if facts.running and not request.only_password and not request.reset_ub:
+    if facts.running and request.changes.keys:
         call.console.say(LOST)
     return code
 
@@ -116,6 +115,7 @@ def _with_sample(call: Call, found: Changes) -> Changes:
         raise Failure(Exit.APPLY_CONFIG, f"Sample config file not found: {path}") from error
     effective(call.ctid, sample, call.host.confs.globals())  # refuses what cannot be used
     texts = {key: value for key, value in sample.items() if key not in _NOT_FROM_SAMPLE}
+    texts["ORIGIN_SAMPLE"] = name
     return Changes(
         {**found.texts, **texts}, found.settings, found.add, found.remove, found.remove_all, found.password
     )
@@ -211,7 +211,8 @@ def _change(call: Call, request: Request, facts: Facts, conf: VeConf) -> Change:
 def _say_unenforced(call: Call, request: Request) -> None:
     for option in request.changes.options(Effect.UNENFORCED):
         row = BY_OPTION[option]
-        if row.key not in _QUIETLY_STORED and request.changes.texts[row.key] not in ("0", "all"):
+        quiet = row.key in _UBC_KEYS  # OpenVZ takes every beancounter, whatever the kernel makes of it
+        if not quiet and request.changes.texts[row.key] not in ("0", "all"):
             call.console.say(f"Warning: --{option} {row.effect.value}")
 
 

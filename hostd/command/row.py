@@ -1,0 +1,56 @@
+"""What vzlist knows of one container.  It reads the file as it is: garbage in it shows, and does not fail."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hostd.command.host import Facts, Usage
+from hostd.config import values
+from hostd.config.model import GlobalConfig
+from hostd.config.veconf import VeConf
+
+_OWN = frozenset(
+    ("NAME", "HOSTNAME", "DESCRIPTION", "IP_ADDRESS", "OSTEMPLATE", "ORIGIN_SAMPLE", "NETFILTER")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is known of one container."""
+
+    ctid: int
+    facts: Facts
+    usage: Usage
+    conf: VeConf
+    globals: GlobalConfig
+
+    def text(self, key: str) -> str | None:
+        """The configured value: what runs, else the file, else vz.conf; None when unset or empty."""
+        found = self.facts.live.get(key) or self.conf.get(key)
+        if not found and key not in _OWN:
+            found = self.globals.raw.get(key)
+        return found or None
+
+    def number(self, key: str) -> int | None:
+        text = self.text(key)
+        return int(text) if text and re.fullmatch(r"[0-9]{1,19}", text) else None
+
+    def words(self, key: str) -> list[str]:
+        return (self.text(key) or "").split()
+
+    def boolean(self, key: str) -> bool | None:
+        return {"yes": True, "no": False, "auto": True}.get((self.text(key) or "").lower())
+
+    def pair(self, key: str, unit: Callable[[str], int]) -> values.Pair | None:
+        text = self.text(key)
+        try:
+            return values.bar_limit(text, unit) if text else None
+        except ValueError:
+            return None
+
+
+def status(row: Row) -> str:
+    facts = row.facts
+    if facts.running:
+        return "running"
+    return "mounted" if facts.mounted else "suspended" if facts.suspended else "stopped"

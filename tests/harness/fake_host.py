@@ -1,0 +1,198 @@
+"""A host of files and flags for tests of the commands: real configuration below a prefix, no container.
+
+`Fake` runs command lines as the daemon does and collects what they print.  `calls` tells what the verbs
+asked for.
+"""
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+from hostd.command.host import (
+    Change,
+    CheckRow,
+    CreateOptions,
+    Ended,
+    Facts,
+    Host,
+    Report,
+    Session,
+    StartOptions,
+    StopOptions,
+    Usage,
+)
+from hostd.command.main import run
+from hostd.config import names, skeleton
+from hostd.config.cache import ConfCache
+from hostd.config.paths import Paths
+from hostd.errors import VzError
+from hostd.kernel.fd import Fd
+
+
+class FakeSession:
+    uid, tty, rows, cols, term = 0, False, 24, 80, "linux"
+
+    def __init__(self, cwd: str) -> None:
+        self.cwd = cwd
+        self.stdout, self.stderr = "", ""
+
+    def out(self, text: str) -> None:
+        self.stdout += text
+
+    def err(self, text: str) -> None:
+        self.stderr += text
+
+
+@dataclass
+class Said:
+    code: int
+    stdout: str
+    stderr: str
+
+
+@dataclass
+class FakeHost:
+    paths: Paths
+    confs: ConfCache
+    states: dict[int, Facts] = field(default_factory=dict)
+    usages: dict[int, Usage] = field(default_factory=dict)
+    calls: list[tuple[object, ...]] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    failure: BaseException | None = None  # raised by the next operation
+    ended: Ended = field(default_factory=lambda: Ended(0))
+
+    def ids(self) -> list[int]:
+        stems = (name[:-5] for name in os.listdir(self.paths.conf_dir) if name.endswith(".conf"))
+        return sorted(int(stem) for stem in stems if stem.isdigit() and stem != "0")
+
+    def facts(self, ctid: int) -> Facts:
+        return self.states.get(ctid, Facts())
+
+    def usage(self, ctid: int, *, counters: bool, load: bool, disk: bool) -> Usage:
+        self.calls.append(("usage", ctid, counters, load, disk))
+        return self.usages.get(ctid, Usage())
+
+    def check(self) -> list[CheckRow]:
+        return [
+            CheckRow("pidfd", True, "x"),
+            CheckRow("idmapped mounts", False, "no containers in user namespaces"),
+        ]
+
+    def _do(self, *call: object) -> None:
+        self.calls.append(call)
+        if self.failure is not None:
+            raise self.failure
+
+    def _become(self, ctid: int, **state: bool) -> None:
+        self.states[ctid] = replace(self.facts(ctid), **state)  # type: ignore[arg-type]
+
+    async def create(self, ctid: int, options: CreateOptions, report: Report) -> None:
+        self._do("create", ctid, options)
+        options.conf.save(self.paths.ct_conf(ctid))
+        os.makedirs(options.config.private)
+        if options.config.name:
+            names.assign(self.paths, ctid, options.config.name)
+        self._become(ctid, exists=True)
+        report("Container private area was created")
+
+    async def destroy(self, ctid: int, report: Report) -> None:
+        self._do("destroy", ctid)
+        self.states.pop(ctid)
+        report("Container private area was destroyed")
+
+    async def start(self, ctid: int, options: StartOptions, report: Report) -> None:
+        self._do("start", ctid, options)
+        self._become(ctid, mounted=True, running=True)
+        report("Container start in progress...")
+
+    async def stop(self, ctid: int, options: StopOptions, report: Report) -> None:
+        self._do("stop", ctid, options)
+        self._become(ctid, mounted=options.skip_umount, running=False)
+        report("Container was stopped")
+
+    async def mount(self, ctid: int, report: Report) -> None:
+        self._do("mount", ctid)
+
+    async def umount(self, ctid: int, report: Report) -> None:
+        self._do("umount", ctid)
+
+    async def apply(self, ctid: int, change: Change, report: Report) -> None:
+        self._do("apply", ctid)
+        self.changes.append(change)
+
+    async def set_password(self, ctid: int, user: str, password: str) -> None:
+        self._do("set_password", ctid, user, password)
+
+    async def exec(
+        self, ctid: int, candidates: Sequence[Sequence[str]], env: Mapping[str, str], session: Session
+    ) -> Ended:
+        self._do("exec", ctid, [tuple(one) for one in candidates], dict(env))
+        return self.ended
+
+    async def enter(self, ctid: int, command: str | None, session: Session) -> Ended:
+        self._do("enter", ctid, command)
+        return self.ended
+
+    async def console(self, ctid: int, tty: int, session: Session) -> None:
+        self._do("console", ctid, tty)
+
+    async def runscript(self, ctid: int, script: Fd, session: Session) -> Ended:
+        self._do("runscript", ctid, os.pread(script.fileno(), 100, 0))
+        return self.ended
+
+    async def chkpnt(self, ctid: int, dumpfile: str | None, report: Report) -> None:
+        self._do("chkpnt", ctid, dumpfile)
+
+    async def restore(self, ctid: int, dumpfile: str | None, report: Report) -> None:
+        self._do("restore", ctid, dumpfile)
+        self._become(ctid, running=True, mounted=True)
+
+
+class Fake:
+    """An installation below *prefix*, and the commands that drive it."""
+
+    def __init__(self, prefix: str) -> None:
+        self.paths = Paths(prefix)
+        skeleton.install(self.paths)
+        self.host = FakeHost(self.paths, ConfCache(self.paths))
+        self.session = FakeSession(prefix)
+
+    def run(self, prog: str, *argv: str) -> Said:
+        self.session = FakeSession(self.session.cwd)
+        host, session = cast(Host, self.host), cast(Session, self.session)
+        code = asyncio.run(run(host, session, prog, argv))
+        return Said(code, self.session.stdout, self.session.stderr)
+
+    def ctl(self, *argv: str) -> Said:
+        return self.run("vzctl", *argv)
+
+    def vzlist(self, *argv: str) -> Said:
+        return self.run("vzlist", *argv)
+
+    def ct(self, ctid: int, text: str = "", **state: bool) -> str:
+        """Make container *ctid* with this configuration and state, its private area included; answers the
+        conf.
+        """
+        path = self.paths.ct_conf(ctid)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.makedirs(self.paths.private_default.replace("$VEID", str(ctid)), exist_ok=True)
+        self.host.states[ctid] = Facts(exists=True, **state)  # type: ignore[arg-type]
+        return path
+
+    def up(self, ctid: int, text: str = "") -> str:
+        return self.ct(ctid, text, mounted=True, running=True)
+
+    def conf(self, ctid: int) -> str:
+        with open(self.paths.ct_conf(ctid), encoding="utf-8") as file:
+            return file.read()
+
+    def asked(self) -> list[object]:
+        """The names of the operations so far."""
+        return [call[0] for call in self.host.calls if call[0] != "usage"]
+
+
+class Broken(VzError):
+    """A failure for tests."""

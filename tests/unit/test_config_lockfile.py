@@ -1,0 +1,150 @@
+"""The lock file, the names: what other programs see on the disk."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from hostd.config import lockfile, names
+from hostd.config.lockfile import CtLock
+from hostd.config.paths import Paths
+from hostd.config.veconf import VeConf
+from hostd.errors import BadValue, Failure, Locked
+
+
+@pytest.fixture
+def paths(tmp_path: os.PathLike[str]) -> Paths:
+    found = Paths(str(tmp_path))
+    os.makedirs(found.lock_dir)
+    os.makedirs(found.conf_dir)
+    return found
+
+
+def write(paths: Paths, text: str) -> None:
+    with open(paths.lock(101), "w", encoding="ascii") as file:
+        file.write(text)
+
+
+def dead_pid() -> int:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    return child.pid
+
+
+def test_a_held_lock_is_a_file_with_the_holder(paths: Paths) -> None:
+    with CtLock(paths, 101, "start") as lock:
+        with open(f"{paths.lock_dir}/101.lck", encoding="ascii") as file:
+            assert file.read() == f"{os.getpid()}\nstart\n"
+        assert lockfile.holder(paths, 101) == (os.getpid(), "start")
+        assert os.listdir(paths.lock_dir) == ["101.lck"]
+        assert lock.removed_stale == ""
+    assert os.listdir(paths.lock_dir) == [] and lockfile.holder(paths, 101) is None
+
+
+def test_busy_at_once(paths: Paths) -> None:
+    with CtLock(paths, 101, "start"), pytest.raises(Locked) as error, CtLock(paths, 101, "stop"):
+        pytest.fail("two holders")
+    assert error.value.message.startswith(f"Locked by: pid {os.getpid()}, cmdline ")
+    assert error.value.message.endswith("\nContainer already locked")
+    assert (error.value.hint, error.value.exit_code) == ("busy: start", 9)
+    with CtLock(paths, 101, "stop"), CtLock(paths, 102, "stop"):
+        pass
+
+
+@pytest.mark.parametrize("second", ["\n", "", "mounting\n"])
+def test_the_lock_of_another_program(paths: Paths, second: str) -> None:
+    other = subprocess.Popen(["sleep", "60"])
+    try:
+        write(paths, f"{other.pid}\n{second}")
+        with (
+            pytest.raises(Locked, match=rf"Locked by: pid {other.pid}, cmdline sleep 60"),
+            CtLock(paths, 101, "x"),
+        ):
+            pytest.fail("taken from a living process")
+        assert os.listdir(paths.lock_dir) == ["101.lck"]
+    finally:
+        other.kill()
+        other.wait()
+    with CtLock(paths, 101, "x") as lock:
+        assert lock.removed_stale == paths.lock(101)
+    assert os.listdir(paths.lock_dir) == []
+
+
+@pytest.mark.parametrize("text", ["", "\n", "garbage\n", "-1\n", "99999999999999999999\n", "0\n"])
+def test_a_lock_of_nobody_is_stale(paths: Paths, text: str) -> None:
+    write(paths, text)
+    with CtLock(paths, 101, "x") as lock:
+        assert lock.removed_stale
+
+
+def test_our_own_number_from_an_earlier_life_is_stale(paths: Paths) -> None:
+    write(paths, f"{os.getpid()}\nstart\n")
+    assert lockfile.holder(paths, 101) is None
+    with CtLock(paths, 101, "x") as lock:
+        assert lock.removed_stale
+
+
+def test_a_dead_holder(paths: Paths) -> None:
+    write(paths, f"{dead_pid()}\n")
+    with CtLock(paths, 101, "x") as lock:
+        assert lock.removed_stale
+
+
+def test_a_lock_that_was_taken_over_is_not_removed(paths: Paths) -> None:
+    with CtLock(paths, 101, "x"):
+        os.unlink(paths.lock(101))
+        write(paths, "1\n\n")
+    assert os.path.exists(paths.lock(101))
+
+
+def test_no_lock_directory(paths: Paths) -> None:
+    os.rmdir(paths.lock_dir)
+    with pytest.raises(Failure) as error, CtLock(paths, 101, "x"):
+        pytest.fail("locked nowhere")
+    assert error.value.exit_code == 77 and paths.lock_dir in error.value.message
+
+
+def conf(paths: Paths, ctid: int, name: str) -> None:
+    VeConf.parse(f'NAME="{name}"\n').save(paths.ct_conf(ctid))
+
+
+def test_names_lead_to_configurations_that_agree(paths: Paths) -> None:
+    conf(paths, 101, "my web")
+    names.assign(paths, 101, "my web")
+    assert os.readlink(f"{paths.names_dir}/my web") == paths.ct_conf(101)
+    assert names.resolve(paths, "my web") == 101
+    assert names.resolve(paths, "101") == names.resolve(paths, "00101") == 101
+    conf(paths, 101, "other")
+    with pytest.raises(BadValue, match="^Bad CT ID my web$"):
+        names.resolve(paths, "my web")
+
+
+@pytest.mark.parametrize(
+    "text", ["2147483645", "99999999999999999999", "-1", "", "nobody", "a/b", "../x", "1x", "²"]
+)
+def test_what_is_no_container(paths: Paths, text: str) -> None:
+    with pytest.raises(BadValue) as error:
+        names.resolve(paths, text)
+    assert error.value.message == f"Bad CT ID {text}" and error.value.exit_code == 21
+
+
+def test_a_name_belongs_to_one(paths: Paths) -> None:
+    conf(paths, 101, "web")
+    names.assign(paths, 101, "web")
+    names.assign(paths, 101, "web")
+    with pytest.raises(Failure, match="^Conflict: name web already used by container 101$") as error:
+        names.assign(paths, 102, "web")
+    assert error.value.exit_code == 131
+    names.remove(paths, 102, "web")
+    assert names.lookup(paths, "web") == 101
+    names.remove(paths, 101, "web")
+    names.remove(paths, 101, "web")
+    assert os.listdir(paths.names_dir) == []
+
+
+def test_a_stale_link_is_taken_over(paths: Paths) -> None:
+    names.assign(paths, 101, "web")  # no configuration carries the name
+    conf(paths, 102, "web")
+    names.assign(paths, 102, "web")
+    assert names.lookup(paths, "web") == 102

@@ -1,0 +1,139 @@
+"""Typed configuration, its cache, the paths and the default tree."""
+
+import os
+
+import pytest
+
+from hostd.config import skeleton
+from hostd.config.cache import ConfCache
+from hostd.config.model import CtConfig, GlobalConfig, effective
+from hostd.config.paths import Paths
+from hostd.config.veconf import VeConf
+from hostd.errors import BadConfig, NoConfig, NoGlobalConfig
+
+GLOBALS = GlobalConfig.from_conf(
+    Paths("/p"), VeConf.parse("CPUUNITS=500\nNAME=x\nNETFILTER=full\n", "vz.conf")
+)
+
+
+def ct(text: str) -> CtConfig:
+    return effective(101, VeConf.parse(text, "/c/101.conf"), GLOBALS)
+
+
+def test_units() -> None:
+    config = ct(
+        'PHYSPAGES="0:65536"\nSWAPPAGES="0:131072"\nNUMPROC="100:120"\nDISKSPACE="2G:2.2G"\nONBOOT=yes\n'
+    )
+    assert (config.ram, config.swap, config.numproc) == (256 << 20, 512 << 20, 120)
+    assert config.diskspace_kib == (2097152, 2306867)
+    assert config.onboot is True
+
+
+def test_unlimited_is_none() -> None:
+    config = ct('PHYSPAGES="unlimited"\nSWAPPAGES="0:2251799813685248"\nNUMPROC="unlimited"\n')
+    assert (config.ram, config.swap, config.numproc) == (None, None, None)
+    assert ct("").ram is None
+
+
+def test_defaults_come_from_vz_conf_but_not_what_is_of_one_container() -> None:
+    config = ct("")
+    assert config.cpuunits == 500 and config.name == ""
+    assert (config.layout, config.stop_timeout, config.privileged) == ("overlay", 120, False)
+    assert ct("CPUUNITS=8\n").cpuunits == 8
+
+
+def test_places_are_expanded_below_the_prefix() -> None:
+    assert ct("").private == "/p/var/lib/vz/private/101"
+    assert ct('VE_PRIVATE="/srv/$VEID/x"\nVE_ROOT="/p/r/${VEID}"\n').private == "/p/srv/101/x"
+    assert ct('VE_ROOT="/p/r/${VEID}"\n').root == "/p/r/101"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("IP_ADDRESS", "300.1.2.3"),
+        ("CPUUNITS", "heavy"),
+        ("DISKSPACE", "much"),
+        ("PHYSPAGES", "0:x"),
+        ("ONBOOT", "perhaps"),
+        ("VE_LAYOUT", "ploop"),
+        ("NAMESERVER", "x"),
+        ("CAPABILITY", "FLY:on"),
+        ("PRIVILEGED", "1"),
+        ("STOP_TIMEOUT", "soon"),
+    ],
+)
+def test_garbage_names_file_key_and_value(key: str, value: str) -> None:
+    with pytest.raises(BadConfig) as error:
+        ct(f'{key}="{value}"\n')
+    assert error.value.message.startswith(f'/c/101.conf: {key}="{value}": ')
+    assert error.value.exit_code == 85
+
+
+def test_missing_files(tmp_path: os.PathLike[str]) -> None:
+    paths = Paths(str(tmp_path))
+    with pytest.raises(NoGlobalConfig, match=r"vz\.conf") as missing:
+        GlobalConfig.load(paths)
+    assert missing.value.exit_code == 10
+    skeleton.install(paths)
+    with pytest.raises(NoConfig, match="^Container config file does not exist$") as absent:
+        CtConfig.load(paths, 101, globals=GlobalConfig.load(paths))
+    assert absent.value.exit_code == 14
+
+
+def test_vz_conf_moves_directories_below_the_prefix() -> None:
+    raw = VeConf.parse(
+        'LOCKDIR="/l"\nDUMPDIR="/p/d"\nTEMPLATE="/t"\nVE_PRIVATE="/vz/$VEID"\nLOGFILE="/log"\n'
+    )
+    paths = GlobalConfig.from_conf(Paths("/p"), raw).paths
+    assert (paths.lock_dir, paths.dump_dir, paths.template_cache) == ("/p/l", "/p/d", "/p/t/cache")
+    assert (paths.private_default, paths.log_file, paths.tag) == ("/p/vz/$VEID", "/p/log", Paths("/p").tag)
+
+
+def test_names_outside_of_the_file_system() -> None:
+    real, other = Paths(), Paths("/some/prefix")
+    assert (real.cgroup_root, real.veth(101), real.tag) == ("vz", "ve101", "")
+    assert other.cgroup_root == f"vz-{other.tag}" and len(other.tag) == 2
+    assert len(other.veth(2147483644)) <= 15
+    assert Paths("/some/prefix/").tag == other.tag != Paths("/some/prefiy").tag
+    assert (real.vz_conf, other.vz_conf) == ("/etc/vz/vz.conf", "/some/prefix/etc/vz/vz.conf")
+    assert other.below("/some/prefix/x") == "/some/prefix/x"
+    assert other.below("/some/prefixes") == "/some/prefix/some/prefixes"
+
+
+def test_the_default_tree(tmp_path: os.PathLike[str]) -> None:
+    paths = Paths(str(tmp_path))
+    assert skeleton.install(paths) is True
+    globals = GlobalConfig.load(paths)
+    assert globals.layout == "overlay" and globals.config_file == "basic" and globals.nat is False
+    assert globals.paths.lock_dir == paths.lock_dir and os.path.isdir(paths.lock_dir)
+    assert os.stat(f"{tmp_path}/var/lib/vz/private").st_mode & 0o777 == 0o700
+    assert not os.path.exists(f"{tmp_path}/var/lib/vz/private/$VEID")
+    for name in ("basic", "vswap-256m", "vswap-512m", "vswap-1g", "vswap-2g", "vswap-4g"):
+        config = effective(1, VeConf.load(paths.sample_conf(name)), globals)
+        assert config.ram and config.numproc and config.diskspace_kib and config.onboot is False, name
+    assert effective(1, VeConf.load(paths.sample_conf("vswap-256m")), globals).ram == 256 << 20
+    assert sorted(os.listdir(f"{tmp_path}/etc")) == ["vz"]
+    before = os.stat(paths.vz_conf).st_mtime_ns
+    assert skeleton.install(paths) is False and os.stat(paths.vz_conf).st_mtime_ns == before
+    os.unlink(paths.vz_conf)
+    with pytest.raises(NoGlobalConfig):
+        skeleton.install(paths)
+
+
+def test_the_cache_follows_the_file(tmp_path: os.PathLike[str]) -> None:
+    paths = Paths(str(tmp_path))
+    skeleton.install(paths)
+    cache = ConfCache(paths)
+    VeConf.parse("CPUUNITS=8\n").save(paths.ct_conf(101))
+    first = cache.ct(101)
+    assert first.cpuunits == 8 and cache.ct(101) is first and cache.raw(101) is first.raw
+    VeConf.parse("CPUUNITS=9\n").save(paths.ct_conf(101))
+    assert cache.ct(101).cpuunits == 9
+    conf = VeConf.load(paths.vz_conf)
+    conf.set("STOP_TIMEOUT", "7")
+    conf.save(paths.vz_conf)
+    assert cache.ct(101).stop_timeout == 7
+    os.unlink(paths.ct_conf(101))
+    with pytest.raises(NoConfig):
+        cache.ct(101)
