@@ -85,11 +85,22 @@ def format_image(path: str, wanted: Geometry, work: str) -> None:
 
 def free_blocks(path: str) -> int:
     """Free blocks of an unmounted ext4 image: s_free_blocks_count of its superblock (fs/ext4/ext4.h)."""
-    with open(path, "rb") as image:
-        image.seek(1024)
-        superblock = image.read(1024)
+    superblock = _superblock(path)
     low, high = (struct.unpack_from("<I", superblock, offset)[0] for offset in (0x0C, 0x158))
     return int(high << 32 | low)
+
+
+def inode_share(path: str) -> float:
+    """The part of each block group that its inode table takes, 0..1; fixed when the image was formatted."""
+    superblock = _superblock(path)
+    blocks, inodes = (struct.unpack_from("<I", superblock, offset)[0] for offset in (0x20, 0x28))
+    return float(inodes * _INODE_BYTES / (blocks * _BLOCK))
+
+
+def _superblock(path: str) -> bytes:
+    with open(path, "rb") as image:
+        image.seek(1024)
+        return image.read(1024)
 
 
 def _mkfs(path: str, wanted: Geometry, blocks: int, content: str) -> None:
@@ -121,29 +132,28 @@ def clone(golden_path: str, path: str) -> None:
             os.close(source)
 
 
-def resize(path: str, size: int) -> None:
-    """Grow or shrink the image of a stopped container to *size* bytes.  The number of inodes follows the
-    size.
+def resize(path: str, old_kib: int, new_kib: int) -> None:
+    """Make the image of a stopped container, that shows *old_kib* of space, show *new_kib* (0.1 % less or
+    more).
 
-    Raises Failure: FS_NO_DISK_SPACE when more is stored than would fit, RESOURCE when the image cannot be
-    repaired.
+    The number of inodes follows the size.  Raises Failure: FS_NO_DISK_SPACE when more is stored than would
+    fit, RESOURCE when the image is damaged beyond what may be repaired without asking.
     """
     old = os.path.getsize(path)
-    if size == old:
-        return
+    new = old + int((new_kib - old_kib) / (1 - inode_share(path))) * 1024 // _BLOCK * _BLOCK
     checked = subprocess.run(["e2fsck", "-f", "-p", path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if checked.returncode > 1:  # 1: repaired
         raise Failure(Exit.RESOURCE, f"{path} is damaged: run e2fsck -f on it")
-    if size > old:
-        os.truncate(path, size)
-    resized = ["resize2fs", path, f"{size // 1024}K"]
+    if new > old:
+        os.truncate(path, new)
+    resized = ["resize2fs", path, f"{new // 1024}K"]
     done = subprocess.run(resized, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
-        if size > old:
+        if new > old:
             os.truncate(path, old)
         reason = _last_line(done.stdout)
-        raise Failure(Exit.FS_NO_DISK_SPACE, f"cannot resize {path} to {size // 1024} KiB: {reason}")
-    os.truncate(path, size)
+        raise Failure(Exit.FS_NO_DISK_SPACE, f"cannot resize {path} to {new_kib} KiB: {reason}")
+    os.truncate(path, new)
 
 
 def _whole_blocks(kib: int) -> int:
@@ -161,10 +171,20 @@ def _copy(source: int, target: int) -> None:
     os.truncate(target, size)
     for start, end in _data(source, size):
         while start < end:
-            copied = os.copy_file_range(source, target, end - start, start, start)
-            if copied == 0:
-                raise OSError(errno.EIO, "image ended while it was copied")
-            start += copied
+            start += _piece(source, target, start, end - start)
+
+
+def _piece(source: int, target: int, offset: int, length: int) -> int:
+    """Copy some of *length* bytes at *offset*, inside the kernel where both files are on one file system."""
+    try:
+        copied = os.copy_file_range(source, target, length, offset, offset)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
+            raise
+        copied = os.pwrite(target, os.pread(source, min(length, 1 << 20), offset), offset)
+    if copied == 0:
+        raise OSError(errno.EIO, "image ended while it was copied")
+    return copied
 
 
 def _data(file: int, size: int) -> Iterator[tuple[int, int]]:

@@ -45,11 +45,12 @@ def must_exist(private: str) -> None:
 
 
 def write_durably(path: str, text: str) -> None:
-    """A small file, on the disk when this returns."""
-    with open(path, "x", encoding="utf-8") as file:
+    """A small file: the old one or the new one, never half, and on the disk when this returns."""
+    with open(f"{path}.tmp", "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+    os.rename(f"{path}.tmp", path)
 
 
 def copy_tree(source: str, target: str) -> None:

@@ -1,0 +1,205 @@
+"""Layout `overlay`: the shared template below, one sparse ext4 image per container above (ADR 004).
+
+The private area holds `disk.img`, `layout` (which template) and `loop` (the loop device of the last mount, a
+hint). The loop device is set to clear itself: the mounts of the container keep it, and nothing else has to.
+"""
+
+import errno
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+
+from hostd.config.paths import Paths
+from hostd.errors import Exit, Failure
+from hostd.kernel.fd import Fd
+from hostd.kernel.mount import (
+    fsids,
+    is_mounted,
+    mount_setattr,
+    move_mount,
+    new_filesystem,
+    open_tree,
+    umount,
+)
+from hostd.storage import ext4image, loopdev
+from hostd.storage import trash as waste
+from hostd.storage.base import Opened, Record, StorageSpec
+from hostd.storage.private import being_made, must_exist, write_durably
+
+IMAGE = "disk.img"
+LAYOUT = "layout"
+GOLDEN = "golden"  # directory of formatted, empty images, beside `tree` in the template directory
+RESERVED_BLOCKS = 256  # 1 MiB for ext4's delayed allocation; by itself it takes up to 16 MiB of the DISKSPACE
+
+# xino: inode numbers fit CRIU; metacopy: chown of a big file copies nothing; redirect_dir: directories of the
+# template can be renamed.  Never index or nfs_export: they tie the upper layer to one lower file system.
+OPTIONS = {"xino": "on", "metacopy": "on", "redirect_dir": "on"}
+SOURCE = "vz"  # what the container sees as the device of /
+
+
+class Overlay:
+    """Limits of space and inodes are those of a file system of its own; the template's pages are shared."""
+
+    name = "overlay"
+
+    def create(self, spec: StorageSpec) -> None:
+        lower = _template(spec)
+        wanted = ext4image.geometry(spec.diskspace_kib, spec.diskinodes)
+        with being_made(spec.private) as part:
+            empty = ext4image.golden(_golden_directory(lower), wanted)
+            ext4image.clone(empty, os.path.join(part, IMAGE))
+            note = Note(os.path.basename(lower), wanted.space_kib)
+            write_durably(os.path.join(part, LAYOUT), note.text())
+
+    def open(self, spec: StorageSpec, userns: Fd | None) -> Opened:
+        must_exist(spec.private)
+        lower = _template(spec)
+        try:
+            return _open(spec.private, lower, userns)
+        except OSError as error:
+            reason = (
+                f"cannot mount the storage of CT {spec.ctid} in {spec.private}: {error.strerror or error}"
+            )
+            raise Failure(Exit.FS_CANTMOUNT, reason) from error
+
+    def release(self, private: str, record: Record) -> None:
+        """Mounts of an open that was cut off go; the loop device clears itself with its last mount."""
+        for place in _places(private):
+            if is_mounted(place):
+                umount(place, detach=True)
+        loopdev.forget(private, os.path.join(private, IMAGE))
+
+    def destroy(self, private: str, trash: str) -> None:
+        waste.discard(private, trash)
+
+    def resize(self, spec: StorageSpec) -> None:
+        must_exist(spec.private)
+        wanted = ext4image.geometry(spec.diskspace_kib, spec.diskinodes)
+        image = os.path.join(spec.private, IMAGE)
+        if loopdev.in_use(spec.private, image):
+            raise Failure(Exit.FS_MOUNTED, f"{image} is mounted: stop CT {spec.ctid} to resize its disk")
+        note = Note.read(spec.private)
+        if note.space_kib != wanted.space_kib:
+            ext4image.resize(image, note.space_kib, wanted.space_kib)
+            write_durably(
+                os.path.join(spec.private, LAYOUT), replace(note, space_kib=wanted.space_kib).text()
+            )
+
+    def template_of(self, paths: Paths, private: str) -> str | None:
+        """Raises Failure(FS_NOPRVT) without a private area of this layout."""
+        must_exist(private)
+        return os.path.join(paths.template_tree, Note.read(private).tree)
+
+    def warnings(self, spec: StorageSpec) -> tuple[str, ...]:
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What the file `layout` of a private area says: the template's tree, and the space the image was made
+    for.
+    """
+
+    tree: str
+    space_kib: int
+
+    def text(self) -> str:
+        return f"overlay {self.tree} {self.space_kib}\n"
+
+    @classmethod
+    def read(cls, private: str) -> "Note":
+        """Raises Failure(FS_NOPRVT) when *private* is no private area of this layout."""
+        try:
+            with open(os.path.join(private, LAYOUT), encoding="utf-8") as file:
+                layout, tree, space = file.read().split()
+            if layout == "overlay" and "/" not in tree:
+                return cls(tree, int(space))
+        except (FileNotFoundError, ValueError):
+            pass
+        raise Failure(Exit.FS_NOPRVT, f"{private} is not a private area of layout overlay")
+
+
+def _template(spec: StorageSpec) -> str:
+    """The lower layer.  Raises Failure when the container has none, or it is gone."""
+    if spec.template_tree is None:
+        raise Failure(Exit.VE_OSTEMPLATE_NOTSET, f"CT {spec.ctid} has no template to stand on")
+    if not os.path.isdir(spec.template_tree):
+        raise Failure(
+            Exit.FS_CANTMOUNT,
+            f"the template {spec.template_tree} that CT {spec.ctid} stands on is gone; restore it",
+        )
+    return spec.template_tree
+
+
+def _golden_directory(template_tree: str) -> str:
+    return os.path.join(os.path.dirname(os.path.dirname(template_tree)), GOLDEN)
+
+
+def _open(private: str, template_tree: str, userns: Fd | None) -> Opened:
+    image = os.path.join(private, IMAGE)
+    with ExitStack() as stack:
+        device = stack.enter_context(loopdev.attached(private, image))
+        disk = stack.enter_context(new_filesystem("ext4", {"source": device, "discard": None}))
+        _spare_little(device)
+        lower = stack.enter_context(open_tree(template_tree))
+        if userns is not None:
+            mount_setattr(disk, userns=userns)
+            mount_setattr(lower, userns=userns)
+        root = stack.enter_context(_overlay(private, lower, disk, mapped=userns is not None))
+        return Opened(root, stack.pop_all(), {"loop": device, "image": image})
+
+
+def _overlay(private: str, lower: Fd, disk: Fd, *, mapped: bool) -> Fd:
+    """The overlay of *lower* and the two directories of *disk*.  Raises OSError."""
+    folder = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
+    with Fd.open("upper", folder, dir=disk) as upper, Fd.open("work", folder, dir=disk) as work:
+        owner = os.fstat(
+            upper.fileno()
+        ).st_uid  # through the mapping: what the host calls the container's root
+        with fsids(owner, owner) if mapped else nullcontext():
+            try:
+                root = _mounted({"lowerdir+": lower, "upperdir": upper, "workdir": work})
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                # Before Linux 6.13 layers are named, before 6.15 they must be attached somewhere.
+                with _attached(private, lower, disk):
+                    names = {"lowerdir": lower.path, "upperdir": upper.path, "workdir": work.path}
+                    root = _mounted(names)
+    if os.statvfs(root.path).f_flag & os.ST_RDONLY:
+        root.close()
+        raise OSError(errno.EROFS, "overlay is read-only: it could not use its work directory")
+    return root
+
+
+def _mounted(layers: Mapping[str, str | Fd]) -> Fd:
+    return new_filesystem("overlay", {"source": SOURCE, **layers, **OPTIONS})
+
+
+@contextmanager
+def _attached(private: str, lower: Fd, disk: Fd) -> Iterator[None]:
+    """Have both mounts in the file system for a moment; an overlay makes copies of its layers' mounts."""
+    with ExitStack() as stack:
+        for mount, place in zip((lower, disk), _places(private), strict=True):
+            os.makedirs(place, exist_ok=True)
+            stack.callback(os.rmdir, place)
+            move_mount(mount, place)
+            stack.callback(umount, place, detach=True)
+        yield
+
+
+def _places(private: str) -> tuple[str, str]:
+    return os.path.join(private, "lower.mnt"), os.path.join(private, "disk.mnt")
+
+
+def _spare_little(device: str) -> None:
+    """Lower what ext4 keeps back; a setting of the mounted file system, gone with it."""
+    name = os.path.basename(device)
+    try:
+        with open(f"/sys/fs/ext4/{name}/reserved_clusters", "r+", encoding="ascii") as file:
+            if int(file.read()) > RESERVED_BLOCKS:
+                file.seek(0)
+                file.write(str(RESERVED_BLOCKS))
+    except OSError:
+        pass  # a little less of the disk can be used
