@@ -1,7 +1,6 @@
 """What `venet` promises, done on the spot: blocking, one function per verb, all-or-nothing."""
 
 import errno
-import re
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -25,8 +24,9 @@ def plug(
     with Rtnl() as host, _as_failure():
         _refuse_taken(host, wanted)
         with _undone_on_error(host, host_name):
-            end = _make(host, host_name, GUEST_NAME, ctid, netns.fileno())
             with inside(netns) as guest:
+                pair = m.new_pair(host_name, GUEST_NAME, mac(ctid), netns.fileno())
+                end = _make(host, guest, pair, host_name)
                 guest.run([m.up("lo", no_arp=False), m.no_link_local(GUEST_NAME), m.up(GUEST_NAME)])
                 guest.run(list(_assign(end.peer, wanted)))
             host.run(_host_routes(end.index, host_name, wanted, list(sources)))
@@ -41,27 +41,25 @@ def make_loose(
     with Rtnl() as host, _as_failure():
         _refuse_taken(host, addresses)
         with _undone_on_error(host, host_name):
-            end = _make(host, host_name, guest_name, ctid, None)
+            end = _make(host, host, m.new_pair(host_name, guest_name, mac(ctid), None), host_name)
             host.run([m.no_link_local(guest_name)])
             host.run(_host_routes(end.index, host_name, addresses, sources))
 
 
 def retire(host_name: str) -> int | None:
-    """Free the name and the routes of a host end at once; the index of what is left to `delete`, None if
-    nothing is.
+    """Free the name and the routes of a host end at once; index of what is left to `delete`, None if nothing
+    is.
 
-    Deleting a veth takes a grace period of the kernel (15-27 ms); renaming it takes microseconds.
+    Deleting takes a grace period of the kernel (15-27 ms), renaming takes microseconds.
     """
-    with Rtnl() as host:
+    with Rtnl() as host, _as_failure():
         return _retire(host, host_name)
 
 
-def delete(index: int) -> None:
-    """Delete a retired host end; it may be gone already, with its CT."""
-    with Rtnl() as host:
-        found = [link for link in map(m.link, host.dump(m.all_links())) if link.index == index]
-        if found and found[0].name.startswith(_RETIRED):
-            host.run([m.delete(index, found[0].name)])
+def delete(host: Rtnl, index: int) -> None:
+    """Delete a retired host end.  It may be gone already, with its CT, and its index be another's."""
+    if [link for link in map(m.link, host.dump(m.all_links())) if _is_retired(link, index)]:
+        host.run([m.delete(index, f"device {index}")])
 
 
 def add_address(host_name: str, address: Address, source: Address | None, netns: Fd) -> None:
@@ -96,12 +94,12 @@ def addresses_in_use() -> dict[Address, str]:
 
 def host_ends() -> list[str]:
     """Names of all host ends in this network namespace, of whatever installation; not the retired ones."""
-    return [link.name for link in _ours() if not link.name.startswith(_RETIRED)]
+    return [link.name for link in _ours() if not _is_retired(link, link.index)]
 
 
 def retired() -> list[int]:
     """Host ends that a daemon renamed but did not live to delete."""
-    return [link.index for link in _ours() if re.fullmatch(_RETIRED + r"\d+", link.name)]
+    return [link.index for link in _ours() if _is_retired(link, link.index)]
 
 
 def sources_of(device: str) -> list[Address]:
@@ -118,7 +116,10 @@ def sources_of(device: str) -> list[Address]:
 
 def inside(netns: Fd) -> Rtnl:
     """A conversation with the network namespace *netns*."""
-    return Rtnl(socket_in_netns(netns, socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE))
+    try:
+        return Rtnl(socket_in_netns(netns, socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE))
+    except OSError as error:
+        raise Failure(Exit.CANT_ADDIP, f"cannot reach the container's network: {error}") from error
 
 
 def mac(ctid: int) -> str:
@@ -126,23 +127,18 @@ def mac(ctid: int) -> str:
     return ":".join(f"{byte:02x}" for byte in (0x02, 0x76, *(ctid & 0xFFFFFFFF).to_bytes(4, "big")))
 
 
-def _make(host: Rtnl, host_name: str, guest_name: str, ctid: int, netns: int | None) -> m.Link:
-    def attempt() -> m.Link:
-        requests = [
-            m.new_pair(host_name, guest_name, mac(ctid), netns),
-            m.no_link_local(host_name),
-            m.strict_source(host_name),
-            m.up(host_name),
-            m.find(host_name),
-        ]
-        return m.link(host.run(requests)[-1][0])
-
+def _make(host: Rtnl, guest: Rtnl, pair: Request, host_name: str) -> m.Link:
+    """The pair, host end up and protected; leftovers of an earlier life of this CT make way for it."""
+    rest = [m.no_link_local(host_name), m.strict_source(host_name), m.up(host_name), m.find(host_name)]
     try:
-        return attempt()
+        answers = host.run([pair, *rest])
     except NetlinkError as error:
-        if error.errno != errno.EEXIST or not _retire(host, host_name):
+        if error.errno != errno.EEXIST:
             raise
-        return attempt()  # the name was held by the leftover of an earlier life of this CT
+        _retire(host, host_name)
+        guest.run([m.delete(old.index, old.name) for old in _found(guest, GUEST_NAME)])
+        answers = host.run([pair, *rest])
+    return m.link(answers[-1][0])
 
 
 def _assign(index: int, addresses: list[Address]) -> Iterator[Request]:
@@ -158,10 +154,10 @@ def _host_routes(index: int, name: str, addresses: list[Address], sources: list[
 
 
 def _retire(host: Rtnl, name: str) -> int | None:
-    links = _found(host, name)
-    if not links:
+    ours = [link.index for link in _found(host, name) if link.group == m.GROUP]
+    if not ours:
         return None
-    index = links[0].index
+    (index,) = ours
     routes = [m.route(data) for version in (4, 6) for data in host.dump(m.our_routes(version, index))]
     gone = [m.del_route(index, name, r.to) for r in routes if r.to and r.index == index]
     new_name = m.rename(index, name, f"{_RETIRED}{index}")
@@ -177,12 +173,15 @@ def _retire(host: Rtnl, name: str) -> int | None:
 
 
 def _refuse_taken(host: Rtnl, addresses: list[Address]) -> None:
+    for address in addresses:
+        if address.is_multicast or address.is_unspecified or address.is_loopback:
+            raise Failure(Exit.BADIP, f"{address} cannot be the address of a container")
     for address, found in zip(addresses, host.run([m.who_has(a) for a in addresses]), strict=True):
         for way in map(m.route, found):
             if way.kind == m.RTN_LOCAL:
                 raise Failure(Exit.IP_INUSE, f"IP address already in use: {address} belongs to this host")
             if way.kind != m.RTN_UNICAST and way.length == address.max_prefixlen:
-                raise Failure(Exit.BADIP, f"{address} is a broadcast or multicast address, not a container's")
+                raise Failure(Exit.BADIP, f"{address} is a broadcast address of this host's network")
             if way.protocol == m.PROTOCOL and way.length == address.max_prefixlen:
                 raise Failure(
                     Exit.IP_INUSE, f"IP address already in use: {address} ({_name(host, way.index)})"
@@ -199,6 +198,10 @@ def _found(net: Rtnl, name: str) -> list[m.Link]:
 
 def _find(net: Rtnl, name: str) -> m.Link:
     return m.link(net.run([m.find(name)])[0][0])
+
+
+def _is_retired(link: m.Link, index: int) -> bool:
+    return link.index == index and link.name == f"{_RETIRED}{index}"
 
 
 def _ours() -> list[m.Link]:

@@ -15,6 +15,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from hostd.kernel.fd import Fd
 from hostd.log import log
 from hostd.net import messages, plumbing
+from hostd.net.netlink import Rtnl
 
 Address = IPv4Address | IPv6Address
 Interface = IPv4Interface | IPv6Interface
@@ -116,9 +117,12 @@ async def sweep() -> None:
 
 
 def _delete_later(index: int) -> None:
+    host = Rtnl()  # opened here: the thread below may be older than the namespace we are in
+
     def work() -> None:
         try:
-            plumbing.delete(index)
+            with host:
+                plumbing.delete(host, index)
         except OSError as error:
             log.warning("network device %d stays behind: %s", index, error)
 
