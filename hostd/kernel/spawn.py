@@ -42,12 +42,12 @@ class ChildMount:
 
 # A writable /proc/sys would let the sysctl.d of a privileged container change the host; net is per namespace.
 PROC = ChildMount(
-    "proc", "proc", read_only=("sys", "bus", "fs", "irq", "sysrq-trigger"), writable=("sys/net",)
+    "proc", "proc", {"source": "proc"}, read_only=("sys", "bus", "fs", "irq", "sysrq-trigger"), writable=("sys/net",)
 )
 # Read-only tells udev and systemd to leave the devices alone.
-SYS = ChildMount("sysfs", "sys", attrs=LOCKED_DOWN | MountAttr.RDONLY)
-CGROUP2 = ChildMount("cgroup2", "sys/fs/cgroup")
-MQUEUE = ChildMount("mqueue", "dev/mqueue")
+SYS = ChildMount("sysfs", "sys", {"source": "sysfs"}, attrs=LOCKED_DOWN | MountAttr.RDONLY)
+CGROUP2 = ChildMount("cgroup2", "sys/fs/cgroup", {"source": "cgroup2"})
+MQUEUE = ChildMount("mqueue", "dev/mqueue", {"source": "mqueue"})
 DEFAULT_MOUNTS = (PROC, SYS, CGROUP2, MQUEUE)
 
 

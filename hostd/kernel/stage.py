@@ -68,6 +68,7 @@ class Stage:
         _run_into(ready, _enter)
         while (job := self._jobs.get()) is not None:
             job()
+            del job  # waiting with the last plan in hand would keep its descriptors open
 
 
 def _run_into(future: Future[T], function: Callable[[], T]) -> None:
