@@ -1,4 +1,4 @@
-"""The rtnetlink messages that routed containers need, encoded by pyroute2; answers, decoded by hand.
+"""The rtnetlink messages that routed containers need, encoded by pyroute2 (answers: `answers`).
 
 pyroute2 encodes a message in 30-100 us but needs a millisecond to decode a link, and its own request cycle
 costs 0.7 ms: so it writes the messages, and `netlink` carries them.  The first message imports pyroute2 (90
@@ -8,13 +8,12 @@ ms, 20 MiB).
 import errno
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
 from socket import AF_INET, AF_INET6
 from typing import Any
 
-from hostd.net.netlink import Request, attributes
+from hostd.net.netlink import Request
 
 Address = IPv4Address | IPv6Address
 
@@ -31,15 +30,13 @@ NEWROUTE, DELROUTE, GETROUTE = 24, 25, 26
 NEWNEIGH, DELNEIGH, GETNEIGH = 28, 29, 30
 TABLE_MAIN = 254
 SCOPE_UNIVERSE, SCOPE_LINK, SCOPE_NOWHERE = 0, 253, 255
-RTN_UNICAST, RTN_LOCAL = 1, 2
+RTN_UNICAST = 1
 RTM_F_FIB_MATCH = 0x2000
 RTEXT_FILTER_SKIP_STATS = 8
-RTA_DST, RTA_OIF, RTA_PRIORITY = 1, 4, 6
 # linux/if_link.h, linux/if.h, linux/if_addr.h, linux/neighbour.h
-IFLA_ADDRESS, IFLA_IFNAME, IFLA_LINK, IFLA_MASTER, IFLA_AF_SPEC, IFLA_GROUP = 1, 3, 5, 10, 26, 27
-IFF_UP, IFF_LOOPBACK, IFF_POINTOPOINT, IFF_NOARP = 0x1, 0x8, 0x10, 0x80
+IFLA_AF_SPEC = 26
+IFF_UP, IFF_NOARP = 0x1, 0x80
 IN6_ADDR_GEN_MODE_NONE = 1
-IFA_ADDRESS, IFA_LOCAL = 1, 2
 IFA_F_NODAD = 0x02
 NTF_PROXY = 0x08
 # IPV4_DEVCONF_RP_FILTER (linux/ip.h) = 1, strict: nested in IFLA_AF_SPEC/AF_INET/IFLA_INET_CONF
@@ -163,29 +160,6 @@ def all_links() -> Request:
     return Request("list network devices", _link(GETLINK, DUMP, attrs))
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    index: int
-    name: str
-    flags: int
-    group: int
-    peer: int  # index of the other end of a pair, in its own namespace; 0 = none
-    master: int  # index of the bridge or bond this is a port of; 0 = none
-    mac: bytes
-
-
-def link(payload: bytes) -> Link:
-    index, flags = struct.unpack_from("=iI", payload, 4)
-    found = attributes(payload, 16)
-
-    def number(kind: int) -> int:
-        return int(struct.unpack("=I", found[kind])[0]) if kind in found else 0
-
-    name = found[IFLA_IFNAME].rstrip(b"\0").decode()
-    mac = found.get(IFLA_ADDRESS, b"")
-    return Link(index, name, flags, number(IFLA_GROUP), number(IFLA_LINK), number(IFLA_MASTER), mac)
-
-
 # addresses
 
 
@@ -212,22 +186,6 @@ def _address(kind: int, flags: int, index: int, address: Address) -> bytes:
 
 def addresses_of(index: int) -> Request:
     return Request("list addresses", _encode("address", GETADDR, DUMP, [], index=index))
-
-
-@dataclass(frozen=True, slots=True)
-class Assigned:
-    """An address of a device, with the length of its subnet's prefix in bits."""
-
-    index: int
-    address: Address
-    prefix: int
-    scope: int
-
-
-def assigned(payload: bytes) -> Assigned:
-    _, prefix, _, scope, index = struct.unpack_from("=BBBBI", payload)
-    found = attributes(payload, 8)
-    return Assigned(index, ip_address(found.get(IFA_LOCAL) or found[IFA_ADDRESS]), prefix, scope)
 
 
 # routes
@@ -281,23 +239,6 @@ def our_routes(version: int, index: int | None = None) -> Request:
     return Request("list routes", message, (errno.ENOENT, *_NO_IPV6))
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    to: Address | None  # None: default
-    length: int  # of the destination prefix, bits
-    index: int  # of the device; 0 = none
-    protocol: int
-    kind: int  # RTN_*
-
-
-def route(payload: bytes) -> Route:
-    version, length, _, _, _, protocol, _, kind = struct.unpack_from("=8B", payload)
-    found = attributes(payload, 12)
-    del version
-    index = int(struct.unpack("=I", found[RTA_OIF])[0]) if RTA_OIF in found else 0
-    return Route(ip_address(found[RTA_DST]) if RTA_DST in found else None, length, index, protocol, kind)
-
-
 # neighbours
 
 
@@ -315,9 +256,3 @@ def proxy(address: Address, index: int, device: str, *, add: bool = True) -> Req
 def proxies(version: int) -> Request:
     to = AF_INET if version == 4 else AF_INET6
     return Request("list proxy entries", _encode("neighbour", GETNEIGH, DUMP, [], family=to, flags=NTF_PROXY))
-
-
-def proxied(payload: bytes) -> tuple[Address, int]:
-    """Address and device index of one entry of `proxies`."""
-    index = int(struct.unpack_from("=i", payload, 4)[0])
-    return ip_address(attributes(payload, 12)[1]), index

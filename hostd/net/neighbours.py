@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from ipaddress import IPv6Address, ip_network
 
 from hostd.errors import BadValue, Exit, Failure
+from hostd.net import answers
 from hostd.net import messages as m
 from hostd.net.messages import Address
 from hostd.net.netlink import NetlinkError, Rtnl
@@ -39,8 +40,8 @@ async def withdraw(addresses: Iterable[Address]) -> None:
 
 def _announce(addresses: Sequence[Address], devices: str) -> None:
     with Rtnl() as host:
-        links = [link for link in map(m.link, host.dump(m.all_links())) if _can_answer(link)]
-        assigned = [m.assigned(data) for data in host.dump(m.addresses_of(0))]
+        links = [link for link in map(answers.link, host.dump(m.all_links())) if _can_answer(link)]
+        assigned = [answers.assigned(data) for data in host.dump(m.addresses_of(0))]
         pairs = [(a, link) for a in addresses for link in choose(a, links, assigned, devices)]
         try:
             host.run([m.proxy(address, link.index, link.name) for address, link in pairs])
@@ -55,13 +56,13 @@ def _announce(addresses: Sequence[Address], devices: str) -> None:
 def _withdraw(addresses: Sequence[Address]) -> None:
     wanted = set(addresses)
     with Rtnl() as host:
-        found = [m.proxied(data) for version in (4, 6) for data in host.dump(m.proxies(version))]
+        found = [answers.proxied(data) for version in (4, 6) for data in host.dump(m.proxies(version))]
         host.run([m.proxy(a, index, f"device {index}", add=False) for a, index in found if a in wanted])
 
 
 def choose(
-    address: Address, links: Sequence[m.Link], assigned: Sequence[m.Assigned], devices: str
-) -> list[m.Link]:
+    address: Address, links: Sequence[answers.Link], assigned: Sequence[answers.Assigned], devices: str
+) -> list[answers.Link]:
     """The *links* on which the host shall answer for *address*; pure."""
     if devices in ("all", "none"):
         return list(links) if devices == "all" else []
@@ -74,9 +75,9 @@ def choose(
     return [link for link in links if link.index in subnets]
 
 
-def _can_answer(link: m.Link) -> bool:
-    mute = m.IFF_NOARP | m.IFF_LOOPBACK | m.IFF_POINTOPOINT
-    plain = bool(link.flags & m.IFF_UP) and not link.flags & mute and not link.master
+def _can_answer(link: answers.Link) -> bool:
+    mute = answers.IFF_NOARP | answers.IFF_LOOPBACK | answers.IFF_POINTOPOINT
+    plain = bool(link.flags & answers.IFF_UP) and not link.flags & mute and not link.master
     return plain and link.group != m.GROUP and len(link.mac) == 6
 
 
@@ -86,7 +87,7 @@ def _proxy_ndp(device: str) -> None:
         file.write("1")
 
 
-def _tell(address: Address, link: m.Link) -> None:
+def _tell(address: Address, link: answers.Link) -> None:
     """Update the neighbours' tables, which may still hold the machine that the container moved away from."""
     frame, kind = (gratuitous_arp, _ETH_ARP) if address.version == 4 else (unsolicited_na, _ETH_IPV6)
     try:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from hostd.errors import Exit, Failure
 from hostd.kernel.fd import Fd
 from hostd.kernel.namespace import socket_in_netns
+from hostd.net import answers
 from hostd.net import messages as m
 from hostd.net.messages import Address
 from hostd.net.netlink import NetlinkError, Request, Rtnl
@@ -58,7 +59,7 @@ def retire(host_name: str) -> int | None:
 
 def delete(host: Rtnl, index: int) -> None:
     """Delete a retired host end.  It may be gone already, with its CT, and its index be another's."""
-    if [link for link in map(m.link, host.dump(m.all_links())) if _is_retired(link, index)]:
+    if [link for link in map(answers.link, host.dump(m.all_links())) if _is_retired(link, index)]:
         host.run([m.delete(index, f"device {index}")])
 
 
@@ -87,8 +88,8 @@ def del_address(host_name: str, address: Address, netns: Fd) -> None:
 def addresses_in_use() -> dict[Address, str]:
     """Every address that this host routes into a container -> name of the host end."""
     with Rtnl() as host:
-        names = {link.index: link.name for link in map(m.link, host.dump(m.all_links()))}
-        routes = [m.route(data) for version in (4, 6) for data in host.dump(m.our_routes(version))]
+        names = {link.index: link.name for link in map(answers.link, host.dump(m.all_links()))}
+        routes = [answers.route(data) for version in (4, 6) for data in host.dump(m.our_routes(version))]
     return {r.to: names[r.index] for r in routes if r.to and r.index in names and r.protocol == m.PROTOCOL}
 
 
@@ -106,8 +107,8 @@ def sources_of(device: str) -> list[Address]:
     """The first global IPv4 and IPv6 address of *device*: what VE_ROUTE_SRC_DEV asks for."""
     with Rtnl() as host, _as_failure():
         index = _find(host, device).index
-        found = [m.assigned(data) for data in host.dump(m.addresses_of(index))]
-    here = [a.address for a in found if a.index == index and a.scope == m.SCOPE_UNIVERSE]
+        found = [answers.assigned(data) for data in host.dump(m.addresses_of(index))]
+    here = [a.address for a in found if a.index == index and a.scope == answers.SCOPE_UNIVERSE]
     return [next(a for a in here if a.version == v) for v in (4, 6) if any(a.version == v for a in here)]
 
 
@@ -127,18 +128,18 @@ def mac(ctid: int) -> str:
     return ":".join(f"{byte:02x}" for byte in (0x02, 0x76, *(ctid & 0xFFFFFFFF).to_bytes(4, "big")))
 
 
-def _make(host: Rtnl, guest: Rtnl, pair: Request, host_name: str) -> m.Link:
+def _make(host: Rtnl, guest: Rtnl, pair: Request, host_name: str) -> answers.Link:
     """The pair, host end up and protected; leftovers of an earlier life of this CT make way for it."""
     rest = [m.no_link_local(host_name), m.strict_source(host_name), m.up(host_name), m.find(host_name)]
     try:
-        answers = host.run([pair, *rest])
+        found = host.run([pair, *rest])
     except NetlinkError as error:
         if error.errno != errno.EEXIST:
             raise
         _retire(host, host_name)
         guest.run([m.delete(old.index, old.name) for old in _found(guest, GUEST_NAME)])
-        answers = host.run([pair, *rest])
-    return m.link(answers[-1][0])
+        found = host.run([pair, *rest])
+    return answers.link(found[-1][0])
 
 
 def _assign(index: int, addresses: list[Address]) -> Iterator[Request]:
@@ -158,7 +159,7 @@ def _retire(host: Rtnl, name: str) -> int | None:
     if not ours:
         return None
     (index,) = ours
-    routes = [m.route(data) for version in (4, 6) for data in host.dump(m.our_routes(version, index))]
+    routes = [answers.route(data) for version in (4, 6) for data in host.dump(m.our_routes(version, index))]
     gone = [m.del_route(index, name, r.to) for r in routes if r.to and r.index == index]
     new_name = m.rename(index, name, f"{_RETIRED}{index}")
     try:
@@ -177,10 +178,10 @@ def _refuse_taken(host: Rtnl, addresses: list[Address]) -> None:
         if address.is_multicast or address.is_unspecified or address.is_loopback:
             raise Failure(Exit.BADIP, f"{address} cannot be the address of a container")
     for address, found in zip(addresses, host.run([m.who_has(a) for a in addresses]), strict=True):
-        for way in map(m.route, found):
-            if way.kind == m.RTN_LOCAL:
+        for way in map(answers.route, found):
+            if way.kind == answers.RTN_LOCAL:
                 raise Failure(Exit.IP_INUSE, f"IP address already in use: {address} belongs to this host")
-            if way.kind != m.RTN_UNICAST and way.length == address.max_prefixlen:
+            if way.kind != answers.RTN_UNICAST and way.length == address.max_prefixlen:
                 raise Failure(Exit.BADIP, f"{address} is a broadcast address of this host's network")
             if way.protocol == m.PROTOCOL and way.length == address.max_prefixlen:
                 raise Failure(
@@ -189,24 +190,26 @@ def _refuse_taken(host: Rtnl, addresses: list[Address]) -> None:
 
 
 def _name(host: Rtnl, index: int) -> str:
-    return next((link.name for link in map(m.link, host.dump(m.all_links())) if link.index == index), "?")
+    return next(
+        (link.name for link in map(answers.link, host.dump(m.all_links())) if link.index == index), "?"
+    )
 
 
-def _found(net: Rtnl, name: str) -> list[m.Link]:
-    return [m.link(data) for data in net.run([m.find(name, optional=True)])[0]]
+def _found(net: Rtnl, name: str) -> list[answers.Link]:
+    return [answers.link(data) for data in net.run([m.find(name, optional=True)])[0]]
 
 
-def _find(net: Rtnl, name: str) -> m.Link:
-    return m.link(net.run([m.find(name)])[0][0])
+def _find(net: Rtnl, name: str) -> answers.Link:
+    return answers.link(net.run([m.find(name)])[0][0])
 
 
-def _is_retired(link: m.Link, index: int) -> bool:
+def _is_retired(link: answers.Link, index: int) -> bool:
     return link.index == index and link.name == f"{_RETIRED}{index}"
 
 
-def _ours() -> list[m.Link]:
+def _ours() -> list[answers.Link]:
     with Rtnl() as host:
-        return [link for link in map(m.link, host.dump(m.all_links())) if link.group == m.GROUP]
+        return [link for link in map(answers.link, host.dump(m.all_links())) if link.group == m.GROUP]
 
 
 @contextmanager

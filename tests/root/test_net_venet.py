@@ -15,7 +15,7 @@ import pytest
 from hostd.errors import Exit, Failure
 from hostd.kernel.fd import Fd
 from hostd.kernel.namespace import namespace, new_netns, socket_in_netns
-from hostd.net import messages, neighbours, plumbing, protect, venet
+from hostd.net import answers, guard, messages, neighbours, plumbing, protect, venet
 from hostd.net.netlink import Rtnl
 from hostd.net.venet import Venet
 from tests.root.netns import Netns, run
@@ -146,9 +146,9 @@ def test_no_link_local_addresses_and_no_arp(host: Netns, guest: Fd) -> None:
     plugged(101, guest, V4)
     with Rtnl() as here, plumbing.inside(guest) as there:
         for net in (here, there):
-            links = [link for link in map(messages.link, net.dump(messages.all_links())) if link.peer]
-            assert [bool(link.flags & messages.IFF_NOARP) for link in links] == [True]
-            found = [messages.assigned(data) for data in net.dump(messages.addresses_of(0))]
+            links = [link for link in map(answers.link, net.dump(messages.all_links())) if link.peer]
+            assert [bool(link.flags & answers.IFF_NOARP) for link in links] == [True]
+            found = [answers.assigned(data) for data in net.dump(messages.addresses_of(0))]
             assert not [a for a in found if a.address.is_link_local]
 
 
@@ -182,7 +182,7 @@ def test_the_name_is_free_at_once(host: Netns, guest: Fd, other: Fd) -> None:
     assert asyncio.run(venet.host_ends()) == ["ve101"]
     assert exchange(other, None, V4)
     with Rtnl() as here:
-        assert len([link for link in map(messages.link, here.dump(messages.all_links())) if link.peer]) == 1
+        assert len([link for link in map(answers.link, here.dump(messages.all_links())) if link.peer]) == 1
 
 
 def test_unplug_is_idempotent_and_a_dead_container_leaves_nothing(host: Netns) -> None:
@@ -232,8 +232,8 @@ def test_a_pair_for_a_restore(host: Netns, other: Fd) -> None:
     assert names == ("ve101", "vc101")
     assert asyncio.run(venet.addresses_in_use()) == {ip_address(V4): "ve101"}
     with Rtnl() as here:
-        links = {link.name: link for link in map(messages.link, here.dump(messages.all_links()))}
-    assert not links["vc101"].flags & messages.IFF_UP
+        links = {link.name: link for link in map(answers.link, here.dump(messages.all_links()))}
+    assert not links["vc101"].flags & answers.IFF_UP
 
     async def away() -> None:
         await venet.unplug("ve101")
@@ -241,7 +241,7 @@ def test_a_pair_for_a_restore(host: Netns, other: Fd) -> None:
 
     asyncio.run(away())
     with Rtnl() as here:
-        assert {link.name for link in map(messages.link, here.dump(messages.all_links()))} == {"lo"}
+        assert {link.name for link in map(answers.link, here.dump(messages.all_links()))} == {"lo"}
 
 
 # refusals
@@ -309,7 +309,7 @@ def spoof(guest: Fd, version: int, target: str) -> str:
     """
     foreign, own = FOREIGN[version], V4 if version == 4 else V6
     with plumbing.inside(guest) as net:
-        index = messages.link(net.run([messages.find("venet0")])[0][0]).index
+        index = answers.link(net.run([messages.find("venet0")])[0][0]).index
         net.run([messages.add_address(index, ip_address(foreign))])
     with sock(None, target, socket.SOCK_DGRAM) as server:
         server.bind((target, 0))
@@ -351,7 +351,7 @@ def test_a_foreign_source_reaches_no_other_container(host: Netns, guest: Fd, oth
     with new_netns() as third:
         plugged(103, third, FOREIGN[version])
         with plumbing.inside(guest) as net:
-            index = messages.link(net.run([messages.find("venet0")])[0][0]).index
+            index = answers.link(net.run([messages.find("venet0")])[0][0]).index
             net.run([messages.add_address(index, ip_address(FOREIGN[version]))])
         with sock(other, target, socket.SOCK_DGRAM) as server, ExitStack() as stack:
             server.bind((target, 0))
@@ -385,6 +385,24 @@ def test_protection_is_installed_once_and_leaves_nothing(host: Netns, guest: Fd)
 
     asyncio.run(away())
     assert tables() == ""
+
+
+def test_flushed_rules_come_back(host: Netns) -> None:
+    async def back(keeper: "asyncio.Task[None]") -> None:
+        async with asyncio.timeout(10):
+            while not await protect.installed():
+                assert not keeper.done()
+
+    async def flush() -> None:
+        await protect.install()
+        keeper = asyncio.create_task(guard.guard())
+        for _ in range(2):
+            await back(keeper)
+            await asyncio.to_thread(run, "nft flush ruleset")
+        await back(keeper)
+        keeper.cancel()
+
+    asyncio.run(flush())
 
 
 # a neighbour on the host's network

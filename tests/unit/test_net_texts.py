@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hostd.errors import BadValue
-from hostd.net import firewall, messages, neighbours, resolver
-from hostd.net.messages import GROUP, Assigned, Link
+from hostd.net import answers, firewall, messages, neighbours, resolver
+from hostd.net.answers import Assigned, Link
+from hostd.net.messages import GROUP
 from hostd.net.netlink import attributes
 
 HOST = (
@@ -62,7 +63,7 @@ def test_rules_replace_themselves_and_mask_only_when_asked() -> None:
 
 
 def device(index: int, name: str) -> Link:
-    return Link(index, name, messages.IFF_UP, 0, 0, 0, bytes(6))
+    return Link(index, name, answers.IFF_UP, 0, 0, 0, bytes(6))
 
 
 LINKS = [device(2, "eth0"), device(3, "eth1")]
@@ -123,8 +124,8 @@ def test_garbage_attributes_end(data: bytes) -> None:
 def test_a_pair_is_in_our_group_and_has_no_arp() -> None:
     message = messages.new_pair("ve101", "venet0", "02:76:00:00:00:65", None).message
     flags, change = struct.unpack_from("=II", message, 24)
-    assert flags & change == messages.IFF_NOARP
+    assert flags & change == answers.IFF_NOARP
     found = attributes(message, 32)
-    assert struct.unpack("=I", found[messages.IFLA_GROUP]) == (GROUP,)
-    assert found[messages.IFLA_ADDRESS] == bytes.fromhex("027600000065")
+    assert struct.unpack("=I", found[answers.IFLA_GROUP]) == (GROUP,)
+    assert found[answers.IFLA_ADDRESS] == bytes.fromhex("027600000065")
     assert message.count(bytes.fromhex("027600000065")) == 2, "the same MAC at both ends"
