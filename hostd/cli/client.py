@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 else:
     import _signal
 
-VERSION = "0.1.0"
+VERSION = "4.11.0"  # the interface: hostd.command.usage.INTERFACE
 
 SYSTEM, NO_ACCESS, SYNTAX = 3, 12, 20  # exit codes of vzctl (hostd.errors.Exit); vzlist knows only 1
 
@@ -168,7 +168,7 @@ class Command:
         elif verb == "ask":
             self.give_pipes()
         elif verb == "relay":
-            self.start_relay(one(fields, "kind"), one(fields, "ct"), fds)
+            self.start_relay(one(fields, "kind"), fds)
         elif verb == "hangup":
             self.end_relay()
             self.tell("hungup")
@@ -183,7 +183,7 @@ class Command:
         wire.send(self.sock, encode("give"), theirs)
         wire.close_all(theirs)
 
-    def start_relay(self, kind: str, ct: str, fds: list[int]) -> None:
+    def start_relay(self, kind: str, fds: list[int]) -> None:
         from hostd.cli.relay import Console, Pty
 
         if kind == "console" and isinstance(self.relay, Console):
@@ -191,7 +191,7 @@ class Command:
             return
         if kind in ("pty", "console"):
             self.close_relay()
-            self.relay = Pty(fds[0]) if kind == "pty" else Console(fds[0], ct, self.tell)
+            self.relay = Pty(fds[0]) if kind == "pty" else Console(fds[0], self.tell)
         if self.relay:
             self.relay.start()
 

@@ -36,21 +36,22 @@ class Flow:
         self.pending = b""
         self.open = True  # the source may still give something
 
-    def fill(self) -> None:
-        """Read a block.  End of file, EIO (a terminal without a program) and hang-ups end the flow."""
+    def read(self) -> bytes:
+        """A block.  End of file, EIO (a terminal without a program) and hang-ups end the flow."""
         try:
-            self.pending = posix.read(self.source, _BLOCK)
-        except (BlockingIOError, InterruptedError):
-            return
+            data = posix.read(self.source, _BLOCK)
+        except BlockingIOError:
+            return b""
         except OSError:
-            self.pending = b""
-        self.open = bool(self.pending)
+            data = b""
+        self.open = bool(data)
+        return data
 
     def flush(self) -> bool:
         """Write a portion; False when nobody reads any more."""
         try:
             self.pending = self.pending[posix.write(self.sink, self.pending[: self.portion]) :]
-        except (BlockingIOError, InterruptedError):
+        except BlockingIOError:
             pass
         except OSError:
             self.pending, self.open = b"", False
@@ -107,9 +108,8 @@ class Relay:
             if ready.get(flow.sink, 0) & (select.POLLOUT | _GONE):
                 flow.flush()
         elif ready.get(flow.source, 0) & (select.POLLIN | _GONE):
-            flow.fill()
-            if flow.source == 0 and flow.pending:
-                flow.pending = self.on_input(flow.pending)
+            data = flow.read()
+            flow.pending = self.on_input(data) if flow.source == 0 else data
         self.settle(flow)
 
     def settle(self, flow: Flow) -> None:
@@ -121,15 +121,19 @@ class Relay:
         """Hand on what the container has written until now, without waiting for more."""
         for flow in self.flows:
             if flow.source == 0:
-                continue
-            left = _DRAIN
-            while flow.pending or (flow.open and left > 0):
-                if not flow.pending:
-                    flow.fill()
-                    left -= len(flow.pending) or _DRAIN
-                else:
-                    wait_writable(flow.sink)
-                    flow.flush()
+                flow.flush()  # what was typed before the end, as far as it goes
+            else:
+                self.drain_output(flow)
+
+    def drain_output(self, flow: Flow) -> None:
+        left = _DRAIN
+        while flow.pending or (flow.open and left > 0):
+            if flow.pending:
+                wait_writable(flow.sink)
+                flow.flush()
+            else:
+                flow.pending = flow.read()
+                left -= len(flow.pending) or _DRAIN
 
     def close(self) -> None:
         for fd in self.ours:
@@ -235,17 +239,11 @@ class Console(Pty):
     the stream of the next start.
     """
 
-    def __init__(self, stream: int, ct: str, tell: "Callable[[str], None]") -> None:
+    def __init__(self, stream: int, tell: "Callable[[str], None]") -> None:
         super().__init__(stream)
-        self.ct = ct
         self.tell = tell
         self.escapes = Escapes()
         self.lost = False
-
-    def start(self) -> None:
-        if self.ct:
-            print_line(f"Attached to CT {self.ct} (ESC . to detach)\n")
-        super().start()
 
     def switch(self, stream: int) -> None:
         self.close_one(self.master)
@@ -272,10 +270,9 @@ class Console(Pty):
 
     def close(self) -> None:
         on_terminal = self.saved is not None
-        attached = bool(self.ours)
         super().close()
-        if attached and self.ct:
-            print_line(("\n" if on_terminal else "") + f"Detached from CT {self.ct}\n")
+        if on_terminal:
+            start_line()
 
 
 def wait_writable(fd: int) -> None:
@@ -284,10 +281,10 @@ def wait_writable(fd: int) -> None:
     poll.poll()
 
 
-def print_line(line: str) -> None:
-    """A line of our own on stderr; failure to print it is nobody's business."""
+def start_line() -> None:
+    """The console may have stopped in the middle of one."""
     try:
         wait_writable(2)
-        posix.write(2, line.encode())
+        posix.write(2, b"\n")
     except OSError:
         pass

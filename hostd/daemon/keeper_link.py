@@ -8,16 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hostd.cli import wire
 from hostd.kernel.fd import Fd
 from hostd.log import log
-from vzinit.protocol import MAX_FRAME, Fields, decode, encode, one
+from vzinit.protocol import Fields, decode, encode, one
 
 if TYPE_CHECKING:
     from hostd.kernel.process import Process
 
 LINK_FD = 3
-
-_MAX_FDS = 253  # SCM_MAX_FD
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +134,7 @@ class KeeperLink:
         while self._outbox:
             frame, fd = self._outbox[0]
             try:
-                socket.send_fds(self._link, [frame], [fd.fileno()] if fd else [])
+                wire.send(self._link, frame, [fd.fileno()] if fd else [])
             except BlockingIOError:
                 self._loop.add_writer(self._link, self._flush)
                 return
@@ -147,9 +146,7 @@ class KeeperLink:
 
     def _readable(self) -> None:
         try:
-            frame, numbers, _, _ = socket.recv_fds(
-                self._link, MAX_FRAME, _MAX_FDS, socket.MSG_CMSG_CLOEXEC
-            )
+            frame, numbers = wire.receive(self._link)
         except BlockingIOError:
             return
         except OSError as error:

@@ -4,9 +4,10 @@ import asyncio
 import socket
 from collections import deque
 
+from hostd.cli import wire
 from hostd.errors import VzError
 from hostd.kernel.fd import Fd
-from vzinit.protocol import MAX_FRAME, Fields, decode, encode, one
+from vzinit.protocol import Fields, decode, encode, one
 
 _CHUNK = 32000  # characters in one frame: at most four bytes each
 _HANGUP_PATIENCE = 2.0  # seconds
@@ -83,14 +84,13 @@ class CommandSession:
         self._relay("pty", master)
         await self._relay_over.wait()
 
-    async def relay_console(self, stream: Fd, ctid: int | None = None) -> None:
+    async def relay_console(self, stream: Fd) -> None:
         """Hand *stream* over (it is closed here); returns when it ended or the user left (`detached`,
         `gone`).
 
-        After its end another stream may be given; the user's terminal stays raw meanwhile.  With *ctid* the
-        command prints the banners of attaching and detaching.
+        After its end another stream may be given; the user's terminal stays raw meanwhile.
         """
-        self._relay("console", stream, ctid)
+        self._relay("console", stream)
         await self._relay_over.wait()
 
     async def hangup(self) -> None:
@@ -122,10 +122,10 @@ class CommandSession:
         for at in range(0, len(text), _CHUNK):
             self._send(encode(verb, text=text[at : at + _CHUNK]))
 
-    def _relay(self, kind: str, fd: Fd | None = None, ctid: int | None = None) -> None:
+    def _relay(self, kind: str, fd: Fd | None = None) -> None:
         self._relaying = True
         self._relay_over.clear()
-        self._send(encode("relay", kind=kind, ct=ctid), fd)
+        self._send(encode("relay", kind=kind), fd)
         if self.gone.is_set():
             self._relay_over.set()
             self.cancelled.set()
@@ -143,7 +143,7 @@ class CommandSession:
         while self._outbox:
             frame, fd = self._outbox[0]
             try:
-                socket.send_fds(self._sock, [frame], [fd.fileno()] if fd else [])
+                wire.send(self._sock, frame, [fd.fileno()] if fd else [])
             except BlockingIOError:
                 self._loop.add_writer(self._sock, self._flush)
                 return
@@ -157,7 +157,7 @@ class CommandSession:
 
     def _readable(self) -> None:
         try:
-            frame, numbers, _, _ = socket.recv_fds(self._sock, MAX_FRAME, 8, socket.MSG_CMSG_CLOEXEC)
+            frame, numbers = wire.receive(self._sock)
         except BlockingIOError:
             return
         except OSError:
