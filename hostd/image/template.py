@@ -27,6 +27,7 @@ _TAR = (
     "--xattrs-include=security.capability", "--xattrs-include=user.*", "--warning=no-timestamp",
 )  # fmt: skip
 _COMPRESS = {"": (), ".gz": ("--gzip",), ".bz2": ("--bzip2",), ".xz": ("--xz",), ".zst": ("--zstd",)}
+_HALF = ".unpack-"
 _ROOT_FILES = ("bin", "sbin", "usr", "etc", "init")
 
 
@@ -79,18 +80,29 @@ def prune(paths: Paths, used: Collection[str]) -> list[str]:
     *used* must hold every tree an overlay container refers to, and the caller must not be creating one
     meanwhile.
     """
+    trees = [path for path in _directories(paths) if not os.path.basename(path).startswith(".")]
+    return sweep(paths) + _deleted(paths, [path for path in trees if path not in used])
+
+
+def sweep(paths: Paths) -> list[str]:
+    """Delete what an unpacking that was cut off has left; answer the paths."""
+    halves = [path for path in _directories(paths) if os.path.basename(path).startswith(_HALF)]
+    return _deleted(paths, halves)
+
+
+def _directories(paths: Paths) -> list[str]:
     if not os.path.isdir(paths.template_tree):
         return []
-    gone = []
-    for entry in sorted(os.listdir(paths.template_tree)):
-        path = os.path.join(paths.template_tree, entry)
-        half_done = entry.startswith(".unpack-")
-        if path in used or not os.path.isdir(path) or (entry.startswith(".") and not half_done):
-            continue
-        with _lock(paths, entry.removeprefix(".unpack-").rsplit("-", 1)[0]):
+    entries = (os.path.join(paths.template_tree, entry) for entry in sorted(os.listdir(paths.template_tree)))
+    return [path for path in entries if os.path.isdir(path)]
+
+
+def _deleted(paths: Paths, trees: list[str]) -> list[str]:
+    for path in trees:
+        name = os.path.basename(path).removeprefix(_HALF).rsplit("-", 1)[0]
+        with _lock(paths, name):  # one that is being unpacked has its final name when the lock is ours
             _delete(path)
-        gone.append(path)
-    return gone
+    return trees
 
 
 def _spellings(name: str) -> list[str]:
@@ -136,7 +148,7 @@ def _unpack(template: Template, path: str) -> None:
     """Unpack beside *path*, check, make it durable, and only then give it its name."""
     parent, name = os.path.split(path)
     with doing(f"unpack template {template.path}"):
-        part = tempfile.mkdtemp(prefix=f".unpack-{name.rsplit('-', 1)[0]}-", dir=parent)
+        part = tempfile.mkdtemp(prefix=f"{_HALF}{name.rsplit('-', 1)[0]}-", dir=parent)
         try:
             os.chmod(part, 0o755)
             extract(template, part)

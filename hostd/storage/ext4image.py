@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hostd.errors import Exit, Failure, doing
+from hostd.storage.names import MAKING
 
 DEFAULT_KIB = 10 << 20  # 10 GiB, when DISKSPACE is not set
 SMALLEST_KIB = 4096
@@ -59,7 +60,7 @@ def golden(directory: str, wanted: Geometry) -> str:
     if os.path.exists(path):
         return path
     os.makedirs(directory, mode=0o700, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".mkfs-", dir=directory) as work:
+    with tempfile.TemporaryDirectory(prefix=MAKING, dir=directory) as work:
         part = os.path.join(work, "image")
         format_image(part, wanted, work)
         os.rename(part, path)  # two at once make the same image twice; the last one stays

@@ -25,11 +25,11 @@ from hostd.kernel.mount import (
 from hostd.storage import ext4image, loopdev
 from hostd.storage import trash as waste
 from hostd.storage.base import Opened, Record, StorageSpec
+from hostd.storage.names import GOLDEN
 from hostd.storage.private import being_made, must_exist, write_durably
 
 IMAGE = "disk.img"
 LAYOUT = "layout"
-GOLDEN = "golden"  # directory of formatted, empty images, beside `tree` in the template directory
 RESERVED_BLOCKS = 256  # 1 MiB for ext4's delayed allocation; by itself it takes up to 16 MiB of the DISKSPACE
 
 # xino: inode numbers fit CRIU; metacopy: chown of a big file copies nothing; redirect_dir: directories of the

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from hostd.errors import Exit, Failure
 from hostd.kernel.mount import mounts_below
+from hostd.storage.names import UNFINISHED
 
 
 @contextmanager
@@ -17,7 +18,7 @@ def being_made(private: str) -> Iterator[str]:
 
     Raises Failure: FS_PRVT_AREA_EXIST when *private* is there and not empty, FS_NO_DISK_SPACE.
     """
-    part = f"{private}.tmp"
+    part = private + UNFINISHED
     try:
         os.makedirs(os.path.dirname(private), mode=0o700, exist_ok=True)
         _remove(part)  # of a create that was cut off

@@ -10,9 +10,11 @@ import queue
 import subprocess
 import tempfile
 import threading
+from collections.abc import Iterable
 
 from hostd.errors import Exit, Failure
 from hostd.kernel.mount import mounts_below
+from hostd.storage.names import GOLDEN, MAKING, UNFINISHED
 
 PREFIX = "vzctl-rm-me."
 
@@ -45,6 +47,19 @@ def sweep(*directories: str) -> None:
     for directory in directories:
         for path in sorted(glob.glob(os.path.join(glob.escape(directory), PREFIX + "*"))):
             delete_later(path)
+
+
+def sweep_unfinished(template_dir: str, private_dirs: Iterable[str], trash: str) -> list[str]:
+    """Discard what a create that was cut off has left: half-made areas and images; answers the paths.
+
+    To be called when no create is running.
+    """
+    patterns = [os.path.join(glob.escape(directory), "*" + UNFINISHED) for directory in private_dirs]
+    patterns.append(os.path.join(glob.escape(template_dir), GOLDEN, MAKING + "*"))
+    found = [path for pattern in patterns for path in sorted(glob.glob(pattern)) if os.path.isdir(path)]
+    for path in found:
+        discard(path, trash)
+    return found
 
 
 def delete_later(path: str) -> None:

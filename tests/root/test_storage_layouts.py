@@ -366,6 +366,17 @@ def test_trash_of_an_earlier_daemon_is_swept(paths: Paths) -> None:
     until(lambda: os.listdir(paths.vzrm_dir) == ["not-ours"])
 
 
+def test_what_a_cut_off_create_left_is_swept(paths: Paths, spec: StorageSpec) -> None:
+    parent = os.path.dirname(spec.private)
+    halves = [f"{parent}/103.tmp", f"{paths.template_dir}/golden/.mkfs-xyz"]
+    for half in halves:
+        os.makedirs(half)
+    Overlay().create(spec)
+    assert trash.sweep_unfinished(paths.template_dir, [parent], paths.vzrm_dir) == halves
+    assert os.listdir(parent) == ["101"] and len(os.listdir(f"{paths.template_dir}/golden")) == 1
+    until(lambda: not os.listdir(paths.vzrm_dir))
+
+
 def test_trash_on_another_file_system_stays_there(paths: Paths, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()

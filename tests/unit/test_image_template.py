@@ -186,6 +186,8 @@ def test_prune_keeps_the_used_and_removes_the_rest(paths: Paths) -> None:
         trees.append(template.tree(paths, template.find(paths, name)))
     half = os.path.join(paths.template_tree, ".unpack-three-xyz")
     os.mkdir(half)
+    assert template.sweep(paths) == [half]
+    os.mkdir(half)
     assert template.prune(paths, {trees[0]}) == [half, trees[1]]
     assert os.path.isdir(trees[0]) and not os.path.exists(trees[1]) and not os.path.exists(half)
 
