@@ -27,7 +27,7 @@ def spawn_plan(
         root=root,
         submounts=tuple((mount.mount, mount.path) for mount in submounts),
         argv=runtime.argv(),
-        env=runtime.environment(),
+        env={},
         fds={CHANNEL: channel},
         uid_base=uid_base,
         hostname=config.hostname or f"ct{config.ctid}",

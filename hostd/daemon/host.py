@@ -144,6 +144,7 @@ class Host:
             report("Container is mounted")
             for line in announcements(config):
                 report(line)
+            report("Container start in progress...")
             await restore.forget(self.paths.dump(ctid))
 
     def _startable(self, ctid: int, config: CtConfig) -> CtConfig:

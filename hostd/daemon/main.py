@@ -18,7 +18,7 @@ from hostd.daemon.keeper_link import KeeperLink
 from hostd.daemon.registry import Registry
 from hostd.daemon.server import CommandServer
 from hostd.daemon.session import CommandSession
-from hostd.errors import NoGlobalConfig
+from hostd.errors import NoGlobalConfig, VzError
 from hostd.image import runtime
 from hostd.kernel.features import probe
 from hostd.kernel.stage import Stage
@@ -38,7 +38,9 @@ def main() -> None:
 
 
 def _last_words(kind: type[BaseException], error: BaseException, trace: object) -> None:
+    """To the log with its traceback; one line to stderr, which the keeper logs and shows to waiting commands."""
     log.critical("daemon ends: %s: %s", kind.__name__, error, exc_info=error)
+    print(f"{kind.__name__}: {error}" if not isinstance(error, VzError) else error, file=sys.stderr)
 
 
 def _applied(paths: Paths) -> Paths:
