@@ -16,7 +16,7 @@ _DIRECTORIES = {
     "run": 0o755, "sys": 0o555, "tmp": 0o1777, "usr/local/bin": 0o755, "var/lib": 0o755, "var/log": 0o755,
     "var/spool/cron/crontabs": 0o700, "var/tmp": 0o1777,
 }  # fmt: skip
-_MODES = {"etc/shadow": 0o640}
+_MODES = {"etc/shadow": 0o640, "etc/machine-id": 0o644}
 
 
 def ingredients(recipe: Recipe) -> bytes:
@@ -36,17 +36,24 @@ def tar_command(recipe: Recipe, work: str) -> list[str]:
 def lay_out(root: str, program: str, files: str) -> None:
     """Make the tree at *root*."""
     os.makedirs(root, mode=0o755)
-    for name, mode in _DIRECTORIES.items():
+    for name in _DIRECTORIES:
         os.makedirs(os.path.join(root, name), exist_ok=True)
-        os.chmod(os.path.join(root, name), mode)
     os.makedirs(os.path.join(root, "bin"))
     shutil.copy(program, os.path.join(root, "bin/busybox"))
     for applet in applets(program):
         link(root, applet)
-    shutil.copytree(files, root, dirs_exist_ok=True)
+    shutil.copytree(files, root, dirs_exist_ok=True, copy_function=_copy)
     open(os.path.join(root, "etc/machine-id"), "wb").close()
-    for name, mode in _MODES.items():
+    for folder, _, _ in os.walk(root):
+        os.chmod(folder, 0o755)
+    for name, mode in (_DIRECTORIES | _MODES).items():
         os.chmod(os.path.join(root, name), mode)
+
+
+def _copy(source: str, target: str) -> None:
+    """Only the executable bit is the checkout's; the rest of its modes depends on somebody's umask."""
+    shutil.copyfile(source, target)
+    os.chmod(target, 0o755 if os.access(source, os.X_OK) else 0o644)
 
 
 def applets(program: str) -> list[str]:

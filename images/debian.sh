@@ -4,6 +4,7 @@
 # Runs in a private mount namespace: whatever is mounted here ends with this process.
 # TMPFS=1: work in memory, where the thousands of fsyncs of dpkg cost nothing.
 set -eu
+umask 022
 work=$1 files=$2 keyring=$3 suite=$4 packages=$5
 shift 5
 
@@ -26,7 +27,12 @@ find "$root/var/lib/apt/lists" "$root/var/cache/apt" "$root/var/cache/ldconfig" 
     -xdev -mindepth 1 -delete
 mkdir -p "$root/.vz" "$root/var/lib/apt/lists/partial" "$root/var/cache/apt/archives/partial"
 
-cp -R --preserve=mode "$files/." "$root/"
+# Only the executable bit is the checkout's; the rest of its modes depends on somebody's umask.
+(
+    cd "$files"
+    find . -type f -perm /100 -exec install -D -m 755 {} "$root/{}" \; -o \
+        -type f -exec install -D -m 644 {} "$root/{}" \;
+)
 sed "s/@SUITE@/$suite/g" "$files/etc/apt/debian.sources" > "$root/etc/apt/sources.list.d/debian.sources"
 rm "$root/etc/apt/debian.sources"
 echo LANG=C.UTF-8 > "$root/etc/locale.conf"

@@ -30,7 +30,11 @@ class Recipe:
         """Twelve hex digits that change whenever the recipe, its files or its builder change."""
         parts = [repr(self).encode(), arch.encode(), ingredients]
         for path in self.sources():
-            parts += [os.path.relpath(path, HERE).encode(), b"%o" % os.stat(path).st_mode, _read(path)]
+            parts += [
+                os.path.relpath(path, HERE).encode(),
+                b"x" if os.access(path, os.X_OK) else b"-",
+                _read(path),
+            ]
         return hashlib.sha256(b"\0".join(parts)).hexdigest()[:12]
 
     def sources(self) -> list[str]:

@@ -63,6 +63,7 @@ def golden(directory: str, wanted: Geometry) -> str:
     with tempfile.TemporaryDirectory(prefix=MAKING, dir=directory) as work:
         part = os.path.join(work, "image")
         format_image(part, wanted, work)
+        _sync(part)  # before it has its name: a crash must not leave a hollow one for all later containers
         os.rename(part, path)  # two at once make the same image twice; the last one stays
     return path
 
@@ -155,6 +156,14 @@ def resize(path: str, old_kib: int, new_kib: int) -> None:
         reason = _last_line(done.stdout)
         raise Failure(Exit.FS_NO_DISK_SPACE, f"cannot resize {path} to {new_kib} KiB: {reason}")
     os.truncate(path, new)
+
+
+def _sync(path: str) -> None:
+    number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
 
 
 def _whole_blocks(kib: int) -> int:

@@ -2,6 +2,8 @@
 
 import io
 import os
+import shutil
+import stat
 import subprocess
 import tarfile
 from dataclasses import replace
@@ -181,6 +183,25 @@ def test_busybox_image_carries_no_identity(image: dict[str, tarfile.TarInfo]) ->
     assert image["etc/machine-id"].size == 0
     assert "etc/hostname" not in image and "etc/resolv.conf" not in image
     assert {(member.uid, member.gid, member.mtime) for member in image.values()} == {(0, 0, 0)}
+
+
+def test_a_strict_umask_does_not_reach_the_image(tmp_path: Path, image: dict[str, tarfile.TarInfo]) -> None:
+    files = tmp_path / "files"
+    shutil.copytree(recipes.RECIPES["busybox"].files(), files)
+    for path in files.rglob("*"):
+        path.chmod(path.stat().st_mode & 0o700)
+    before = os.umask(0o077)
+    try:
+        busybox.lay_out(str(tmp_path / "root"), "/bin/busybox", str(files))
+    finally:
+        os.umask(before)
+    modes = {path.relative_to(tmp_path / "root"): path for path in (tmp_path / "root").rglob("*")}
+    strict = {
+        str(name): (stat.S_IMODE(path.lstat().st_mode), image[str(name)].mode)
+        for name, path in modes.items()
+        if not path.is_symlink() and stat.S_IMODE(path.lstat().st_mode) != image[str(name)].mode
+    }
+    assert not strict
 
 
 def test_busybox_links_work_wherever_the_tree_is(image: dict[str, tarfile.TarInfo]) -> None:
