@@ -14,8 +14,6 @@ import tomllib
 from collections.abc import Callable
 
 from hostd.cli import stub
-from hostd.config import skeleton
-from hostd.config.paths import Paths
 
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -74,21 +72,37 @@ def libraries(site: str) -> list[str]:
 
 def copy(source: str, target: str) -> None:
     """Copy a file or a tree; what stood at *target* is replaced."""
-    if os.path.isdir(source):
-        remove(target)
-        shutil.copytree(
-            source, target, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "*.c", "*.o")
-        )
-    else:
+    if not os.path.isdir(source):
         os.makedirs(os.path.dirname(target), exist_ok=True)
         shutil.copy2(source, target)
+        return
+    remove(f"{target}.new")
+    unwanted = shutil.ignore_patterns("__pycache__", "*.c", "*.o")
+    shutil.copytree(source, f"{target}.new", symlinks=True, ignore=unwanted)
+    remove(target)
+    os.rename(f"{target}.new", target)
+
+
+def copy_runtime(source: str, target: str) -> None:
+    """Add the newest runtime of PID 1; the older ones stay, because containers and dumps use them."""
+    name = os.readlink(os.path.join(source, "current"))
+    if not os.path.exists(os.path.join(target, name)):
+        copy(os.path.join(source, name), os.path.join(target, name))
+    link = os.path.join(target, "current")
+    remove(f"{link}.new")
+    os.symlink(name, f"{link}.new")
+    os.rename(f"{link}.new", link)
 
 
 def install(destdir: str, libdir: str) -> None:
-    """Code, libraries, runtime, criu, commands, unit, completion, man pages, default configuration."""
+    """Code, libraries, runtime, criu, commands, unit, completion, man pages.
+
+    The default configuration is not copied: the first hostd lays it out where there is none.
+    """
     home = destdir + libdir
-    for part in ("hostd", "vzinit", "build/runtime", "build/criu"):
+    for part in ("hostd", "vzinit", "build/criu"):
         copy(os.path.join(CHECKOUT, part), os.path.join(home, part))
+    copy_runtime(os.path.join(CHECKOUT, "build/runtime"), os.path.join(home, "build/runtime"))
     for path in libraries(sysconfig.get_path("purelib")):
         copy(path, os.path.join(home, "lib", os.path.basename(path)))
     subprocess.run(
@@ -98,11 +112,12 @@ def install(destdir: str, libdir: str) -> None:
     for directory, pattern in FILES.items():
         for source in sorted(glob.glob(os.path.join(CHECKOUT, pattern))):
             copy(source, os.path.join(destdir + directory, os.path.basename(source)))
-    skeleton.install(Paths(destdir))
 
 
 def uninstall(destdir: str, libdir: str) -> None:
-    """Undo `install`; configuration, templates and containers stay."""
+    """Undo `install`; configuration, templates and containers stay.  Refuses while containers run."""
+    if not destdir and (records := glob.glob("/run/vz/ct/*.json")):
+        raise Refused(f"{len(records)} containers run or are mounted: stop them first")
     for directory, pattern in FILES.items():
         for source in glob.glob(os.path.join(CHECKOUT, pattern)):
             remove(os.path.join(destdir + directory, os.path.basename(source)))
