@@ -42,7 +42,8 @@ class ChildMount:
 
 # A writable /proc/sys would let the sysctl.d of a privileged container change the host; net is per namespace.
 PROC = ChildMount(
-    "proc", "proc", {"source": "proc"}, read_only=("sys", "bus", "fs", "irq", "sysrq-trigger"), writable=("sys/net",)
+    "proc", "proc", {"source": "proc"}, read_only=("sys", "bus", "fs", "irq", "sysrq-trigger"),
+    writable=("sys/net",)
 )
 # Read-only tells udev and systemd to leave the devices alone.
 SYS = ChildMount("sysfs", "sys", {"source": "sysfs"}, attrs=LOCKED_DOWN | MountAttr.RDONLY)
@@ -145,7 +146,7 @@ def _subject(plan: SpawnPlan, raw: Plan) -> str:
         case (_, _, "fds") if raw.index >= 0:
             return f"descriptor {sorted(plan.fds)[raw.index]}"
         case (_, _, "drop"):
-            return str(plan.drop_caps[raw.index])
+            return f"capability {plan.drop_caps[raw.index]}"
         case _:
             return plan.hostname
 

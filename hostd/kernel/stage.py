@@ -78,6 +78,7 @@ def _run_into(future: Future[T], function: Callable[[], T]) -> None:
         future.set_result(function())
     except BaseException as error:
         future.set_exception(error)
+        del future  # the exception refers to this frame: without the cycle its descriptors are closed with it
 
 
 def _enter() -> None:
