@@ -75,6 +75,9 @@ if [ "$${#missing[@]}" -gt 0 ]; then
 fi
 endef
 
+# Compilers talk: their words matter only when they fail.
+logged = $(1) >build/make.log 2>&1 || { tail -n 20 build/make.log >&2; exit 1; }
+
 # The stamp holds the pinned requirements: pip runs again only when they change.
 build/venv.stamp: pyproject.toml | build/deps.stamp
 	wanted=$$($(HOST_PYTHON) -m images.deploy requirements)
@@ -87,13 +90,13 @@ build/venv.stamp: pyproject.toml | build/deps.stamp
 
 build/shim.stamp: $(wildcard hostd/kernel/_build.py hostd/kernel/*.[ch] vzinit/_sys_build.py vzinit/*.[ch]) | build/venv.stamp
 	echo "build: kernel shims"
-	$(PYTHON) -m hostd.kernel._build >build/shim.log
-	$(PYTHON) -m vzinit._sys_build >>build/shim.log
+	$(call logged,$(PYTHON) -m hostd.kernel._build)
+	$(call logged,$(PYTHON) -m vzinit._sys_build)
 	touch $@
 
 build/runtime.stamp: $(wildcard images/runtime*.py images/runtime/*.py vzinit/*.py) build/shim.stamp
 	echo "build: the Python that PID 1 runs on"
-	$(PYTHON) -m images.runtime build/runtime
+	$(call logged,$(PYTHON) -m images.runtime build/runtime)
 	touch $@
 
 build/criu.stamp: images/criu.py hostd/checkpoint/cgroupns.c | build/venv.stamp
