@@ -1,21 +1,17 @@
 """The devices a container may open: a BPF program on its cgroup in the unified tree, on v1 and v2 hosts alike."""
 
+from functools import cache
+
 from hostd.cgroup.tree import CtCgroup
 from hostd.errors import Exit, Failure
 from hostd.kernel import bpf
-from hostd.kernel.bpf import DeviceRule
+from hostd.kernel.fd import Fd
 
-DEFAULT = (
-    DeviceRule("c", 1, 3, "rwm", True),  # null
-    DeviceRule("c", 1, 5, "rwm", True),  # zero
-    DeviceRule("c", 1, 7, "rwm", True),  # full
-    DeviceRule("c", 1, 8, "rwm", True),  # random
-    DeviceRule("c", 1, 9, "rwm", True),  # urandom
-    DeviceRule("c", 5, 0, "rwm", True),  # tty
-    DeviceRule("c", 5, 2, "rwm", True),  # ptmx
-    DeviceRule("c", 136, None, "rwm", True),  # pts
-    DeviceRule("a", None, None, "m", True),  # mknod harms nobody: opening is what is refused
-)
+
+@cache
+def _program() -> Fd:
+    """One program for all containers: it holds no state."""
+    return bpf.load_device(bpf.device_program(bpf.DEFAULT_DEVICES))
 
 
 def protect(cgroup: CtCgroup) -> None:
@@ -27,5 +23,5 @@ def protect(cgroup: CtCgroup) -> None:
             "no cgroup2 tree is mounted: devices cannot be restricted",
             hint="mount -t cgroup2 none /sys/fs/cgroup/unified",
         )
-    with directory, bpf.load_device(bpf.device_program(DEFAULT)) as program:
-        bpf.attach_device(directory, program)
+    with directory:
+        bpf.attach_device(directory, _program())

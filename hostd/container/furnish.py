@@ -31,19 +31,10 @@ def files(config: CtConfig, world: World) -> tuple[File, ...]:
     wanted = [File("/etc/machine-id", uuid.uuid4().hex + "\n", 0o444, unless_set=True)]
     if config.hostname:
         wanted += hostname_files(config)
-    dns = resolver.resolv_conf(config.nameservers, config.searchdomains, _hosts_own())
+    dns = resolver.text(config.nameservers, config.searchdomains)
     if dns is not None:
         wanted.append(File("/etc/resolv.conf", dns))
     return tuple(wanted)
-
-
-def _hosts_own() -> str:
-    """The host's resolv.conf, for `inherit`."""
-    try:
-        with open("/etc/resolv.conf", encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""
 
 
 def hostname_files(config: CtConfig) -> list[File]:

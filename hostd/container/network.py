@@ -1,10 +1,17 @@
-"""What the host's network needs once before the first container: forwarding, anti-spoofing, warm libraries."""
+"""The host's side of containers' networks: ready before the first, and what each address needs besides its route.
+
+Forwarding and anti-spoofing are installed by whoever starts first, and guarded from then on.  Addresses inside of the
+host's own networks are answered for there, as OpenVZ does (NEIGHBOUR_DEVS).
+"""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+from hostd.config.addresses import Interface
 from hostd.config.model import GlobalConfig
-from hostd.net import protect, venet
+from hostd.kernel.fd import Fd
+from hostd.net import guard, neighbours, protect, venet
+from hostd.net.venet import Address, Venet
 
 
 class HostNetwork:
@@ -13,13 +20,51 @@ class HostNetwork:
     def __init__(self, load_globals: Callable[[], GlobalConfig]) -> None:
         self._load_globals = load_globals
         self._lock = asyncio.Lock()
-        self._ready = False
+        self._guard: asyncio.Task[None] | None = None
 
     async def ready(self) -> None:
         """Forward, and drop what containers send with foreign addresses.  Raises Failure when that cannot be had:
         a container must not start unprotected.
         """
         async with self._lock:
-            if not self._ready:
-                await asyncio.gather(protect.install(nat=self._load_globals().nat), venet.warm())
-                self._ready = True
+            if self._guard is None:
+                nat = self._load_globals().nat
+                await asyncio.gather(protect.install(nat=nat), venet.warm())
+                self._guard = asyncio.create_task(guard.guard(nat=nat))
+
+    async def plug(self, ctid: int, host_name: str, addresses: tuple[Interface, ...], netns: Fd) -> None:
+        """The container's device, addresses and routes.  Raises Failure naming the step and the address."""
+        await self.ready()
+        await venet.plug(Venet(ctid, host_name, addresses, await self._sources()), netns)
+        await self._announce(addresses)
+
+    async def pair(self, ctid: int, host_name: str, addresses: tuple[Interface, ...]) -> str:
+        """For a restore: both ends on the host, complete; answers the name of the container's end."""
+        await self.ready()
+        _, loose = await venet.host_end(Venet(ctid, host_name, addresses, await self._sources()))
+        await self._announce(addresses)
+        return loose
+
+    async def unplug(self, host_name: str, addresses: Iterable[Address]) -> None:
+        """Take the device and the routes away; idempotent."""
+        await venet.unplug(host_name)
+        await neighbours.withdraw(addresses)
+
+    async def add(self, host_name: str, netns: Fd, address: Interface) -> None:
+        """One more address of a running container."""
+        source = next((s for s in await self._sources() if s.version == address.version), None)
+        await venet.add_address(host_name, netns, address, source)
+        await self._announce((address,))
+
+    async def delete(self, host_name: str, netns: Fd, address: Interface) -> None:
+        """One address less; idempotent."""
+        await venet.del_address(host_name, netns, address)
+        await neighbours.withdraw((address.ip,))
+
+    async def _sources(self) -> tuple[Address, ...]:
+        device = self._load_globals().raw.get("VE_ROUTE_SRC_DEV")
+        return await venet.sources_of(device) if device else ()
+
+    async def _announce(self, addresses: tuple[Interface, ...]) -> None:
+        devices = self._load_globals().raw.get("NEIGHBOUR_DEVS") or neighbours.DETECT
+        await neighbours.announce([address.ip for address in addresses], devices)

@@ -1,15 +1,23 @@
 """From configuration to what `spawn` does: pure data, nothing touched but the mounts and descriptors it is given."""
 
 from collections.abc import Sequence
+from functools import cache
 
 from hostd.config.model import CtConfig
 from hostd.container.mounts import Submount
 from hostd.image import runtime
-from hostd.kernel import caps, seccomp
+from hostd.kernel import caps
 from hostd.kernel.fd import Fd
+from hostd.kernel.seccomp import deny_filter
 from hostd.kernel.spawn import SpawnPlan
 
 CHANNEL = 3  # PID 1 finds its channel to the host here
+
+
+@cache
+def _filter() -> bytes:
+    """The same for every container; generating it takes longer than using it."""
+    return deny_filter()
 
 
 def spawn_plan(
@@ -33,7 +41,7 @@ def spawn_plan(
         hostname=config.hostname or f"ct{config.ctid}",
         join=join,
         into=into,
-        seccomp=seccomp.deny_filter(),
+        seccomp=_filter(),
         drop_caps=caps.PRIVILEGED_DROP if uid_base is None else caps.DEFAULT_DROP,
         parent=True,
     )

@@ -8,8 +8,8 @@ from hostd.cgroup.tree import CgroupTree
 from hostd.config.model import CtConfig, GlobalConfig
 from hostd.config.paths import Paths
 from hostd.container.network import HostNetwork
-from hostd.kernel.features import Features
 from hostd.kernel.fd import Fd
+from hostd.kernel.features import Features
 from hostd.kernel.process import Process
 from hostd.kernel.stage import Stage
 

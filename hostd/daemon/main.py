@@ -25,7 +25,6 @@ from hostd.kernel.stage import Stage
 from hostd.log import log, to_file
 
 
-
 def main() -> None:
     """Entry of the process that the keeper starts; descriptor 3 is the link to the keeper."""
     paths = Paths.from_environment()

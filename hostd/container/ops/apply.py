@@ -4,14 +4,15 @@ from collections.abc import Awaitable, Callable
 
 from hostd.cgroup import limits
 from hostd.cgroup.tree import CtCgroup
+from hostd.config.addresses import Interface
 from hostd.config.model import CtConfig
 from hostd.container import faults, furnish
 from hostd.container.container import Container
 from hostd.container.ops.sessions import link_of
 from hostd.container.ops.start import limits_of
 from hostd.container.report import Report
+from hostd.kernel.fd import Fd
 from hostd.kernel.namespace import namespace
-from hostd.net import venet
 
 Undo = Callable[[], Awaitable[None]]
 
@@ -48,19 +49,20 @@ async def _addresses(ct: Container, old: CtConfig, new: CtConfig, undos: list[Un
     assert record is not None
     gone = [address for address in old.addresses if address not in new.addresses]
     come = [address for address in new.addresses if address not in old.addresses]
+    network = ct.world.network
     with namespace(record.pid, "net") as netns:
         for address in gone:
-            await venet.del_address(record.host_if, netns, address)
-            undos.append(_reversal(ct, venet.add_address, address))
+            await network.delete(record.host_if, netns, address)
+            undos.append(_reversal(ct, network.add, address))
         for address in come:
-            await venet.add_address(record.host_if, netns, address)
-            undos.append(_reversal(ct, venet.del_address, address))
+            await network.add(record.host_if, netns, address)
+            undos.append(_reversal(ct, network.delete, address))
     if gone or come:
         record.addresses = [str(address) for address in new.addresses]
         record.save(ct.world.paths)
 
 
-def _reversal(ct: Container, act: Callable[..., Awaitable[None]], address: object) -> Undo:
+def _reversal(ct: Container, act: Callable[[str, Fd, Interface], Awaitable[None]], address: Interface) -> Undo:
     async def back() -> None:
         assert ct.record is not None
         with namespace(ct.record.pid, "net") as netns:

@@ -23,7 +23,6 @@ from hostd.errors import AlreadyRunning, Exit, Failure
 from hostd.kernel.fd import Fd
 from hostd.kernel.mount import open_tree
 from hostd.kernel.process import Process
-from hostd.net import venet
 
 INSIDE = "venet0"
 
@@ -47,11 +46,11 @@ async def take_saved_lease(run: Resurrection) -> None:
 
 async def prepare_network(run: Resurrection) -> None:
     """The pair with both ends on the host: CRIU takes the container's end in, with the addresses it had."""
-    run.record.host_if = run.world.paths.veth(run.ct.ctid)
-    run.record.addresses = [str(address) for address in run.configuration.addresses]
+    rec, config = run.record, run.configuration
+    rec.host_if = run.world.paths.veth(run.ct.ctid)
+    rec.addresses = [str(address) for address in config.addresses]
     run.save()
-    await run.world.network.ready()
-    _, run.device = await venet.host_end(await run.venet())
+    run.device = await run.world.network.pair(run.ct.ctid, rec.host_if, config.addresses)
 
 
 async def revive(run: Resurrection) -> None:

@@ -10,6 +10,7 @@ import socket
 import time
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
+from ipaddress import ip_interface
 
 from hostd.cgroup import limits
 from hostd.cgroup.limits import Limits
@@ -29,8 +30,6 @@ from hostd.kernel.fd import Fd
 from hostd.kernel.mount import Propagation, is_mounted, mount_setattr, move_mount, open_tree, umount
 from hostd.kernel.namespace import namespace, userns
 from hostd.kernel.process import Process
-from hostd.net import venet
-from hostd.net.venet import Venet
 
 HELLO_TIMEOUT = 30.0  # seconds for PID 1 to reach main on a busy host
 KILL_TIMEOUT = 20.0  # seconds for killed processes to leave
@@ -61,12 +60,6 @@ class Run:
         """The configuration; only steps that build ask for it."""
         assert self.config is not None
         return self.config
-
-    async def venet(self) -> Venet:
-        """The network of the configuration, for the host end that the record names."""
-        device = self.world.load_globals().raw.get("VE_ROUTE_SRC_DEV")
-        sources = await venet.sources_of(device) if device else ()
-        return Venet(self.ct.ctid, self.record.host_if, tuple(self.configuration.addresses), sources)
 
     def save(self) -> None:
         self.record.save(self.world.paths)
@@ -220,17 +213,18 @@ def _kill(run: Run) -> None:
 
 
 async def plug_network(run: Run) -> None:
-    run.record.host_if = run.world.paths.veth(run.ct.ctid)
-    run.record.addresses = [str(address) for address in run.configuration.addresses]
+    rec, config = run.record, run.configuration
+    rec.host_if = run.world.paths.veth(run.ct.ctid)
+    rec.addresses = [str(address) for address in config.addresses]
     run.save()
-    await run.world.network.ready()
-    with namespace(run.record.pid, "net") as netns:
-        await venet.plug(await run.venet(), netns)
+    with namespace(rec.pid, "net") as netns:
+        await run.world.network.plug(run.ct.ctid, rec.host_if, config.addresses, netns)
 
 
 async def unplug_network(run: Run) -> None:
     if run.record.host_if:
-        await venet.unplug(run.record.host_if)
+        addresses = [ip_interface(address).ip for address in run.record.addresses]
+        await run.world.network.unplug(run.record.host_if, addresses)
 
 
 async def greet(run: Run) -> None:
