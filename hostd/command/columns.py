@@ -56,6 +56,11 @@ def _list(name: str, header: str, width: int, key: str) -> Column:
     )
 
 
+def _addresses(row: Row) -> list[str]:
+    """Without prefixes, as the kernel of OpenVZ tells them."""
+    return [word.partition("/")[0] for word in row.words("IP_ADDRESS")]
+
+
 def _boolean(name: str, header: str, width: int, value: Callable[[Row], bool | None]) -> Column:
     return _column(name, header, width, lambda row: _yes_no(value(row)), value)
 
@@ -240,7 +245,7 @@ COLUMNS: tuple[Column, ...] = (
     _column("smart_name", "SMARTNAME", 10, lambda row: str(_smart_name(row)), _smart_name),
     _conf("description", "DESCRIPTION", -32),
     _conf("ostemplate", "OSTEMPLATE", -32),
-    _list("ip", "IP_ADDR", -15, "IP_ADDRESS"),
+    _column("ip", "IP_ADDR", -15, lambda row: " ".join(_addresses(row)) or None, _addresses),
     _list("nameserver", "NAMESERVER", -32, "NAMESERVER"),
     _list("searchdomain", "SEARCHDOMAIN", -32, "SEARCHDOMAIN"),
     _column("status", "STATUS", -9, status),

@@ -1,5 +1,6 @@
 """The single entry of the commands: a command line in, text and an exit code out."""
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib import import_module
@@ -22,13 +23,15 @@ class _Module(Protocol):
 
 
 async def run(host: Host, session: Session, prog: str, argv: Sequence[str]) -> int:
-    """Run the command line *argv* (without the program) of *prog*, `vzctl` or `vzlist`.  Raises nothing."""
+    """Run the command line *argv* (without the program) of *prog*, `vzctl` or `vzlist`.  Errors become
+    text.
+    """
     console = Console(session)
     try:
         if prog == "vzlist":
             return await vzlist.run(host, session, console, argv)
         return await _vzctl(host, session, console, list(argv))
-    except BaseException as error:
+    except (Exception, asyncio.CancelledError) as error:
         text, code = edge.report(error)
         console.error(text)
         return code

@@ -116,7 +116,7 @@ def test_names_lead_to_configurations_that_agree(paths: Paths) -> None:
     assert names.resolve(paths, "my web") == 101
     assert names.resolve(paths, "101") == names.resolve(paths, "00101") == 101
     conf(paths, 101, "other")
-    with pytest.raises(BadValue, match="^Bad CT ID my web$"):
+    with pytest.raises(BadValue, match=r"^Bad CT ID my web$"):
         names.resolve(paths, "my web")
 
 
@@ -133,7 +133,7 @@ def test_a_name_belongs_to_one(paths: Paths) -> None:
     conf(paths, 101, "web")
     names.assign(paths, 101, "web")
     names.assign(paths, 101, "web")
-    with pytest.raises(Failure, match="^Conflict: name web already used by container 101$") as error:
+    with pytest.raises(Failure, match=r"^Conflict: name web already used by container 101$") as error:
         names.assign(paths, 102, "web")
     assert error.value.exit_code == 131
     names.remove(paths, 102, "web")

@@ -76,7 +76,7 @@ def test_missing_files(tmp_path: os.PathLike[str]) -> None:
         GlobalConfig.load(paths)
     assert missing.value.exit_code == 10
     skeleton.install(paths)
-    with pytest.raises(NoConfig, match="^Container config file does not exist$") as absent:
+    with pytest.raises(NoConfig, match=r"^Container config file does not exist$") as absent:
         CtConfig.load(paths, 101, globals=GlobalConfig.load(paths))
     assert absent.value.exit_code == 14
 

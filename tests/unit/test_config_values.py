@@ -154,7 +154,9 @@ def test_sizes_answer_or_refuse(text: str) -> None:
             assert str(error).startswith(("must be", "unknown suffix"))
 
 
-@given(st.lists(st.ip_addresses().filter(lambda ip: ip.is_global and not ip.is_multicast), max_size=5))
+@given(
+    st.lists(st.ip_addresses(network="203.0.113.0/24") | st.ip_addresses(network="2001:db8::/32"), max_size=5)
+)
 def test_address_lists_read_back(many: list[addresses.Address]) -> None:
     found = addresses.addresses(" ".join(map(str, many)))
     assert [one.ip for one in found] == list(dict.fromkeys(many))
@@ -162,13 +164,17 @@ def test_address_lists_read_back(many: list[addresses.Address]) -> None:
 
 
 def test_every_option_of_the_interface_is_a_row() -> None:
-    classic = """onboot bootorder disabled name description stop-timeout ostemplate root private mount_opts
-        hostname nameserver searchdomain ipadd ip ipdel netif_add netif_del ifname mac host_ifname host_mac bridge
-        mac_filter netdev_add netdev_del userpasswd devices devnodes pci_add pci_del capability features netfilter
-        iptables cpuunits cpulimit cpus cpumask nodemask ioprio iolimit iopslimit kmemsize lockedpages privvmpages
-        shmpages numproc physpages vmguarpages oomguarpages numtcpsock numflock numpty numsiginfo tcpsndbuf tcprcvbuf
-        othersockbuf dgramrcvbuf numothersock dcachesize numfile numiptent swappages avnumproc ram swap vm_overcommit
-        meminfo diskquota diskspace diskinodes quotatime quotaugidlimit offline-resize offline"""
+    classic = """
+        onboot bootorder disabled name description stop-timeout ostemplate root private mount_opts
+        hostname nameserver searchdomain ipadd ip ipdel netif_add netif_del ifname mac host_ifname
+        host_mac bridge mac_filter netdev_add netdev_del userpasswd devices devnodes pci_add pci_del
+        capability features netfilter iptables cpuunits cpulimit cpus cpumask nodemask ioprio
+        iolimit iopslimit kmemsize lockedpages privvmpages shmpages numproc physpages vmguarpages
+        oomguarpages numtcpsock numflock numpty numsiginfo tcpsndbuf tcprcvbuf othersockbuf
+        dgramrcvbuf numothersock dcachesize numfile numiptent swappages avnumproc ram swap
+        vm_overcommit meminfo diskquota diskspace diskinodes quotatime quotaugidlimit offline-resize
+        offline
+    """
     assert set(classic.split()) <= set(BY_OPTION)
     assert len(BY_OPTION) == len(SETTINGS)
 
@@ -191,42 +197,13 @@ def test_short_options() -> None:
 
 
 def test_new_keys_are_written_in_the_order_of_openvz() -> None:
-    order = [
-        "KMEMSIZE",
-        "NUMPROC",
-        "PHYSPAGES",
-        "SWAPPAGES",
-        "NETFILTER",
-        "CAPABILITY",
-        "IP_ADDRESS",
-        "HOSTNAME",
-        "DESCRIPTION",
-        "NAMESERVER",
-        "SEARCHDOMAIN",
-        "DEVICES",
-        "MOUNT_OPTS",
-        "CPUUNITS",
-        "CPULIMIT",
-        "CPUS",
-        "CPUMASK",
-        "ONBOOT",
-        "ORIGIN_SAMPLE",
-        "DISABLED",
-        "DISK_QUOTA",
-        "DISKSPACE",
-        "DISKINODES",
-        "QUOTATIME",
-        "QUOTAUGIDLIMIT",
-        "MEMINFO",
-        "NETIF",
-        "NAME",
-        "FEATURES",
-        "IOPRIO",
-        "IOLIMIT",
-        "IOPSLIMIT",
-        "BOOTORDER",
-        "STOP_TIMEOUT",
-    ]
+    text = """
+        KMEMSIZE NUMPROC PHYSPAGES SWAPPAGES NETFILTER CAPABILITY IP_ADDRESS HOSTNAME DESCRIPTION
+        NAMESERVER SEARCHDOMAIN DEVICES MOUNT_OPTS CPUUNITS CPULIMIT CPUS CPUMASK ONBOOT
+        ORIGIN_SAMPLE DISABLED DISK_QUOTA DISKSPACE DISKINODES QUOTATIME QUOTAUGIDLIMIT MEMINFO
+        NETIF NAME FEATURES IOPRIO IOLIMIT IOPSLIMIT BOOTORDER STOP_TIMEOUT
+    """
+    order = text.split()
     assert [key for key in KEY_ORDER if key in order] == order
 
 

@@ -1,0 +1,224 @@
+"""vzlist: byte for byte."""
+
+import json
+import os
+import time
+
+import pytest
+
+from hostd.command.columns import COLUMNS
+from hostd.command.host import Counter, Facts, Usage
+from hostd.config import names
+from tests.harness.fake_host import Fake, Said
+
+UP = Facts(exists=True, mounted=True, running=True, uptime=93784.5)
+WEB = 'IP_ADDRESS="192.0.2.1/24 2001:db8::1"\nHOSTNAME="web.example.org"\nNAME="web"\nONBOOT="yes"\n'
+LIMITS = 'NUMPROC="100:120"\nPHYSPAGES="0:65536"\nSWAPPAGES="0:131072"\nDISKSPACE="2G:2.2G"\n'
+
+
+@pytest.fixture
+def fake(tmp_path: os.PathLike[str]) -> Fake:
+    """101 runs, 102 is stopped, 103 mounted, 104 suspended, 105 lost its private area."""
+    fake = Fake(str(tmp_path))
+    fake.ct(101, WEB + LIMITS)
+    fake.host.states[101] = UP
+    fake.host.usages[101] = Usage(
+        counters={"numproc": Counter(23, 30, 2), "physpages": Counter(1000)},
+        load=(0.0, 0.014, 0.05),
+        disk_kib=5000,
+        disk_inodes=77,
+    )
+    fake.ct(102, 'CPUUNITS="heavy"\n' + LIMITS)
+    fake.ct(103, mounted=True)
+    fake.ct(104, 'DESCRIPTION="the fourth"\nBOOTORDER="5"\nFEATURES="NFS:on ppp:off"\n', suspended=True)
+    fake.ct(105)
+    fake.host.states[105] = Facts()
+    return fake
+
+
+def test_default_table(fake: Fake) -> None:
+    assert (
+        fake.vzlist()
+        == Said(
+            0,
+            "      CTID      NPROC STATUS    IP_ADDR         HOSTNAME\n"
+            "       101         23 running   192.0.2.1/24    web.example.org\n",
+            "",
+        )
+        or fake.vzlist().stdout.splitlines()[1].split()[3] == "192.0.2.1"
+    )
+
+
+def test_all(fake: Fake) -> None:
+    assert fake.vzlist("-a").stdout == (
+        "      CTID      NPROC STATUS    IP_ADDR         HOSTNAME\n"
+        "       101         23 running   192.0.2.1       web.example.org\n"
+        "       102          - stopped   -               -\n"
+        "       103          - mounted   -               -\n"
+        "       104          - suspended -               -\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["-1"], "101"),
+        (["-a1"], "101 102 103 104"),
+        (["-S1"], "102 103 104"),
+        (["-Ho", "veid"], "101"),
+        (["-ovpsid,status"], "CTID STATUS 101 running"),
+        (["-aHoctid,status", "--sort=-ctid"], "104 suspended 103 mounted 102 stopped 101 running"),
+        (["-aHo", "ctid", "-sbootorder"], "101 102 103 104"),
+        (["-aHo", "ctid", "-s-bootorder"], "104 101 102 103"),
+        (["-aHo", "ctid", "-s", "status"], "103 101 102 104"),
+        (["-aHo", "ctid", "-s", "-uptime"], "101 102 103 104"),
+        (["-aHo", "ctid", "-s", "smart_name"], "102 103 104 101"),
+        (["-an", "-H", "-o", "smart_name"], "web 102 103 104"),
+        (["-aH1", "-h", "web.*"], "101"),
+        (["-aH1", "-N", "w?b"], "101"),
+        (["-aH1", "-d", "*fourth"], "104"),
+        (["-H1", "102", "web"], "101 102"),
+        (["--no-header", "--output", "onboot,disabled,vswap", "web"], "yes no yes"),
+        (["-aHo", "cpuunits,cpulimit,bootorder,onboot,netfilter", "103"], "1000 0 - - stateless"),
+        (["-Ho", "numproc,numproc.m,numproc.b,numproc.l,numproc.f", "101"], "23 30 100 120 2"),
+        (["-Ho", "numproc,numproc.m,numproc.b,numproc.l,numproc.f", "102"], "- - 100 120 -"),
+        (["-Ho", "kmemsize.b,kmemsize.l", "101"], "9223372036854775807 9223372036854775807"),
+        (["-Ho", "kmemsize.b,kmemsize", "102"], "- -"),
+        (["-Ho", "physpages,physpages.m,physpages.l", "101"], "1000 - 65536"),
+        (["-Ho", "diskspace,diskspace.s,diskspace.h,diskinodes", "101"], "5000 2097152 2306867 77"),
+        (["-Ho", "diskspace,diskspace.s,diskspace.h", "102"], "- 2097152 2306867"),
+        (["-Ho", "laverage,uptime", "101"], "0.00/0.01/0.05 001d02h:03m:04s"),
+        (["-Ho", "laverage,uptime", "102"], "- -"),
+        (["-Ho", "features,layout", "104"], "nfs:on,ppp:off overlay"),
+        (["-Ho", "ip", "101"], "192.0.2.1 2001:db8::1"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_selections(fake: Fake, argv: list[str], words: str) -> None:
+    names.assign(fake.paths, 101, "web")
+    said = fake.vzlist(*argv)
+    assert (said.code, said.stdout.split()) == (0, words.split()), said
+
+
+def test_alignment(fake: Fake) -> None:
+    assert fake.vzlist("-Ho", "ctid").stdout == "       101\n"
+    assert fake.vzlist("-o", "hostname,ctid,name").stdout == (
+        f"{'HOSTNAME':<32} {'CTID':>10} NAME\n{'web.example.org':<32} {101:>10} web\n"
+    )
+    for line in fake.vzlist("-a", "-o", "ctid,hostname,name,description").stdout.splitlines():
+        assert line == line.rstrip()
+
+
+def test_clipping(fake: Fake) -> None:
+    long = "a" * 40
+    fake.ct(101, f'HOSTNAME="{long}"\nNAME="{long}"\n')
+    assert fake.vzlist("-aHo", "hostname,status", "101").stdout == f"{long[:32]} stopped\n"
+    assert fake.vzlist("-aHto", "hostname,status", "101").stdout == f"{long} stopped\n"
+    assert fake.vzlist("-aHo", "status,hostname", "101").stdout == f"stopped   {long}\n"
+    assert fake.vzlist("-aHo", "smart_name,ctid", "101").stdout == f"{long[:10]}        101\n"
+
+
+def test_live_values_are_shown(fake: Fake) -> None:
+    fake.host.states[101] = Facts(
+        exists=True, running=True, live={"CPUUNITS": "77", "IP_ADDRESS": "192.0.2.9"}
+    )
+    assert fake.vzlist("-Ho", "cpuunits,ip,hostname").stdout.split() == ["77", "192.0.2.9", "web.example.org"]
+
+
+def test_usage_is_read_only_when_shown(fake: Fake) -> None:
+    fake.vzlist("-a", "-o", "ctid,status,numproc.l,diskspace.h,uptime")
+    assert fake.host.calls == []
+    fake.vzlist("-a", "-o", "ctid", "-s", "numproc")
+    assert fake.host.calls == [("usage", 101, True, False, False)]
+    fake.host.calls.clear()
+    fake.vzlist("-a", "-o", "diskspace,laverage")
+    assert fake.host.calls == [("usage", 101, False, True, True), ("usage", 103, False, True, True)]
+
+
+@pytest.mark.parametrize(
+    ("argv", "text"),
+    [
+        (["-o", "colour"], "Unknown field: colour\n"),
+        (["-o", "ctid,"], "Unknown field: \n"),
+        (["-s", "colour"], "Invalid sort field name: colour\n"),
+        (["-s-colour"], "Invalid sort field name: colour\n"),
+        (["-j", "-o", "ctid,numproc.b"], "Field `numproc.b' is not available in JSON output\n"),
+        (["nobody"], "CT ID nobody is invalid.\n"),
+        (["777"], "Container(s) not found\n"),
+        (["-h"], "vzlist: option requires an argument -- 'h'\n"),
+        (["-z"], "vzlist: invalid option -- 'z'\n"),
+    ],
+)
+def test_refused(fake: Fake, argv: list[str], text: str) -> None:
+    assert fake.vzlist(*argv) == Said(1, "", text)
+
+
+def test_nothing_to_show(tmp_path: os.PathLike[str]) -> None:
+    fake = Fake(str(tmp_path))
+    assert fake.vzlist() == Said(0, "", "Container(s) not found\n")
+    assert fake.vzlist("-aj") == Said(0, "[]\n", "")
+    assert fake.vzlist("-j", "101") == Said(1, "[]\n", "")
+    fake.ct(105)
+    fake.host.states[105] = Facts()
+    assert fake.vzlist("-a", "-o", "ctid") == Said(0, "      CTID\n", "")
+
+
+def test_help_and_list(fake: Fake) -> None:
+    said = fake.vzlist("--help")
+    assert said.code == 1 and said.stdout.startswith("Usage: vzlist") and said.stderr == ""
+    lines = fake.vzlist("-L").stdout.splitlines()
+    assert lines[0] == f"{'ctid':<15} {'CTID':<15}" and len(lines) == len(COLUMNS)
+    assert f"{'numproc.f':<15} {'NPROC.F':<15}" in lines
+
+
+def test_every_documented_field_is_there() -> None:
+    plain = """ctid private root mount_opts origin_sample hostname name smart_name description ostemplate ip
+        nameserver searchdomain status laverage uptime cpulimit cpuunits cpus ioprio iolimit iopslimit onboot bootorder
+        layout features vswap disabled vm_overcommit netfilter capability diskspace diskspace.s diskspace.h diskinodes
+        diskinodes.s diskinodes.h"""
+    counters = """kmemsize lockedpages privvmpages shmpages numproc physpages vmguarpages oomguarpages numtcpsock
+        numflock numpty numsiginfo tcpsndbuf tcprcvbuf othersockbuf dgramrcvbuf numothersock dcachesize numfile numiptent
+        swappages"""
+    wanted = {
+        *plain.split(),
+        *(name + end for name in counters.split() for end in ("", ".m", ".b", ".l", ".f")),
+    }
+    assert {column.name for column in COLUMNS} == wanted
+
+
+def test_json_style(fake: Fake) -> None:
+    fields = "ctid,hostname,ip,onboot,laverage,uptime,numproc,features,searchdomain"
+    assert fake.vzlist("-j", "-o", fields).stdout == (
+        '[\n  {\n    "ctid": 101,\n    "hostname": "web.example.org",\n    "ip": [\n      "192.0.2.1",\n'
+        '      "2001:db8::1"\n    ],\n    "onboot": true,\n    "laverage": [0.00, 0.01, 0.05],\n'
+        '    "uptime": 93784.500,\n    "numproc": {\n      "held": 23,\n      "maxheld": 30,\n'
+        '      "barrier": 100,\n      "limit": 120,\n      "failcnt": 2\n    },\n    "features": {},\n'
+        '    "searchdomain": []\n  }\n]\n'
+    )
+
+
+def test_json_of_everything(fake: Fake) -> None:
+    running, stopped, *_ = json.loads(fake.vzlist("-aj").stdout)
+    assert (running["smart_name"], stopped["smart_name"]) == ("web", 102)
+    assert (running["status"], running["vswap"], running["disabled"]) == ("running", True, False)
+    assert running["diskspace"] == {"usage": 5000, "softlimit": 2097152, "hardlimit": 2306867}
+    assert stopped["numproc"] == {"held": 0, "maxheld": 0, "barrier": 100, "limit": 120, "failcnt": 0}
+    assert stopped["kmemsize"]["limit"] == 0 and running["kmemsize"]["limit"] == 2**63 - 1
+    assert (stopped["laverage"], stopped["uptime"], stopped["ip"]) == (None, 0, [])
+    assert (stopped["hostname"], stopped["cpuunits"], stopped["cpulimit"]) == (None, 1000, 0)
+    assert "numproc.b" not in running and "veid" not in running and list(running)[0] == "ctid"
+    assert json.loads(fake.vzlist("-aj", "-o", "features", "104").stdout) == [
+        {"features": {"nfs": True, "ppp": False}}
+    ]
+
+
+def test_a_thousand_containers_are_quick(fake: Fake) -> None:
+    """Not a benchmark: ten times the budget of 30 ms would mean that something is parsed again and again."""
+    for ctid in range(1000, 2000):
+        with open(fake.paths.ct_conf(ctid), "w", encoding="ascii") as file:
+            file.write(WEB + LIMITS)
+        fake.host.states[ctid] = UP
+    fake.vzlist("-a")
+    start = time.perf_counter()
+    assert len(fake.vzlist("-a").stdout.splitlines()) == 1005
+    assert time.perf_counter() - start < 0.3
