@@ -37,15 +37,11 @@ def fake(tmp_path: os.PathLike[str]) -> Fake:
 
 
 def test_default_table(fake: Fake) -> None:
-    assert (
-        fake.vzlist()
-        == Said(
-            0,
-            "      CTID      NPROC STATUS    IP_ADDR         HOSTNAME\n"
-            "       101         23 running   192.0.2.1/24    web.example.org\n",
-            "",
-        )
-        or fake.vzlist().stdout.splitlines()[1].split()[3] == "192.0.2.1"
+    assert fake.vzlist() == Said(
+        0,
+        "      CTID      NPROC STATUS    IP_ADDR         HOSTNAME\n"
+        "       101         23 running   192.0.2.1       web.example.org\n",
+        "",
     )
 
 
@@ -172,13 +168,17 @@ def test_help_and_list(fake: Fake) -> None:
 
 
 def test_every_documented_field_is_there() -> None:
-    plain = """ctid private root mount_opts origin_sample hostname name smart_name description ostemplate ip
-        nameserver searchdomain status laverage uptime cpulimit cpuunits cpus ioprio iolimit iopslimit onboot bootorder
-        layout features vswap disabled vm_overcommit netfilter capability diskspace diskspace.s diskspace.h diskinodes
-        diskinodes.s diskinodes.h"""
-    counters = """kmemsize lockedpages privvmpages shmpages numproc physpages vmguarpages oomguarpages numtcpsock
-        numflock numpty numsiginfo tcpsndbuf tcprcvbuf othersockbuf dgramrcvbuf numothersock dcachesize numfile numiptent
-        swappages"""
+    plain = """
+        ctid private root mount_opts origin_sample hostname name smart_name description ostemplate
+        ip nameserver searchdomain status laverage uptime cpulimit cpuunits cpus ioprio iolimit
+        iopslimit onboot bootorder layout features vswap disabled vm_overcommit netfilter capability
+        diskspace diskspace.s diskspace.h diskinodes diskinodes.s diskinodes.h
+    """
+    counters = """
+        kmemsize lockedpages privvmpages shmpages numproc physpages vmguarpages oomguarpages
+        numtcpsock numflock numpty numsiginfo tcpsndbuf tcprcvbuf othersockbuf dgramrcvbuf
+        numothersock dcachesize numfile numiptent swappages
+    """
     wanted = {
         *plain.split(),
         *(name + end for name in counters.split() for end in ("", ".m", ".b", ".l", ".f")),
@@ -206,7 +206,7 @@ def test_json_of_everything(fake: Fake) -> None:
     assert stopped["kmemsize"]["limit"] == 0 and running["kmemsize"]["limit"] == 2**63 - 1
     assert (stopped["laverage"], stopped["uptime"], stopped["ip"]) == (None, 0, [])
     assert (stopped["hostname"], stopped["cpuunits"], stopped["cpulimit"]) == (None, 1000, 0)
-    assert "numproc.b" not in running and "veid" not in running and list(running)[0] == "ctid"
+    assert "numproc.b" not in running and "veid" not in running and next(iter(running)) == "ctid"
     assert json.loads(fake.vzlist("-aj", "-o", "features", "104").stdout) == [
         {"features": {"nfs": True, "ppp": False}}
     ]
