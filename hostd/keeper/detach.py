@@ -15,6 +15,7 @@ _TAG_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 _CGROUPS = "/sys/fs/cgroup"
 _LEAF = ".hostd"
 _OOM_SCORE = b"-500"
+_OPEN_FILES = 65536
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -31,8 +32,19 @@ def from_caller(log: int) -> None:
     posix.dup2(log, 1)
     posix.close(null)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+    raise_file_limit()
     write("/proc/self/oom_score_adj", _OOM_SCORE)
     write("/proc/self/comm", b"hostd")
+
+
+def raise_file_limit() -> None:
+    """Keeper and daemon have a few descriptors per container; 1024 would be the end at 200 of them."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < _OPEN_FILES:
+        wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def clean_environment() -> dict[str, str]:
