@@ -33,7 +33,8 @@ def from_caller(log: int) -> None:
     posix.close(null)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
     raise_file_limit()
-    write("/proc/self/oom_score_adj", _OOM_SCORE)
+    if int(read("/proc/self/oom_score_adj") or 0) > int(_OOM_SCORE):  # the service manager may say less
+        write("/proc/self/oom_score_adj", _OOM_SCORE)
     write("/proc/self/comm", b"hostd")
 
 
