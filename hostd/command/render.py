@@ -1,7 +1,7 @@
 """How vzlist looks: a table of fixed widths, or JSON in OpenVZ's style.  Pure."""
 
-import json
 from collections.abc import Iterable, Sequence
+from json.encoder import encode_basestring as quoted
 
 from hostd.command.columns import Column, Load, Seconds
 from hostd.command.row import Row
@@ -56,19 +56,26 @@ def as_json(columns: Sequence[Column], rows: Iterable[Row]) -> str:
 
 
 def _json(value: object, indent: str) -> str:
+    if value is None:
+        return "null"
+    kind = type(value)
+    if kind is int:
+        return str(value)
     deeper = indent + "  "
     match value:
+        case bool():
+            return "true" if value else "false"
         case Seconds():
             return f"{value:.3f}"
         case Load():
             return f"{value:.2f}"
         case dict() if value:
-            inner = (f"{deeper}{json.dumps(str(key))}: {_json(one, deeper)}" for key, one in value.items())
+            inner = [f"{deeper}{quoted(key)}: {_json(one, deeper)}" for key, one in value.items()]
             return "{\n" + ",\n".join(inner) + f"\n{indent}}}"
         case list() if value and isinstance(value[0], Load):
-            return "[" + ", ".join(_json(one, "") for one in value) + "]"
+            return "[" + ", ".join([_json(one, "") for one in value]) + "]"
         case list() if value:
-            return "[\n" + ",\n".join(deeper + _json(one, deeper) for one in value) + f"\n{indent}]"
-        case str():
-            return json.dumps(value.encode("utf-8", "replace").decode(), ensure_ascii=False)
-    return json.dumps(value)
+            return "[\n" + ",\n".join([deeper + _json(one, deeper) for one in value]) + f"\n{indent}]"
+        case dict() | list():
+            return "{}" if kind is dict else "[]"
+    return quoted(str(value).encode("utf-8", "replace").decode())

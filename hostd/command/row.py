@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from hostd.command.host import Facts, Usage
 from hostd.config import values
@@ -43,10 +44,16 @@ class Row:
 
     def pair(self, key: str, unit: Callable[[str], int]) -> values.Pair | None:
         text = self.text(key)
-        try:
-            return values.bar_limit(text, unit) if text else None
-        except ValueError:
-            return None
+        return _pair(text, unit) if text else None
+
+
+@lru_cache(maxsize=4096)
+def _pair(text: str, unit: Callable[[str], int]) -> values.Pair | None:
+    """Thousands of containers share a few limits."""
+    try:
+        return values.bar_limit(text, unit)
+    except ValueError:
+        return None
 
 
 def status(row: Row) -> str:

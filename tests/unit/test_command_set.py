@@ -86,8 +86,8 @@ def test_a_configuration_is_made(fake: Fake) -> None:
 
 def test_new_keys_in_the_order_of_openvz(fake: Fake) -> None:
     line = (
-        "--save --stop-timeout 5 --iopslimit 3 --name n --diskinodes 9 --onboot no --cpus 1 --ipadd 192.0.2.1 "
-        "--capability kill:on --ram 1G -k 1"
+        "--save --stop-timeout 5 --iopslimit 3 --name n --diskinodes 9 --onboot no --cpus 1 "
+        "--ipadd 192.0.2.1 --capability kill:on --ram 1G -k 1"
     )
     fake.ctl("set", "5", *line.split())
     keys = [line.partition("=")[0] for line in fake.conf(5).splitlines()]
