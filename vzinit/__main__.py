@@ -11,6 +11,7 @@ import posix  # noqa: E402
 from vzinit import channel, reaper, signals  # noqa: E402
 from vzinit.console import Consoles  # noqa: E402
 from vzinit.control import Control, describe  # noqa: E402
+from vzinit.initctl import Initctl  # noqa: E402
 from vzinit.loop import Loop  # noqa: E402
 from vzinit.services import Services  # noqa: E402
 from vzinit.shutdown import Shutdown  # noqa: E402
@@ -42,7 +43,14 @@ def main() -> None:
         if not shutdown.how:
             shutdown.begin(how)
 
+    def guarded(step: "Callable[[], None]") -> None:
+        try:
+            step()
+        except OSError as error:
+            trouble(step.__qualname__, error)
+
     signals.watch(loop, on_child=lambda: reaper.reap() and None, on_request=asked_to_stop)
+    guarded(Initctl(loop, asked_to_stop).open)
     channel.listen_for_rescue(loop, control.host_is_back)
     gc.collect()
     gc.freeze()

@@ -26,7 +26,10 @@ LAST_FD = 1 << 16
 
 
 class Program:
-    """What to run.  `descriptors` become 0, 1, 2...; `setup` runs in the child just before the exec."""
+    """What to run.  `descriptors` become 0, 1, 2...; `setup` runs in the child just before the exec.
+
+    With uid -1 the user is `setup`'s business.
+    """
 
     __slots__ = ("argv", "controlling_tty", "cwd", "descriptors", "environment", "gid", "program", "setup", "uid", "umask")
 
@@ -128,7 +131,8 @@ def become(program: Program, pipe: int) -> None:
         if program.setup:
             program.setup()
         step = f"directory {program.cwd}"
-        become_user(program.uid, program.gid)
+        if program.uid >= 0:
+            become_user(program.uid, program.gid)
         posix.chdir(program.cwd)
         step = program.program
         execute(program)

@@ -1,0 +1,84 @@
+"""Reads what the image wants to run, in a child process: unit files cost memory that PID 1 would never give back, and a
+bug in here must not be one of PID 1.
+
+Sources, in this order: inittab, units, init scripts that no unit covers, /etc/rc.local.
+"""
+
+import posix
+
+from vzinit import fds, inittab, plan, rclinks, unitfile, units
+from vzinit.plan import BootPlan, Command, ServicePlan
+
+# Directories that programs expect in the fresh tmpfs on /run: path and mode.
+RUN = (("/run/lock", 0o1777), ("/run/user", 0o755), ("/run/vzinit", 0o755))
+TMPFILES = "/bin/systemd-tmpfiles"
+TMPFILES_ARGUMENTS = (
+    "--create", "--remove", "--boot", "--exclude-prefix=/dev", "--exclude-prefix=/proc", "--exclude-prefix=/sys",
+)  # fmt: skip
+SSH_SERVICES = ("ssh.service", "sshd.service", "ssh", "sshd")
+NEW_KEYS = Command(["ssh-keygen", "-A"], "-")
+
+
+def serve(pipe: int) -> None:
+    """Plan, and write the plan to *pipe*."""
+    furnish_run()
+    fds.write_all(pipe, plan.dump(make()))
+
+
+def make() -> BootPlan:
+    """The plan.  A source that cannot be read does not take the others with it."""
+    found = BootPlan()
+    covered: set[str] = set()
+    for source in (
+        inittab.from_image,
+        lambda found: covered.update(units.from_image(found)),
+        lambda found: rclinks.from_image(found, covered),
+        add_rc_local,
+        put_tmpfiles_first,
+        make_host_keys,
+    ):
+        try:
+            source(found)
+        except Exception as error:
+            found.notes.append(f"vzinit: planner: {type(error).__name__}: {error}")
+    return found
+
+
+def furnish_run() -> None:
+    """What other inits make in /run before their first service."""
+    for path, mode in RUN:
+        try:
+            posix.mkdir(path)
+            posix.chmod(path, mode)
+        except OSError:
+            pass
+    if not fds.exists("/run/utmp"):
+        posix.close(posix.open("/run/utmp", posix.O_WRONLY | posix.O_CREAT | posix.O_CLOEXEC, 0o664))
+
+
+def add_rc_local(found: BootPlan) -> None:
+    """/etc/rc.local comes last, where it is executable."""
+    if fds.is_program("/etc/rc.local"):
+        others = [service.name for service in found.services]
+        start = [Command(["/etc/rc.local", "start"], ":")]
+        found.services.append(ServicePlan("rc.local", "oneshot", start, after=others))
+
+
+def put_tmpfiles_first(found: BootPlan) -> None:
+    """The image's own systemd-tmpfiles works without systemd, and makes what packages want in /run."""
+    if not fds.is_program(TMPFILES):
+        return
+    command = Command([TMPFILES, *TMPFILES_ARGUMENTS], "-:")
+    inittab.put_first(found, ServicePlan("tmpfiles", "oneshot", [command], options={"StandardError": ["null"]}))
+
+
+def make_host_keys(found: BootPlan) -> None:
+    """Images carry no ssh host keys.  Where nothing in the image makes them, sshd's start does."""
+    if any(name.startswith("ssh_host_") and name.endswith("_key") for name in unitfile.listdir("/etc/ssh")):
+        return
+    every = [command for service in found.services for command in service.start]
+    if any(command.argv[0].endswith("ssh-keygen") for command in every):
+        return
+    for service in found.services:
+        if service.name in SSH_SERVICES:
+            service.pre.insert(0, NEW_KEYS)

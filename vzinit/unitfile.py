@@ -1,0 +1,230 @@
+"""systemd's unit files: finding, reading, specifiers, quoting.  Runs in the planner; knows nothing of services."""
+
+import posix
+
+from vzinit import fds
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DIRECTORIES = (
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/lib/systemd/system",
+    "/usr/lib/systemd/system",
+)
+
+Section = dict[str, list[str]]
+
+
+class Unit:
+    """One unit: `values["Service"]["ExecStart"]` is the list of assignments, an empty one having cleared it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.values: dict[str, Section] = {}
+
+    def all(self, section: str, key: str) -> list[str]:
+        return [self.expand(value) for value in self.values.get(section, {}).get(key, [])]
+
+    def last(self, section: str, key: str, default: str = "") -> str:
+        values = self.all(section, key)
+        return values[-1] if values else default
+
+    def words(self, section: str, key: str) -> list[str]:
+        """All words of all assignments, as dependency lists are written."""
+        return [word for value in self.all(section, key) for word in value.split()]
+
+    @property
+    def prefix(self) -> str:
+        """The name without type and instance: `ssh` of ssh.service, `getty` of getty@tty1.service."""
+        return self.name.rpartition(".")[0].partition("@")[0]
+
+    @property
+    def instance(self) -> str:
+        return self.name.rpartition(".")[0].partition("@")[2]
+
+    def expand(self, text: str) -> str:
+        """Replace the specifiers (%n, %i...)."""
+        if "%" not in text:
+            return text
+        values = {
+            "n": self.name, "N": self.name.rpartition(".")[0], "p": self.prefix, "i": self.instance,
+            "I": unescape(self.instance), "P": unescape(self.prefix), "t": "/run", "S": "/var/lib", "C": "/var/cache",
+            "L": "/var/log", "E": "/etc", "T": "/tmp", "V": "/var/tmp", "u": "root", "U": "0", "h": "/root", "%": "%",
+            "H": posix.uname().nodename, "v": posix.uname().release,
+        }  # fmt: skip
+        letters = iter(text)
+        parts = []
+        for letter in letters:
+            if letter == "%":
+                key = next(letters, "%")
+                parts.append(values.get(key, "%" + key))
+            else:
+                parts.append(letter)
+        return "".join(parts)
+
+
+def find(name: str) -> str | None:
+    """The path of the unit file, or of its template; None when there is none or it is masked."""
+    for candidate in (name, template_of(name)):
+        for directory in DIRECTORIES if candidate else ():
+            path = f"{directory}/{candidate}"
+            try:
+                posix.lstat(path)
+            except OSError:
+                continue
+            return None if real_name(path) == "null" else path
+    return None
+
+
+def template_of(name: str) -> str:
+    head, at, tail = name.partition("@")
+    return f"{head}@.{tail.rpartition('.')[2]}" if at else ""
+
+
+def real_name(path: str) -> str:
+    """The file name behind all symlinks of *path* (which stay inside the container: `/` is its root)."""
+    for _ in range(16):
+        try:
+            target = posix.readlink(path)
+        except OSError:
+            break
+        path = target if target.startswith("/") else f"{path.rpartition('/')[0]}/{target}"
+    return path.rpartition("/")[2]
+
+
+def load(name: str) -> Unit | None:
+    """The unit called *name*, by its real name if that is an alias, with its drop-ins; None when there is none."""
+    path = find(name)
+    if not path:
+        return None
+    behind = real_name(path)
+    if "@" not in name and behind.rpartition(".")[2] == name.rpartition(".")[2]:
+        name = behind
+    unit = Unit(name)
+    parse(fds.read_text(path), unit.values)
+    for owner in {name, template_of(name)} - {""}:
+        for drop_in in drop_ins(owner):
+            parse(fds.read_text(drop_in), unit.values)
+    return unit
+
+
+def drop_ins(name: str) -> list[str]:
+    """`NAME.d/*.conf` of all directories, by file name; the first directory wins over a later one."""
+    found: dict[str, str] = {}
+    for directory in reversed(DIRECTORIES):
+        for file in listdir(f"{directory}/{name}.d"):
+            if file.endswith(".conf"):
+                found[file] = f"{directory}/{name}.d/{file}"
+    return [found[file] for file in sorted(found)]
+
+
+def wanted_by_links(name: str) -> list[str]:
+    """What the `.wants` and `.requires` directories of *name* hold."""
+    return [
+        file
+        for directory in DIRECTORIES
+        for kind in ("wants", "requires")
+        for file in sorted(listdir(f"{directory}/{name}.{kind}"))
+    ]
+
+
+def listdir(path: str) -> list[str]:
+    try:
+        return posix.listdir(path)
+    except OSError:
+        return []
+
+
+def parse(text: str, values: dict[str, Section]) -> None:
+    """Read *text* into *values*: `[Section]`, `Key=value`, comments, lines continued by a backslash."""
+    section = ""
+    for line in logical_lines(text):
+        if line.startswith("["):
+            section = line.strip("[]")
+            continue
+        key, equals, value = line.partition("=")
+        if not equals:
+            continue
+        assignments = values.setdefault(section, {}).setdefault(key.strip(), [])
+        if value.strip():
+            assignments.append(value.strip())
+        else:
+            assignments.clear()
+
+
+def logical_lines(text: str) -> list[str]:
+    """Lines joined where a backslash ends them; comments, also those in the middle, and empty lines left out."""
+    lines: list[str] = []
+    open_line = ""
+    for line in text.splitlines():
+        if line.lstrip()[:1] in ("#", ";"):
+            continue
+        if line.endswith("\\"):
+            open_line += line[:-1] + " "
+        elif (open_line + line).strip():
+            lines.append((open_line + line).strip())
+            open_line = ""
+    return [*lines, open_line.strip()] if open_line.strip() else lines
+
+
+ESCAPES = {"n": "\n", "t": "\t", "s": " ", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
+
+
+def split(text: str) -> list[str]:
+    """Words of a command line: blanks, '...' and "...", backslash escapes."""
+    words: list[str] = []
+    word: str | None = None
+    quote = ""
+    letters = iter(text)
+    for letter in letters:
+        if letter == "\\":
+            word = (word or "") + escaped(letters)
+        elif quote:
+            quote, word = ("", word) if letter == quote else (quote, (word or "") + letter)
+        elif letter in "'\"" and word is None:
+            quote, word = letter, ""
+        elif letter.isspace():
+            if word is not None:
+                words.append(word)
+            word = None
+        else:
+            word = (word or "") + letter
+    return words if word is None else [*words, word]
+
+
+def escaped(letters: "Iterator[str]") -> str:
+    """What stands behind a backslash."""
+    letter = next(letters, "\\")
+    if letter == "x":
+        return chr(int(next(letters, "") + next(letters, ""), 16))
+    return ESCAPES.get(letter, letter)
+
+
+def unescape(name: str) -> str:
+    """Undo systemd-escape: `-` is /, `\\x2d` is -."""
+    head, *rest = name.replace("-", "/").split("\\x")
+    return head + "".join(chr(int(part[:2], 16)) + part[2:] for part in rest)
+
+
+UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "hr": 3600.0, "d": 86400.0}
+FOREVER = 1e9
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+def seconds(text: str, default: float) -> float:
+    """A time span (`5`, `1min 30s`, `infinity`); *default* when *text* is empty or not one."""
+    if text == "infinity":
+        return FOREVER
+    total = 0.0
+    spaced = "".join(f" {new}" if new.isdigit() and old.isalpha() else new for old, new in zip(" " + text, text, strict=False))
+    for word in spaced.split():
+        number = word.rstrip(LETTERS)
+        try:
+            total += float(number) * UNITS[word[len(number) :] or "s"]
+        except (ValueError, KeyError):
+            return default
+    return total if text else default

@@ -1,0 +1,164 @@
+"""systemd units -> services: what multi-user.target wants, as far as vzinit can run it.  Runs in the planner.
+
+A unit that needs what vzinit does not have (sockets, D-Bus activation, timers) is left to the init script of the same
+name, if the package has one, and noted otherwise.
+"""
+
+from vzinit import conditions, unitfile
+from vzinit.plan import BootPlan, Command, ServicePlan
+from vzinit.unitfile import Unit, seconds
+
+TARGET = "multi-user.target"
+# Work of the host, of real hardware, or of systemd itself.
+NOT_OURS = (
+    "systemd-", "getty", "console-", "keyboard-", "serial-getty", "autovt", "e2scrub", "networking.", "ifup", "kmod.",
+    "fstrim.", "hwclock", "udev", "plymouth", "quota", "rescue", "emergency", "dm-event", "lvm2", "open-iscsi",
+)  # fmt: skip
+KINDS = {
+    "": "simple", "simple": "simple", "exec": "simple", "idle": "simple", "notify": "notify", "notify-reload": "notify",
+    "forking": "forking", "oneshot": "oneshot",
+}  # fmt: skip
+SIGNALS = {
+    "SIGHUP": 1, "SIGINT": 2, "SIGQUIT": 3, "SIGKILL": 9, "SIGUSR1": 10, "SIGUSR2": 12, "SIGTERM": 15, "SIGCONT": 18,
+    "SIGWINCH": 28,
+}  # fmt: skip
+# Keys that `prepare` needs; the rest (sandboxing, slices, limits of the whole unit) does not apply here.
+FOR_PREPARE = (
+    "User", "Group", "SupplementaryGroups", "Environment", "EnvironmentFile", "WorkingDirectory", "UMask", "IgnoreSIGPIPE",
+    "RuntimeDirectory", "RuntimeDirectoryMode", "StateDirectory", "StateDirectoryMode", "CacheDirectory",
+    "CacheDirectoryMode", "LogsDirectory", "LogsDirectoryMode", "ConfigurationDirectory", "ConfigurationDirectoryMode",
+    "OOMScoreAdjust", "Nice", "LimitNOFILE", "LimitCORE", "LimitMEMLOCK", "LimitNPROC",
+    "StandardOutput", "StandardError",
+)  # fmt: skip
+DEFAULT_TIMEOUT = 90.0  # systemd's DefaultTimeoutStartSec and DefaultTimeoutStopSec
+
+
+def from_image(plan: BootPlan) -> set[str]:
+    """Add what the image wants at boot; answers the names that an init script need not repeat."""
+    units = closure(TARGET)
+    covered = set()
+    for unit in units.values():
+        unmet = conditions.unmet(unit)
+        problem = unsupported(unit)
+        if problem:
+            plan.notes.append(f"{unit.name}: not run: {problem}")
+            continue
+        covered |= names_of(unit)
+        if unmet:
+            plan.notes.append(f"{unit.name}: not run: {unmet}")
+        else:
+            plan.services.append(planned(unit))
+    order(plan.services, units)
+    return covered
+
+
+def closure(target: str) -> dict[str, Unit]:
+    """The services that *target* pulls in, by name.  Targets are followed through, all other kinds are not."""
+    units: dict[str, Unit] = {}
+    seen = set()
+    waiting = [target]
+    while waiting:
+        name = waiting.pop(0)
+        if name in seen or name.startswith(NOT_OURS):
+            continue
+        seen.add(name)
+        unit = unitfile.load(name) if name.endswith((".service", ".target")) else None
+        if unit is None or unit.name in units:
+            continue
+        if unit.name.endswith(".service"):
+            units[unit.name] = unit
+        wanted = unitfile.wanted_by_links(unit.name)
+        waiting += [*wanted, *unit.words("Unit", "Wants"), *unit.words("Unit", "Requires"), *unit.words("Unit", "BindsTo")]
+    return units
+
+
+def unsupported(unit: Unit) -> str:
+    """Why this unit cannot be run here; "" when it can."""
+    kind = unit.last("Service", "Type")
+    if kind not in KINDS:
+        return f"Type={kind}"
+    if unit.words("Service", "Sockets") or any(word.endswith(".socket") for word in unit.words("Unit", "Requires")):
+        return "it is started by a socket"
+    if not unit.all("Service", "ExecStart"):
+        return "no ExecStart"
+    return ""
+
+
+def names_of(unit: Unit) -> set[str]:
+    """How an init script of the same service may be called: the unit's name and its aliases."""
+    aliases = [unit.name, *unit.words("Install", "Alias")]
+    return {alias.removesuffix(".service") for alias in aliases}
+
+
+def planned(unit: Unit) -> ServicePlan:
+    """The plan of one unit."""
+    kind = KINDS[unit.last("Service", "Type")]
+    timeout = unit.last("Service", "TimeoutSec")
+    return ServicePlan(
+        unit.name,
+        kind,
+        commands(unit, "ExecStart"),
+        pre=[*commands(unit, "ExecCondition"), *commands(unit, "ExecStartPre")],
+        stop=commands(unit, "ExecStop"),
+        pid_file=unit.last("Service", "PIDFile"),
+        restart=unit.last("Service", "Restart", "no"),
+        restart_delay=seconds(unit.last("Service", "RestartSec"), 0.1),
+        no_restart_on=unit.words("Service", "RestartPreventExitStatus"),
+        burst=int(unit.last("Unit", "StartLimitBurst", "5")),
+        interval=seconds(unit.last("Unit", "StartLimitIntervalSec"), 10.0),
+        kill_mode=unit.last("Service", "KillMode", "control-group"),
+        kill_signal=SIGNALS.get(unit.last("Service", "KillSignal"), 15),
+        start_timeout=limit(unit.last("Service", "TimeoutStartSec", timeout), kind == "oneshot"),
+        stop_timeout=limit(unit.last("Service", "TimeoutStopSec", timeout), False),
+        options={key: unit.all("Service", key) for key in FOR_PREPARE if unit.all("Service", key)},
+    )
+
+
+def limit(text: str, forever: bool) -> float:
+    """A timeout: 0 means none; without one, DEFAULT_TIMEOUT, or none for a oneshot."""
+    value = seconds(text, unitfile.FOREVER if forever else DEFAULT_TIMEOUT)
+    return value or unitfile.FOREVER
+
+
+def commands(unit: Unit, key: str) -> list[Command]:
+    """The command lines of one key, prefixes cut off.  `@` names argv[0] apart from the program."""
+    found = []
+    for line in unit.all("Service", key):
+        rest = line.lstrip("-@:+!|")
+        flags = line[: len(line) - len(rest)]
+        words = unitfile.split(rest)
+        if words and "@" in flags and len(words) > 1:
+            found.append(Command(words[1:], flags, words[0]))
+        elif words:
+            found.append(Command(words, flags))
+    return found
+
+
+def order(services: list[ServicePlan], units: dict[str, Unit]) -> None:
+    """Fill `after` from After= and Before=; what would close a circle is left out."""
+    after: dict[str, set[str]] = {service.name: set() for service in services}
+    for name in after:
+        for other in units[name].words("Unit", "After"):
+            link_order(after, name, other)
+        for other in units[name].words("Unit", "Before"):
+            link_order(after, other, name)
+    for service in services:
+        service.after = sorted(after[service.name])
+
+
+def link_order(after: dict[str, set[str]], later: str, earlier: str) -> None:
+    if later in after and earlier in after and not reaches(after, earlier, later):
+        after[later].add(earlier)
+
+
+def reaches(after: dict[str, set[str]], start: str, goal: str) -> bool:
+    """True when *start* waits for *goal*, directly or not."""
+    waiting, seen = [start], set()
+    while waiting:
+        name = waiting.pop()
+        if name == goal:
+            return True
+        if name not in seen:
+            seen.add(name)
+            waiting += after[name]
+    return False
