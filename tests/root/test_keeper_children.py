@@ -169,7 +169,7 @@ def test_a_child_of_a_killed_keeper_ends_for_an_unknown_reason(small: Small) -> 
     pid = int(small.ctl("spawn", "111:1", "sleep 1000"))
     daemon, keeper = map(int, small.ctl("pid").split())
     machine.kill_and_wait(keeper)
-    machine.until("the daemon hears of it", lambda: not machine.alive(daemon))
+    machine.until("the next keeper", lambda: small.keeper_pid == daemon)
     small.ctl("adopt", "111:1", str(pid))
     os.kill(pid, signal.SIGHUP)
     assert small.ctl("wait", "111:1") == "0 0 0\n"
