@@ -81,7 +81,27 @@ int vz_new_namespace(uint64_t flag, const char *kind, uint32_t base, uint32_t co
     return result;
 }
 
-/* ---- a socket that lives in another network namespace: the child shares our descriptors ----------------------- */
+/* ---- a child that does one thing and ends ---------------------------------------------------------------------- */
+
+static int run_once(uint64_t flags, int cgroup, void (*child)(void *), void *argument)
+{
+    sigset_t saved;
+    int pidfd, alive;
+
+    void *stack = vz_stack_new();
+    if (!stack)
+        return -errno;
+    vz_signals_block(&saved);
+    long pid = vz_clone(flags, 0, cgroup, stack, child, argument, &pidfd, &alive);
+    if (pid > 0) {
+        vz_wait_gone(&alive);
+        vz_reap(pidfd);
+        close(pidfd);
+    }
+    vz_signals_restore(&saved);
+    vz_stack_free(stack);
+    return pid < 0 ? pid : 0;
+}
 
 struct order { int netns, family, type, protocol, result; };
 
@@ -94,23 +114,21 @@ static void fetch_socket(void *argument)
     raw_exit(0);
 }
 
+/* The child shares our descriptors: the socket it opens there is ours. */
 int vz_socket_in_netns(int netns, int family, int type, int protocol)
 {
     struct order order = { netns, family, type, protocol, -ESRCH };
-    sigset_t saved;
-    int pidfd, alive;
+    int result = run_once(CLONE_FILES, -1, fetch_socket, &order);
+    return result < 0 ? result : order.result;
+}
 
-    void *stack = vz_stack_new();
-    if (!stack)
-        return -errno;
-    vz_signals_block(&saved);
-    long pid = vz_clone(CLONE_FILES, 0, -1, stack, fetch_socket, &order, &pidfd, &alive);
-    if (pid > 0) {
-        vz_wait_gone(&alive);
-        vz_reap(pidfd);
-        close(pidfd);
-    }
-    vz_signals_restore(&saved);
-    vz_stack_free(stack);
-    return pid < 0 ? pid : order.result;
+static void nothing(void *argument)
+{
+    (void)argument;
+    raw_exit(0);
+}
+
+int vz_into_cgroup(int cgroup)
+{
+    return run_once(0, cgroup, nothing, NULL);
 }

@@ -157,3 +157,8 @@ int vz_seccomp_probe(void)
 {
     return answer(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, NULL));
 }
+
+int vz_close_range(unsigned int first, unsigned int last)
+{
+    return answer(syscall(SYS_close_range, first, last, 0));
+}

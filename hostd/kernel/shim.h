@@ -52,6 +52,7 @@ int vz_spawn(struct vz_plan *plan);  /* pid, or -1 and the step, index and error
 
 int vz_new_namespace(uint64_t flag, const char *kind, uint32_t base, uint32_t count, int *step);
 int vz_socket_in_netns(int netns, int family, int type, int protocol);
+int vz_into_cgroup(int cgroup);      /* can a child be born in this v2 cgroup? */
 
 int vz_open_tree(int dir, const char *path, unsigned int flags);
 int vz_move_mount(int from, const char *from_path, int to, const char *to_path, unsigned int flags);
@@ -72,3 +73,4 @@ int vz_bpf_attach_device(int cgroup, int program, int replace);
 int vz_bpf_query_device(int cgroup, uint32_t *ids, int count);
 int vz_bpf_program(uint32_t id);
 int vz_seccomp_probe(void);
+int vz_close_range(unsigned int first, unsigned int last);
