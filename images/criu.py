@@ -1,8 +1,8 @@
 """python -m images.criu OUTDIR: a CRIU of our own, unpacked beside the system and run through its own loader.
 
-Debian's stable releases carry a CRIU that fails on new kernels (4.1 cannot dump a TCP socket on 6.18), so it is
-taken from the first newer suite that has one.  Nothing of the machine's apt is touched: a private apt root uses
-the machine's mirror and Debian's keyring.  What comes out runs whatever libc the machine has:
+Debian's stable releases carry a CRIU that fails on new kernels (4.1 cannot dump a TCP socket on 6.18), so it
+is taken from the first newer suite that has one.  Nothing of the machine's apt is touched: a private apt
+root uses the machine's mirror and Debian's keyring.  What comes out runs whatever libc the machine has:
 
     OUTDIR/lib/criu, ld.so, *.so     the program, its loader, exactly the libraries it asks for
     OUTDIR/lib/cgroupns.so           our library for `criu restore` (hostd/checkpoint/cgroupns.c)

@@ -1,0 +1,119 @@
+"""Which process sat in which sub-cgroup that the guest made: saved before a dump, put back before the first
+resumes.
+
+With `--manage-cgroups=ignore` all restored tasks are in the container's own cgroup, and a guest's systemd
+would find its services gone.  Processes are known by their number inside, which a restore keeps.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+_DELEGATED = ("", "/cgroup.procs", "/tasks", "/cgroup.threads", "/cgroup.subtree_control")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A cgroup below the container's own; ids are the container's.  *control* is its cgroup.subtree_control.
+    """
+
+    path: str  # relative, "" is the container's own
+    tasks: list[int]
+    uid: int
+    gid: int
+    control: str = ""
+
+
+def pids(directory: str) -> list[int]:
+    """Every process in the cgroup *directory* and below it, as the host numbers them."""
+    found: list[int] = []
+    for path in _walk(directory):
+        found += _procs(path)
+    return found
+
+
+def save(cgroups: Mapping[str, str], uid_base: int) -> dict[str, list[Group]]:
+    """The sub-cgroups of every hierarchy in *cgroups* (name -> the container's directory), parents first."""
+    return {name: groups for name, directory in cgroups.items() if (groups := _groups(directory, uid_base))}
+
+
+def load(cgroups: Mapping[str, str], saved: Mapping[str, list[Group]], uid_base: int) -> list[str]:
+    """Make the saved cgroups again and move the tasks back.  Answers what could not be done."""
+    failed: list[str] = []
+    for name, groups in saved.items():
+        if name not in cgroups:
+            failed.append(f"this host has no cgroup hierarchy {name!r}")
+            continue
+        host = {inside: pid for pid in pids(cgroups[name]) if (inside := inside_number(pid))}
+        for group in groups:
+            failed += _restore(cgroups[name], group, host, uid_base)
+        for group in groups:  # v2 hands controllers down only once no process is left above
+            failed += _hand_down(cgroups[name], group)
+    return failed
+
+
+def inside_number(pid: int) -> int:
+    """The number of *pid* in its own pid namespace; 0 when it has ended."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+            return next(int(line.split()[-1]) for line in file if line.startswith("NSpid:"))
+    except (OSError, StopIteration):
+        return 0
+
+
+def _groups(directory: str, uid_base: int) -> list[Group]:
+    found = [_group(directory, path, uid_base) for path in _walk(directory)]
+    return found if len(found) > 1 else []
+
+
+def _group(directory: str, path: str, uid_base: int) -> Group:
+    status = os.stat(path)
+    return Group(
+        path[len(directory) :].strip("/"),
+        [inside for pid in _procs(path) if (inside := inside_number(pid))] if path != directory else [],
+        max(status.st_uid - uid_base, 0),
+        max(status.st_gid - uid_base, 0),
+        _read(f"{path}/cgroup.subtree_control").strip(),
+    )
+
+
+def _restore(directory: str, group: Group, host: Mapping[int, int], uid_base: int) -> list[str]:
+    path = f"{directory}/{group.path}".rstrip("/")
+    if not os.path.isdir(path):
+        os.mkdir(path, 0o755)
+        for name in _DELEGATED:
+            if os.path.exists(path + name):
+                os.chown(path + name, uid_base + group.uid, uid_base + group.gid)
+    return list(_write(f"{path}/cgroup.procs", (str(host[task]) for task in group.tasks if task in host)))
+
+
+def _hand_down(directory: str, group: Group) -> list[str]:
+    wanted = (f"+{controller}" for controller in group.control.split())
+    return list(_write(f"{directory}/{group.path}".rstrip("/") + "/cgroup.subtree_control", wanted))
+
+
+def _walk(directory: str) -> Iterator[str]:
+    for path, below, _ in os.walk(directory):
+        below.sort()
+        yield path
+
+
+def _procs(path: str) -> list[int]:
+    return [int(pid) for pid in _read(f"{path}/cgroup.procs").split() if pid != "0"]
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def _write(path: str, texts: Iterable[str]) -> Iterator[str]:
+    for text in texts:
+        try:
+            with open(path, "w", encoding="ascii") as file:
+                file.write(text)
+        except OSError as error:
+            yield f"{path}: {text}: {error.strerror}"

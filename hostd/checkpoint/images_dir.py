@@ -1,0 +1,144 @@
+"""The directory of a checkpoint: complete or absent, durable, and removed without ever following a mount.
+
+While a dump is in flight it is `Dump.CTID.part`; the rename to `Dump.CTID` is what makes it a checkpoint.
+Beside CRIU's own files it holds:
+
+    vzhost.json   what a restore must know (`saved.Saved`)
+    busy          flock(2)ed by whoever works here: as long as that holds, something is in flight
+    result.json   how the last dump or restore ended
+    dump.log, restore.log, stage.log
+"""
+
+import fcntl
+import json
+import os
+import stat
+from dataclasses import asdict, dataclass
+
+from hostd.errors import Exit, Failure
+from hostd.kernel.fd import Fd
+from hostd.kernel.mount import mounts_below
+
+SAVED = "vzhost.json"
+BUSY = "busy"
+RESULT = "result.json"
+STAGE_LOG = "stage.log"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a dump or restore ended.  *pid* and *identity* are PID 1's, after a restore that succeeded."""
+
+    action: str
+    ok: bool
+    error: str = ""
+    pid: int = 0
+    identity: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+def part(path: str) -> str:
+    """Where the dump that will become *path* is made."""
+    return f"{path}.part"
+
+
+def create(path: str, group: int) -> None:
+    """An empty `part(path)`; leftovers of a dump that did not finish are removed.
+
+    Nobody else may look inside.  But a task that is being restored looks images up here too: first as the
+    host's root in the container's user namespace, so without privilege, then as the container's root, *group*.
+    """
+    remove(part(path))
+    os.makedirs(part(path), mode=0o700)
+    os.chown(part(path), 0, group)
+    os.chmod(part(path), 0o710)
+
+
+def commit(path: str) -> None:
+    """Make `part(path)` durable and call it *path*; an older checkpoint of that name goes away."""
+    for name in os.listdir(part(path)):
+        _sync(f"{part(path)}/{name}")
+    _sync(part(path))
+    remove(f"{path}.old")
+    if os.path.lexists(path):
+        os.rename(path, f"{path}.old")
+    os.rename(part(path), path)
+    _sync(os.path.dirname(path))
+    remove(f"{path}.old")
+
+
+def exists(path: str) -> bool:
+    """True when there is a complete checkpoint at *path*."""
+    return os.path.exists(f"{path}/{SAVED}")
+
+
+def lock(directory: str, *, wait: bool = False) -> Fd | None:
+    """The lock of *directory*, or None when somebody works there.  It is held until the last copy is closed.
+    """
+    fd = Fd.open(f"{directory}/{BUSY}", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(fd.fileno(), fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        fd.close()
+        return None
+    return fd
+
+
+def remove(path: str) -> None:
+    """Remove a checkpoint or what is left of one.  Raises Failure when something is mounted there or below.
+
+        A CRIU that was killed may have left the host's cgroups mounted inside: a careless removal would take
+    them along.
+    """
+    if not os.path.lexists(path):
+        return
+    mounted = mounts_below(path)
+    if mounted:
+        raise Failure(Exit.SYSTEM, f"{path} stays: {mounted[0]} is mounted there; unmount it first")
+    with Fd.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY | os.O_DIRECTORY) as parent:
+        _remove(os.path.basename(path), parent, os.lstat(path).st_dev)
+
+
+def write_result(directory: str, result: Result) -> None:
+    """Leave *result* for whoever asks, also after a crash."""
+    write(f"{directory}/{RESULT}", json.dumps(asdict(result)))
+
+
+def read_result(directory: str) -> Result | None:
+    """How the last action in *directory* ended; None when none did."""
+    try:
+        with open(f"{directory}/{RESULT}", encoding="utf-8") as file:
+            raw = json.load(file)
+    except (OSError, ValueError):
+        return None
+    return Result(**{**raw, "warnings": tuple(raw.get("warnings", ()))})
+
+
+def write(path: str, text: str) -> None:
+    """Write *path* so that a crash leaves the old file or the new one."""
+    with open(f"{path}.tmp", "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(f"{path}.tmp", path)
+
+
+def _remove(name: str, parent: Fd, device: int) -> None:
+    """Remove *name* in *parent*, never leaving the file system *device*."""
+    status = os.lstat(name, dir_fd=parent.fileno())
+    if status.st_dev != device:
+        raise Failure(Exit.SYSTEM, f"{parent.what}/{name} is on another file system; unmount it first")
+    if not stat.S_ISDIR(status.st_mode):
+        os.unlink(name, dir_fd=parent.fileno())
+        return
+    with Fd.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir=parent) as here:
+        for inner in os.listdir(here.fileno()):
+            _remove(inner, here, device)
+    os.rmdir(name, dir_fd=parent.fileno())
+
+
+def _sync(path: str) -> None:
+    if os.path.islink(path):
+        return
+    with Fd.open(path, os.O_RDONLY) as file:
+        os.fsync(file.fileno())

@@ -1,0 +1,53 @@
+"""What hostd keeps beside CRIU's images, because CRIU does not, or because a restore has to ask for it by
+name.
+"""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+
+from hostd.checkpoint import images_dir
+from hostd.checkpoint.cgmap import Group
+from hostd.checkpoint.dev_tree import DevTree, Node
+from hostd.checkpoint.network import Network
+from hostd.errors import Exit, Failure
+
+# Mount points that the host brings, and what CRIU's images call them.
+EXTERNAL = {"/.vz": "vzruntime", "/dev": "vzdev", "/sys/fs/cgroup": "vzcgroup"}
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """The part of a checkpoint that is ours."""
+
+    uid_base: int  # the images hold ids of the host: a restore needs the same range
+    channel: int  # inode of PID 1's end of its channel
+    external: dict[str, str]  # those of EXTERNAL that the container had
+    dev: DevTree
+    cgroups: dict[str, list[Group]] = field(default_factory=dict)
+    network: Network = field(default_factory=Network)
+    criu: str = ""
+    kernel: str = field(default_factory=lambda: os.uname().release)
+    machine: str = field(default_factory=lambda: os.uname().machine)
+
+
+def store(directory: str, saved: Saved) -> None:
+    """Write *saved* into a directory of images."""
+    images_dir.write(f"{directory}/{images_dir.SAVED}", json.dumps(asdict(saved)))
+
+
+def load(directory: str) -> Saved:
+    """Read what `store` wrote.  Raises Failure(17) when *directory* holds no complete checkpoint."""
+    path = f"{directory}/{images_dir.SAVED}"
+    try:
+        with open(path, encoding="utf-8") as file:
+            raw = json.load(file)
+        dev = raw["dev"]
+        raw["dev"] = DevTree(dev["options"], [Node(**node) for node in dev["nodes"]])
+        raw["cgroups"] = {name: [Group(**one) for one in found] for name, found in raw["cgroups"].items()}
+        raw["network"] = Network(**raw["network"])
+        return Saved(**raw)
+    except FileNotFoundError:
+        raise Failure(Exit.RESTORE, f"{directory} holds no complete checkpoint") from None
+    except (ValueError, TypeError, KeyError) as error:
+        raise Failure(Exit.RESTORE, f"{path} is damaged: {error}") from error
