@@ -44,12 +44,13 @@ class Keeper:
         self.upgrading = False  # asked for; `run` returns
         self.young_deaths = 0
         self.failed_starts = 0
-        self.start_at = _NO_DEADLINE
+        self.start_at = 0.0  # at once
         self.kill_at = _NO_DEADLINE
         self.stray: tuple[int, float] | None = None  # an unregistered zombie and when it is reaped
         self.epoll = select.epoll()
         self.handlers: dict[int, Callable[[], object]] = {}
         self.on_serving: Callable[[], None] = lambda: None
+        self.is_ours: Callable[[], bool] = lambda: True  # is the prefix still the one that we locked?
         self.wakeup = self.catch_signals()
         for child in table.living():
             self.watch_child(child)
@@ -58,15 +59,14 @@ class Keeper:
 
     def run(self) -> bool:
         """Until told to stop (False) or to exec the next version (True)."""
-        if not self.daemon:
-            self.start_daemon()
-        while not (self.upgrading or (self.stopping and not self.daemon)):
+        while True:
             self.on_time()
+            if self.upgrading or (self.stopping and not self.daemon):
+                return self.upgrading
             for fd, _ in self.epoll.poll(self.timeout()):
                 if fd in self.handlers:  # an earlier handler of this round may have closed it
                     self.handlers[fd]()
             self.reap_strays()
-        return self.upgrading
 
     def timeout(self) -> float:
         """Seconds until something is due, -1 for never."""
@@ -125,6 +125,10 @@ class Keeper:
 
     def start_daemon(self) -> None:
         self.start_at = _NO_DEADLINE
+        if not self.is_ours():
+            log.line("the run directory was removed: nobody can reach this hostd any more")
+            self.stopping = True
+            return
         try:
             daemon = Daemon.start(self.argv, self.environment)
         except OSError as error:
@@ -139,6 +143,7 @@ class Keeper:
 
     def adopt(self, daemon: Daemon) -> None:
         self.daemon = daemon
+        self.start_at = _NO_DEADLINE
         self.watch(daemon.pidfd, self.on_daemon_end)
         self.watch(daemon.link.fileno(), self.on_link)
 

@@ -114,11 +114,12 @@ def keep_adopted(fd: int, daemon: list[str], again: list[str], options: dict[str
 
 def serve(keeper: Keeper, lock: int, again: list[str], root: str) -> int:
     keeper.on_serving = notify_systemd
+    keeper.is_ours = lambda: place.owns(lock)
     while keeper.run():
         upgrade.exec_next(keeper, lock, again)
         keeper.upgrading = False
     log.line(f"keeper {posix.getpid()} ends")
-    place.leave()
+    place.leave(lock)
     if root:
         detach.return_cgroups(root)
     return 0

@@ -112,8 +112,20 @@ def is_running() -> bool:
     return False
 
 
-def leave() -> None:
-    """Remove what says that a keeper is here; the lock file stays, it is the lock."""
+def owns(lock: int) -> bool:
+    """Whether the lock that we hold is (still) the one that others would find."""
+    try:
+        there = posix.stat(f"{run_dir()}/{LOCK}")
+    except OSError:
+        return False
+    ours = posix.fstat(lock)
+    return (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
+
+
+def leave(lock: int) -> None:
+    """Remove what says that a keeper is here, if that is we; the lock file stays, it is the lock."""
+    if not owns(lock):
+        return
     for name in (SOCKET, PID_FILE):
         try:
             posix.unlink(f"{run_dir()}/{name}")

@@ -1,6 +1,7 @@
 """The keeper and its daemon: start, death, back-off, upgrade, end; one per prefix."""
 
 import os
+import shutil
 import signal
 import socket
 from collections.abc import Iterator
@@ -131,6 +132,17 @@ def test_the_daemon_of_a_killed_keeper_can_become_one(small: Small) -> None:
     machine.until("the next keeper", lambda: small.keeper_pid == daemon)
     assert small.ctl("pid").split()[1] == str(daemon)
     assert small.run("hostd").returncode == 7
+
+
+def test_a_keeper_whose_prefix_was_removed_ends(small: Small) -> None:
+    """And leaves the one alone that came after it."""
+    daemon, keeper = map(int, small.ctl("pid").split())
+    shutil.rmtree(f"{small.prefix}/run")
+    other = small.ctl("pid").split()
+    assert other[1] != str(keeper)
+    machine.kill_and_wait(daemon)
+    machine.until("the first keeper ends", lambda: not machine.alive(keeper))
+    assert small.ctl("pid").split() == other
 
 
 def test_the_daemon_inherits_nothing_of_the_caller(small: Small) -> None:
