@@ -92,6 +92,7 @@ def prepare(cache: str) -> None:
     os.symlink(os.path.realpath(archive), f"{PREFIX}/var/lib/vz/template/cache/{TEMPLATE}.tar.zst")
     subprocess.run(["ip", "netns", "add", NETNS], check=True)
     run("ip", "link", "set", "lo", "up")
+    run("ip", "address", "add", "198.51.100.1/32", "dev", "lo")  # the host's own
     run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "vzhost demo", "-f", KEY)
 
 

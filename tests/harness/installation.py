@@ -25,6 +25,7 @@ from tests.harness import leaks, machine
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BIN = os.path.join(CHECKOUT, "build", "bin")
 CACHE = os.environ.get("VZ_TEST_IMAGES", "/var/cache/vzhost/images")
+HOST_ADDRESS, HOST_ADDRESS6 = "198.51.100.1", "2001:db8:1::1"  # of the host, in its namespace
 TIMEOUT = 120.0  # seconds; a hang is a failure, a slow machine is not
 
 
@@ -54,6 +55,8 @@ class Vz:
         if self._own_netns:
             subprocess.run(["ip", "netns", "add", self.netns], check=True)
             self.ip("link", "set", "lo", "up")
+            self.ip("address", "add", f"{HOST_ADDRESS}/32", "dev", "lo")
+            self.ip("address", "add", f"{HOST_ADDRESS6}/128", "dev", "lo", "nodad")
 
     # set-up
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.harness import machine
-from tests.harness.installation import Vz
+from tests.harness.installation import HOST_ADDRESS, HOST_ADDRESS6, Vz
 
 pytestmark = pytest.mark.system
 
@@ -16,21 +16,13 @@ def ping_from(vz: Vz, ctid: int, address: str) -> bool:
     return vz.ctl("exec2", str(ctid), "ping", "-c1", "-W2", address, check=None).code == 0
 
 
-@pytest.fixture
-def host_address(vz: Vz) -> str:
-    """An address of the host that containers can answer to."""
-    vz.ip("address", "add", "198.51.100.1/32", "dev", "lo")
-    vz.ip("address", "add", "2001:db8:1::1/128", "dev", "lo", "nodad")
-    return "198.51.100.1"
-
-
-def test_the_address_is_there_when_start_returns(vz: Vz, host_address: str) -> None:
+def test_the_address_is_there_when_start_returns(vz: Vz) -> None:
     vz.create(101, "--ipadd", "192.0.2.1", "--ipadd", "2001:db8::1")
     vz.ctl("start", "101")
     assert ping(vz, "192.0.2.1")
     assert ping(vz, "2001:db8::1")
-    assert ping_from(vz, 101, host_address)
-    assert ping_from(vz, 101, "2001:db8:1::1")
+    assert ping_from(vz, 101, HOST_ADDRESS)
+    assert ping_from(vz, 101, HOST_ADDRESS6)
 
 
 def test_containers_reach_each_other(vz: Vz) -> None:
@@ -78,15 +70,15 @@ def test_routes_go_with_the_container(vz: Vz) -> None:
     machine.until("no device is left", lambda: vz.paths.veth(101) not in vz.ip("link"))
 
 
-def test_a_forged_source_does_not_leave(vz: Vz, host_address: str) -> None:
+def test_a_forged_source_does_not_leave(vz: Vz) -> None:
     """The container adds 192.0.2.2, which is another's, and speaks from it: nothing arrives."""
     vz.start(101, "--ipadd", "192.0.2.1")
     vz.start(102, "--ipadd", "192.0.2.2")
-    own = ["ping", "-c1", "-W2", "-I", "192.0.2.1", host_address]
+    own = ["ping", "-c1", "-W2", "-I", "192.0.2.1", HOST_ADDRESS]
     assert vz.ctl("exec2", "101", *own, check=None).code == 0
     vz.ctl("exec2", "101", "ip addr add 203.0.113.66/32 dev venet0")
     before = _dropped_or_answered(vz)
-    forged = ["ping", "-c3", "-W1", "-I", "203.0.113.66", host_address]
+    forged = ["ping", "-c3", "-W1", "-I", "203.0.113.66", HOST_ADDRESS]
     vz.ctl("exec2", "101", *forged, check=1)
     assert _dropped_or_answered(vz) == before, "the host received forged packets"
 
