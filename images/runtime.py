@@ -78,9 +78,17 @@ def compose(tree: str, scratch: str) -> None:
     shutil.copy(python, f"{tree}/bin/vzinit")
     binaries = [f"{tree}/bin/vzinit", *shared_modules(f"{library}/lib-dynload")]
     compile_stdlib(library)
+    write_telinit(f"{tree}/bin/telinit")
     binaries += compile_vzinit(f"{library}/vzinit", scratch)
     loader = copy_libraries(binaries, f"{tree}/lib")
     relocate(binaries, tree, loader)
+
+
+def write_telinit(path: str) -> None:
+    """A program for guests: see vzinit/telinit.py."""
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f"#!{MOUNT_POINT}/bin/vzinit -ISE\nimport vzinit.telinit\n")
+    os.chmod(path, 0o755)
 
 
 def shared_modules(target: str) -> list[str]:

@@ -68,3 +68,9 @@ def parse(request: bytes) -> tuple[int, str]:
     if len(request) < SIZE or numbers[0] != MAGIC:
         return 0, ""
     return numbers[1], chr(numbers[2] & 0x7F)
+
+
+def request(command: int, runlevel: str) -> bytes:
+    """The bytes of one request, as `telinit` sends them."""
+    numbers = (MAGIC, command, ord(runlevel), 0)
+    return b"".join(number.to_bytes(4, sys.byteorder) for number in numbers) + bytes(SIZE - DATA)

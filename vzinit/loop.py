@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 READ = select.EPOLLIN
 WRITE = select.EPOLLOUT
+LONGEST_WAIT = 3600.0  # seconds; epoll takes no more than 24 days
 
 
 class Timer:
@@ -32,7 +33,6 @@ class Loop:
         self._handlers: dict[int, Callable[[int], None]] = {}
         self._timers: list[Timer] = []
         self._trouble = trouble
-        self.running = True
 
     def watch(self, fd: int, handler: "Callable[[int], None]", events: int = READ) -> None:
         """Call `handler(events)` whenever *fd* is ready.  Unwatch before closing."""
@@ -53,8 +53,13 @@ class Loop:
         return timer
 
     def run(self) -> None:
-        while self.running:
-            self.turn()
+        """Never returns: PID 1 must not end, whatever goes wrong."""
+        while True:
+            try:
+                self.turn()
+            except Exception as error:
+                self._trouble("loop", error)
+                time.sleep(0.1)
 
     def turn(self) -> None:
         """Wait for something to do, and do it."""
@@ -68,7 +73,8 @@ class Loop:
         self._timers = [timer for timer in self._timers if timer.call]
         if not self._timers:
             return None
-        return max(0.0, min(timer.when for timer in self._timers) - time.monotonic())
+        due = min(timer.when for timer in self._timers) - time.monotonic()
+        return min(max(0.0, due), LONGEST_WAIT)
 
     def _fire(self) -> None:
         now = time.monotonic()

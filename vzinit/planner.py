@@ -6,14 +6,16 @@ Sources, in this order: inittab, units, init scripts that no unit covers, /etc/r
 
 import posix
 
-from vzinit import fds, inittab, plan, rclinks, unitfile, units
+from vzinit import conditions, fds, inittab, plan, rclinks, unitfile, units, utmp
 from vzinit.plan import BootPlan, Command, ServicePlan
 
 # Directories that programs expect in the fresh tmpfs on /run: path and mode.
 RUN = (("/run/lock", 0o1777), ("/run/user", 0o755), ("/run/vzinit", 0o755))
+TELINIT = "/lib/sysvinit/telinit"
 TMPFILES = "/bin/systemd-tmpfiles"
 TMPFILES_ARGUMENTS = (
     "--create", "--remove", "--boot", "--exclude-prefix=/dev", "--exclude-prefix=/proc", "--exclude-prefix=/sys",
+    "--exclude-prefix=/run/nologin",  # "the system is booting"; systemd would remove it at the end
 )  # fmt: skip
 SSH_SERVICES = ("ssh.service", "sshd.service", "ssh", "sshd")
 NEW_KEYS = Command(["ssh-keygen", "-A"], "-")
@@ -36,6 +38,8 @@ def make() -> BootPlan:
         add_rc_local,
         put_tmpfiles_first,
         make_host_keys,
+        lambda _: offer_telinit(),
+        lambda _: utmp.write("2"),
     ):
         try:
             source(found)
@@ -52,8 +56,15 @@ def furnish_run() -> None:
             posix.chmod(path, mode)
         except OSError:
             pass
-    if not fds.exists("/run/utmp"):
-        posix.close(posix.open("/run/utmp", posix.O_WRONLY | posix.O_CREAT | posix.O_CLOEXEC, 0o664))
+
+
+def offer_telinit() -> None:
+    """Debian 12's systemd runs this path for `init 6` when it is not PID 1, and ships nothing there."""
+    if fds.is_dir("/run/systemd/system") or not fds.is_program("/bin/systemctl") or fds.exists(TELINIT):
+        return
+    fds.make_parents(TELINIT)
+    if not conditions.is_link(TELINIT):
+        posix.symlink("/.vz/bin/telinit", TELINIT)
 
 
 def add_rc_local(found: BootPlan) -> None:

@@ -11,7 +11,7 @@ from vzinit.unitfile import Unit, seconds
 TARGET = "multi-user.target"
 # Work of the host, of real hardware, or of systemd itself.
 NOT_OURS = (
-    "systemd-", "getty", "console-", "keyboard-", "serial-getty", "autovt", "e2scrub", "networking.", "ifup", "kmod.",
+    "systemd-", "getty", "console-", "keyboard-", "serial-getty", "autovt", "e2scrub", "networking.", "ifup", "kmod",
     "fstrim.", "hwclock", "udev", "plymouth", "quota", "rescue", "emergency", "dm-event", "lvm2", "open-iscsi",
 )  # fmt: skip
 KINDS = {
