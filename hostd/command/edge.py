@@ -1,6 +1,5 @@
 """Exceptions become a line for the user and an exit code here, and nowhere else."""
 
-import asyncio
 import os
 
 from hostd.errors import Exit, VzError
@@ -8,20 +7,18 @@ from hostd.log import log
 from vzinit.protocol import BadFrame
 
 
-def report(error: BaseException) -> tuple[str, int]:
+def report(error: Exception) -> tuple[str, int]:
     """(text, exit code) of *error*.  What is nobody's mistake but ours goes to the log with its traceback."""
     match error:
         case VzError():
             return _with_hint(error), error.exit_code
-        case asyncio.CancelledError():
-            return "Cancelling...", Exit.SYSTEM
         case TimeoutError():
             return _noted(error, "operation timed out"), Exit.SYSTEM
         case OSError():
             return _noted(error, _os_text(error)), Exit.SYSTEM
         case BadFrame():
             return _noted(error, f"broken message: {error}"), Exit.SYSTEM
-        case BaseExceptionGroup():
+        case ExceptionGroup():
             return report(error.exceptions[0])
     log.error("internal error", exc_info=error)
     return _noted(error, f"internal error: {type(error).__name__}: {error}"), Exit.SYSTEM
@@ -36,7 +33,7 @@ def _os_text(error: OSError) -> str:
     return f"{error.filename}: {text}" if error.filename is not None else text
 
 
-def _noted(error: BaseException, text: str) -> str:
+def _noted(error: Exception, text: str) -> str:
     """*text* behind what was being done: the innermost note says it best, the outer ones are for the log."""
     notes: list[str] = getattr(error, "__notes__", [])
     if len(notes) > 1:

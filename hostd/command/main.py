@@ -23,15 +23,16 @@ class _Module(Protocol):
 
 
 async def run(host: Host, session: Session, prog: str, argv: Sequence[str]) -> int:
-    """Run the command line *argv* (without the program) of *prog*, `vzctl` or `vzlist`.  Errors become
-    text.
+    """Run the command line *argv* (without the program) of *prog*, `vzctl` or `vzlist`.
+
+    Every error becomes a line and an exit code; only CancelledError (the user gave up) passes.
     """
     console = Console(session)
     try:
         if prog == "vzlist":
             return await vzlist.run(host, session, console, argv)
         return await _vzctl(host, session, console, list(argv))
-    except (Exception, asyncio.CancelledError) as error:
+    except Exception as error:
         text, code = edge.report(error)
         console.error(text)
         return code
@@ -60,7 +61,12 @@ async def _vzctl(host: Host, session: Session, console: Console, args: list[str]
         if verb.lock and "skiplock" not in flags:
             _lock(host, held, console, call)
         module = cast(_Module, import_module(f"hostd.command.verbs.{verb.module}"))
-        return await module.run(call)
+        try:
+            return await module.run(call)
+        except asyncio.CancelledError:
+            if verb.lock:  # the operation is undone by now
+                console.error("Cancelling...")
+            raise
 
 
 def _global_flags(args: list[str]) -> list[str]:

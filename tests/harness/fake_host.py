@@ -6,7 +6,9 @@ asked for.
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -61,6 +63,7 @@ class FakeHost:
     calls: list[tuple[object, ...]] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     failure: BaseException | None = None  # raised by the next operation
+    begun: asyncio.Event | None = None  # set by stop and exec, which then wait for ever
     ended: Ended = field(default_factory=lambda: Ended(0))
 
     def ids(self) -> list[int]:
@@ -84,6 +87,11 @@ class FakeHost:
         self.calls.append(call)
         if self.failure is not None:
             raise self.failure
+
+    async def _hang(self) -> None:
+        if self.begun is not None:
+            self.begun.set()
+            await asyncio.Event().wait()
 
     def _become(self, ctid: int, **state: bool) -> None:
         self.states[ctid] = replace(self.facts(ctid), **state)  # type: ignore[arg-type]
@@ -109,6 +117,7 @@ class FakeHost:
 
     async def stop(self, ctid: int, options: StopOptions, report: Report) -> None:
         self._do("stop", ctid, options)
+        await self._hang()
         self._become(ctid, mounted=options.skip_umount, running=False)
         report("Container was stopped")
 
@@ -129,6 +138,7 @@ class FakeHost:
         self, ctid: int, candidates: Sequence[Sequence[str]], env: Mapping[str, str], session: Session
     ) -> Ended:
         self._do("exec", ctid, [tuple(one) for one in candidates], dict(env))
+        await self._hang()
         return self.ended
 
     async def enter(self, ctid: int, command: str | None, session: Session) -> Ended:
@@ -159,10 +169,14 @@ class Fake:
         self.host = FakeHost(self.paths, ConfCache(self.paths))
         self.session = FakeSession(prefix)
 
+    async def start(self, *argv: str) -> int:
+        """vzctl, within a running loop."""
+        self.session = FakeSession(self.session.cwd)
+        return await run(cast(Host, self.host), cast(Session, self.session), "vzctl", argv)
+
     def run(self, prog: str, *argv: str) -> Said:
         self.session = FakeSession(self.session.cwd)
-        host, session = cast(Host, self.host), cast(Session, self.session)
-        code = asyncio.run(run(host, session, prog, argv))
+        code = asyncio.run(run(cast(Host, self.host), cast(Session, self.session), prog, argv))
         return Said(code, self.session.stdout, self.session.stderr)
 
     def ctl(self, *argv: str) -> Said:
@@ -192,6 +206,18 @@ class Fake:
     def asked(self) -> list[object]:
         """The names of the operations so far."""
         return [call[0] for call in self.host.calls if call[0] != "usage"]
+
+
+COMMAND_LINE = "sh -c echo; read wait"
+
+
+@contextmanager
+def living_process() -> Iterator[int]:
+    """The pid of a process whose command line is COMMAND_LINE; it has said something, so its exec is over."""
+    with subprocess.Popen(COMMAND_LINE.split(" ", 2), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.read(1)
+        yield child.pid
 
 
 class Broken(VzError):

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import subprocess
 
 import pytest
 
@@ -12,7 +11,7 @@ from hostd.command.table import BY_NAME
 from hostd.config import names
 from hostd.config.veconf import VeConf
 from hostd.errors import Failure, VzError, doing
-from tests.harness.fake_host import Broken, Fake, Said
+from tests.harness.fake_host import COMMAND_LINE, Broken, Fake, Said, living_process
 
 
 @pytest.fixture
@@ -140,18 +139,14 @@ def test_status_says_the_number_and_takes_no_lock(fake: Fake) -> None:
 
 def test_locks_of_others(fake: Fake) -> None:
     fake.up(101)
-    other = subprocess.Popen(["sleep", "60"])
-    try:
+    with living_process() as pid:
         with open(fake.paths.lock(101), "w", encoding="ascii") as file:
-            file.write(f"{other.pid}\n\n")
+            file.write(f"{pid}\n\n")
         said = fake.ctl("stop", "101")
         assert said.code == 9
-        assert said.stderr == f"Locked by: pid {other.pid}, cmdline sleep 60\nContainer already locked\n"
+        assert said.stderr == f"Locked by: pid {pid}, cmdline {COMMAND_LINE}\nContainer already locked\n"
         assert fake.ctl("exec2", "101", "true").code == 0
         assert fake.ctl("--skiplock", "stop", "101").code == 0
-    finally:
-        other.kill()
-        other.wait()
     said = fake.ctl("--skipowner", "mount", "101")
     assert said.stdout == f"Removing stale lock file {fake.paths.lock(101)}\n"
 
@@ -430,11 +425,29 @@ def test_the_innermost_note_is_shown() -> None:
 
 def test_nothing_gets_past_the_edge(fake: Fake) -> None:
     fake.up(101)
-    for error, code in ((RuntimeError("x"), 3), (VzError("y"), 3), (asyncio.CancelledError(), 3)):
+    for error, code in ((RuntimeError("x"), 3), (VzError("y"), 3)):
         fake.host.failure = error
         said = fake.ctl("stop", "101")
         assert said.code == code and said.stderr.count("\n") == 1
         assert os.listdir(fake.paths.lock_dir) == []
+
+
+@pytest.mark.parametrize(("verb", "stderr"), [("stop", "Cancelling...\n"), ("exec2", "")])
+def test_an_interrupted_command(fake: Fake, verb: str, stderr: str) -> None:
+    """The lock is free again, and the cancellation goes on to the daemon."""
+    fake.up(101)
+
+    async def interrupted() -> None:
+        fake.host.begun = asyncio.Event()
+        task = asyncio.ensure_future(fake.start(verb, "101", "x" if verb == "exec2" else "--fast"))
+        await fake.host.begun.wait()
+        assert (len(os.listdir(fake.paths.lock_dir)) == 1) == (verb == "stop")
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(interrupted())
+    assert fake.session.stderr == stderr and os.listdir(fake.paths.lock_dir) == []
 
 
 # Completion

@@ -11,6 +11,7 @@ from hostd.config.lockfile import CtLock
 from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
 from hostd.errors import BadValue, Failure, Locked
+from tests.harness.fake_host import COMMAND_LINE, living_process
 
 
 @pytest.fixture
@@ -54,18 +55,13 @@ def test_busy_at_once(paths: Paths) -> None:
 
 @pytest.mark.parametrize("second", ["\n", "", "mounting\n"])
 def test_the_lock_of_another_program(paths: Paths, second: str) -> None:
-    other = subprocess.Popen(["sleep", "60"])
-    try:
-        write(paths, f"{other.pid}\n{second}")
-        with (
-            pytest.raises(Locked, match=rf"Locked by: pid {other.pid}, cmdline sleep 60"),
-            CtLock(paths, 101, "x"),
-        ):
+    with living_process() as pid:
+        write(paths, f"{pid}\n{second}")
+        with pytest.raises(Locked) as error, CtLock(paths, 101, "x"):
             pytest.fail("taken from a living process")
+        assert error.value.message.startswith(f"Locked by: pid {pid}, cmdline {COMMAND_LINE}\n")
+        assert error.value.hint == (f"busy: {second.strip()}" if second.strip() else "")
         assert os.listdir(paths.lock_dir) == ["101.lck"]
-    finally:
-        other.kill()
-        other.wait()
     with CtLock(paths, 101, "x") as lock:
         assert lock.removed_stale == paths.lock(101)
     assert os.listdir(paths.lock_dir) == []

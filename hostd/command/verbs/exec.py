@@ -7,7 +7,7 @@ is down.
 from collections.abc import Sequence
 
 from hostd.command.call import Call
-from hostd.errors import Exit, Failure, NotRunning, Usage
+from hostd.errors import Exit, Failure, Usage, VzError
 
 ENVIRONMENT = {
     "HOME": "/",
@@ -23,7 +23,7 @@ async def run(call: Call) -> int:
     try:
         call.running()
         ended = await call.host.exec(call.ctid, _candidates(call), ENVIRONMENT, call.session)
-    except NotRunning as error:
+    except VzError as error:
         if call.verb == "exec":
             raise Failure(Exit.COMMAND_EXECUTION, error.message) from error
         raise
