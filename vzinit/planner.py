@@ -15,6 +15,7 @@ TELINIT = "/lib/sysvinit/telinit"
 TMPFILES = "/bin/systemd-tmpfiles"
 TMPFILES_ARGUMENTS = (
     "--create", "--remove", "--boot", "--exclude-prefix=/dev", "--exclude-prefix=/proc", "--exclude-prefix=/sys",
+    "--exclude-prefix=/run/utmp",
     "--exclude-prefix=/run/nologin",  # "the system is booting"; systemd would remove it at the end
 )  # fmt: skip
 SSH_SERVICES = ("ssh.service", "sshd.service", "ssh", "sshd")
