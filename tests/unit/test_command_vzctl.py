@@ -390,6 +390,16 @@ def test_create_refuses(fake: Fake) -> None:
     assert fake.asked() == []
 
 
+def test_create_without_a_sample(fake: Fake) -> None:
+    """libvirt cannot live without ONBOOT."""
+    with open(fake.paths.vz_conf, "w", encoding="ascii") as file:
+        file.write("DEF_OSTEMPLATE=busybox\n")
+    assert fake.ctl("create", "101", "--layout", "simfs").code == 0
+    lines = fake.conf(101).splitlines()
+    assert 'ONBOOT="no"' in lines and 'VE_LAYOUT="simfs"' in lines and 'OSTEMPLATE="busybox"' in lines
+    assert not [line for line in lines if line.startswith("ORIGIN_SAMPLE")]
+
+
 def test_a_failing_create_says_so(fake: Fake) -> None:
     fake.host.failure = Failure(91, "Cached OS template debian-12 not found")
     said = fake.ctl("create", "101")

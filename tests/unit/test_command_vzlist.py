@@ -186,6 +186,29 @@ def test_every_documented_field_is_there() -> None:
     assert {column.name for column in COLUMNS} == wanted
 
 
+def test_every_width_and_heading() -> None:
+    table = """
+        ctid CTID 10, private PRIVATE -32, root ROOT -32, mount_opts MOUNT_OPTS -16, hostname
+        HOSTNAME -32, origin_sample ORIGIN_SAMPLE 32, name NAME -32, smart_name SMARTNAME 10,
+        description DESCRIPTION -32, ostemplate OSTEMPLATE -32, ip IP_ADDR -15, nameserver
+        NAMESERVER -32, searchdomain SEARCHDOMAIN -32, status STATUS -9, laverage LAVERAGE 14,
+        uptime UPTIME 15, cpulimit CPULIM 7, cpuunits CPUUNI 7, cpus CPUS 5, ioprio IOP 3, iolimit
+        IOLIMIT 10, iopslimit IOPS 4, onboot ONBOOT 6, bootorder BOOTORDER 10, layout LAYOUT -6,
+        features FEATURES -15, vswap VSWAP 5, disabled DISABL 6, vm_overcommit VM_OVC 6, netfilter
+        NETFILTER -9, diskspace DSPACE 10, diskspace.s DSPACE.S 10, diskinodes.h DINODES.H 10,
+        kmemsize KMEMSIZE 10, lockedpages.m LOCKEDP.M 10, privvmpages PRIVVMP 10, shmpages SHMP 10,
+        physpages PHYSP 10, numtcpsock NTCPSOCK 10, vmguarpages VMGUARP 10, oomguarpages.b
+        OOMGUARP.B 10, numflock NFLOCK 10, numpty NPTY 10, numfile NFILE 10, numsiginfo NSIGINFO 10,
+        tcpsndbuf TCPSNDB 10, tcprcvbuf TCPRCVB 10, othersockbuf OTHSOCKB 10, swappages SWAPP 10,
+        dgramrcvbuf DGRAMRB 10, numothersock NOTHSOCK 10, dcachesize.l DCACHESZ.L 10, numiptent.f
+        NIPTENT.F 10
+    """
+    known = {column.name: (column.header, column.width) for column in COLUMNS}
+    for entry in table.split(","):
+        name, header, width = entry.split()
+        assert known[name] == (header, int(width)), name
+
+
 def test_json_style(fake: Fake) -> None:
     fields = "ctid,hostname,ip,onboot,laverage,uptime,numproc,features,searchdomain"
     assert fake.vzlist("-j", "-o", fields).stdout == (

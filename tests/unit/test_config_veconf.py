@@ -112,6 +112,12 @@ def test_saving_replaces_the_file(tmp_path: os.PathLike[str]) -> None:
     assert os.listdir(tmp_path) == ["101.conf"]
 
 
+def test_a_new_file_is_readable(tmp_path: os.PathLike[str]) -> None:
+    path = os.path.join(tmp_path, "101.conf")
+    VeConf.parse("A=1\n").save(path)
+    assert os.stat(path).st_mode & 0o7777 == 0o644
+
+
 def test_a_symlink_stays_one(tmp_path: os.PathLike[str]) -> None:
     real, link = os.path.join(tmp_path, "ve.conf"), os.path.join(tmp_path, "101.conf")
     VeConf.parse("A=1\n").save(real)

@@ -228,7 +228,7 @@ def _save(call: Call, request: Request, conf: VeConf) -> None:
     request.changes.edit(conf)
     new = conf.get("NAME") or ""
     with ExitStack() as undo:
-        if new and (new != old or request.map_names or "NAME" in request.changes.texts):
+        if new and (request.map_names or "NAME" in request.changes.texts):
             names.assign(call.host.paths, call.ctid, new)
             if new != old:
                 undo.callback(names.remove, call.host.paths, call.ctid, new)
