@@ -60,7 +60,9 @@ def test_an_error_answer_is_raised() -> None:
         link, peer, _, _ = linked()
         asked = asyncio.ensure_future(link.ask("exec", argv=["/nothing"]))
         await settled()
-        peer.send("error", seq=peer.receive()[1]["seq"][0], errno=2, text="No such file or directory: /nothing")
+        peer.send(
+            "error", seq=peer.receive()[1]["seq"][0], errno=2, text="No such file or directory: /nothing"
+        )
         with pytest.raises(Failure, match="exec: No such file or directory: /nothing"):
             await asked
         link.close()

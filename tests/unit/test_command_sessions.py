@@ -1,0 +1,95 @@
+"""exec, enter, console and runscript: what is run, and what its end means."""
+
+import os
+
+import pytest
+
+from hostd.command.host import Ended
+from tests.harness.fake_host import Fake, Said
+
+
+@pytest.fixture
+def fake(tmp_path: os.PathLike[str]) -> Fake:
+    return Fake(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("verb", "ended", "code"),
+    [
+        ("exec", Ended(0), 0),
+        ("exec", Ended(3), 8),
+        ("exec", Ended(0, 9), 8),
+        ("exec2", Ended(3), 3),
+        ("exec2", Ended(0, 9), 137),
+        ("exec3", Ended(8), 8),
+    ],
+)
+def test_exit_codes_of_commands(fake: Fake, verb: str, ended: Ended, code: int) -> None:
+    fake.up(101)
+    fake.host.ended = ended
+    assert fake.ctl(verb, "101", "x") == Said(code, "", "")
+
+
+def test_exec_of_a_container_that_is_down(fake: Fake) -> None:
+    fake.ct(101)
+    assert fake.ctl("exec", "101", "true") == Said(8, "", "Container is not running\n")
+    assert fake.ctl("exec2", "101", "true") == Said(31, "", "Container is not running\n")
+    assert fake.ctl("enter", "101") == Said(31, "", "Container is not running\n")
+
+
+@pytest.mark.parametrize(
+    ("argv", "command"),
+    [
+        (["exec", "101", "ls", "-l", "--save", "$HOME"], ("-c", "ls -l --save $HOME")),
+        (["exec2", "101", "echo", "", "x"], ("-c", "echo '' x")),
+        (["exec2", "101", "--", "x"], ("-c", "-- x")),
+        (["exec2", "101", "-"], ("-s",)),
+    ],
+)
+def test_what_is_executed(fake: Fake, argv: list[str], command: tuple[str, ...]) -> None:
+    fake.up(101)
+    fake.ctl(*argv)
+    environment = {
+        "HOME": "/",
+        "TERM": "linux",
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    }
+    assert fake.host.calls == [("exec", 101, [("/bin/bash", *command), ("/bin/sh", *command)], environment)]
+
+
+def test_exec3_has_no_shell(fake: Fake) -> None:
+    fake.up(101)
+    fake.ctl("exec3", "101", "prog", "a b", "")
+    assert fake.host.calls[0][2] == [("prog", "a b", "")]
+
+
+def test_a_program_that_is_not_there(fake: Fake) -> None:
+    fake.up(101)
+    fake.host.failure = FileNotFoundError(2, "No such file or directory")
+    text = "Unable to execute prog: No such file or directory\n"
+    assert fake.ctl("exec3", "101", "prog") == Said(8, "", text)
+
+
+def test_enter(fake: Fake) -> None:
+    fake.up(101)
+    fake.host.ended = Ended(7)
+    said = fake.ctl("enter", "101", "--exec", "ls", "--exec", "x")
+    assert said == Said(7, "entered into CT 101\nexited from CT 101\n", "")
+    assert fake.host.calls == [("enter", 101, "ls --exec x")]
+
+
+def test_console(fake: Fake) -> None:
+    fake.ct(101)
+    said = fake.ctl("console", "101", "2")
+    assert said == Said(0, "", "Attached to CT 101 (ESC . to detach)\nDetached from CT 101\n")
+    fake.ctl("console", "101")
+    assert fake.host.calls == [("console", 101, 2), ("console", 101, 1)]
+
+
+def test_runscript(fake: Fake) -> None:
+    fake.ct(101)
+    with open(f"{fake.paths.prefix}/script.sh", "w", encoding="ascii") as file:
+        file.write("echo hi\n")
+    fake.host.ended = Ended(5)
+    assert fake.ctl("runscript", "101", "script.sh") == Said(5, "", "")
+    assert fake.host.calls == [("runscript", 101, b"echo hi\n")]

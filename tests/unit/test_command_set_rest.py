@@ -1,0 +1,131 @@
+"""vzctl set: restarts, passwords, samples, and what is said."""
+
+import os
+
+import pytest
+
+from hostd.errors import Failure
+from tests.harness.fake_host import Fake, Said
+
+DOWN = "Unable to apply UBC parameters: container is not running\n"
+LOST = "WARNING: Settings were not saved to config and will be lost after CT restart (use --save flag)\n"
+
+
+@pytest.fixture
+def fake(tmp_path: os.PathLike[str]) -> Fake:
+    return Fake(str(tmp_path))
+
+
+def saved(fake: Fake, ctid: int = 101) -> str:
+    return f"CT configuration saved to {fake.paths.ct_conf(ctid)}\n"
+
+
+def test_what_needs_a_restart(fake: Fake) -> None:
+    fake.up(101, "A=1\n")
+    assert fake.ctl("set", "101", "--features", "nfs:on").code == 32
+    assert fake.conf(101) == "A=1\n"
+    said = fake.ctl("set", "101", "--features", "nfs:on", "--save")
+    assert said.code == 0 and "--setmode restart" in said.stdout and said.stderr == ""
+    assert fake.ctl("set", "101", "--features", "nfs:off", "--save", "--setmode", "ignore").code == 32
+    assert fake.asked() == ["apply", "apply"]
+    said = fake.ctl("set", "101", "--features", "nfs:on", "--save", "--setmode", "restart")
+    assert said.code == 0 and "Restarting container\n" in said.stdout
+    assert fake.asked() == ["apply", "apply", "apply", "stop", "start"]
+    assert 'FEATURES="nfs:on"' in fake.conf(101)
+
+
+@pytest.mark.parametrize("option", ["--root", "--private"])
+def test_places_do_not_change_while_running(fake: Fake, option: str) -> None:
+    fake.up(101, "A=1\n")
+    assert fake.ctl("set", "101", option, "/srv/x", "--save").code == 32
+    assert fake.conf(101) == "A=1\n"
+    fake.ct(101)
+    assert fake.ctl("set", "101", option, "/srv/x", "--save").code == 0
+
+
+def test_password(fake: Fake) -> None:
+    fake.ct(101, "A=1\n")
+    assert fake.ctl("set", "101", "--userpasswd", "root:a:b") == Said(0, "", "")
+    assert fake.host.calls == [("set_password", 101, "root", "a:b")]
+    assert fake.ctl("set", "101", "--userpasswd", "root:x", "--onboot", "yes") == Said(31, "", DOWN)
+    said = fake.ctl("set", "101", "--userpasswd", "secret")
+    assert said.code == 21 and "must be USER:PASSWORD" in said.stderr
+    assert "x" not in fake.conf(101)
+    fake.host.failure = Failure(74, "Password change failed")
+    assert fake.ctl("set", "101", "--userpasswd", "root:x") == Said(74, "", "Password change failed\n")
+
+
+def test_a_password_is_never_printed(fake: Fake) -> None:
+    fake.ct(101)
+    said = fake.ctl("set", "101", "--userpasswd", "root:geheim\nx")
+    assert said.code == 21 and "geheim" not in said.stderr
+
+
+def test_applyconfig(fake: Fake) -> None:
+    fake.ct(101, 'HOSTNAME="h"\nCPUUNITS="8"\nOSTEMPLATE="t"\n')
+    said = fake.ctl(
+        "set", "101", "--applyconfig", "vswap-512m", "--netfilter", "full", "--hostname", "x", "--save"
+    )
+    assert said.code == 0
+    conf = fake.conf(101)
+    for line in ('PHYSPAGES="0:131072"', 'NETFILTER="stateless"', 'HOSTNAME="x"', 'CPUUNITS="1000"',
+                 'OSTEMPLATE="t"', 'ORIGIN_SAMPLE="vswap-512m"'):  # fmt: skip
+        assert line in conf.splitlines()
+    path = fake.paths.sample_conf("none")
+    said = fake.ctl("set", "101", "--applyconfig", "none", "--save")
+    assert said == Said(109, "", f"Sample config file not found: {path}\n") and fake.conf(101) == conf
+
+
+def test_reset_ub(fake: Fake) -> None:
+    fake.up(101, 'PHYSPAGES="0:256"\n')
+    assert fake.ctl("set", "101", "--reset_ub") == Said(0, "UB limits were set successfully\n", "")
+    (change,) = fake.host.changes
+    assert {"PHYSPAGES", "NUMPROC"} <= change.keys and change.before.ram == change.after.ram == 1 << 20
+    said = fake.ctl("set", "101", "--reset_ub", "--save")
+    assert said == Said(20, "", "Error: option --reset_ub is exclusive\n")
+
+
+@pytest.mark.parametrize(
+    ("argv", "code"),
+    [
+        (["--setmode", "restart", "--onboot", "yes"], 20),
+        (["--setmode", "later", "--save"], 21),
+        (["--ostemplate", "x"], 20),
+        (["--stop-timeout", "5"], 20),
+        (["--applyconfig_map", "x", "--save"], 21),
+        (["--diskspace", "5G"], 20),
+        (["x"], 20),
+    ],
+)
+def test_options_that_do_not_go_together(fake: Fake, argv: list[str], code: int) -> None:
+    fake.up(101, "A=1\n")
+    assert fake.ctl("set", "101", *argv).code == code
+    assert fake.conf(101) == "A=1\n" and fake.asked() == []
+
+
+def test_what_is_not_enforced_is_said(fake: Fake) -> None:
+    fake.ct(101)
+    said = fake.ctl("set", "101", "--iolimit", "5", "--kmemsize", "10M:11M", "--save")
+    assert said == Said(0, "Warning: --iolimit is stored, and not enforced yet\n" + saved(fake), "")
+    assert fake.conf(101) == 'KMEMSIZE="10485760:11534336"\nIOLIMIT="5242880"\n'
+    assert "Warning" not in fake.ctl("set", "101", "--iolimit", "0", "--save").stdout
+
+
+def test_limits_are_told(fake: Fake) -> None:
+    fake.up(101)
+    said = fake.ctl("set", "101", "--ram", "256M", "--numproc", "9", "--cpulimit", "50", "--cpus", "2")
+    assert said.stdout == "UB limits were set successfully\nSetting CPU limit: 50\nSetting CPUs: 2\n" + LOST
+    (change,) = fake.host.changes
+    assert (change.after.ram, change.after.numproc, change.before.ram) == (256 << 20, 9, None)
+
+
+def test_quiet(fake: Fake) -> None:
+    fake.ct(101)
+    assert fake.ctl("--quiet", "set", "101", "--onboot", "yes", "--save") == Said(0, "", "")
+    assert fake.ctl("--quiet", "set", "101", "--onboot", "x", "--save") == Said(21, "", "")
+
+
+def test_a_broken_file_can_be_repaired(fake: Fake) -> None:
+    fake.ct(101, 'CPUUNITS="heavy"\nIP_ADDRESS="300.1.1.1 192.0.2.1"\n')
+    assert fake.ctl("set", "101", "--cpuunits", "1000", "--ipadd", "192.0.2.2", "--save").code == 0
+    assert fake.conf(101) == 'CPUUNITS="1000"\nIP_ADDRESS="192.0.2.1 192.0.2.2"\n'
