@@ -46,7 +46,7 @@ def create(path: str, group: int) -> None:
     """An empty `part(path)`; leftovers of a dump that did not finish are removed.
 
     Nobody else may look inside.  But a task that is being restored looks images up here too: first as the
-    host's root in the container's user namespace, so without privilege, then as the container's root, *group*.
+    host's root in the user namespace, so without privilege, then as the container's root, *group*.
     """
     remove(part(path))
     os.makedirs(part(path), mode=0o700)

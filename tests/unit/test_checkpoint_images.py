@@ -1,0 +1,173 @@
+"""The directory of a checkpoint, and what `state` reads from it."""
+
+import asyncio
+import os
+import pathlib
+import threading
+
+import pytest
+
+from hostd.checkpoint import images_dir, saved, state
+from hostd.checkpoint.cgmap import Group
+from hostd.checkpoint.dev_tree import DevTree, Node
+from hostd.checkpoint.images_dir import Result
+from hostd.checkpoint.network import Network, attributes, messages
+from hostd.checkpoint.state import Flight, Phase
+from hostd.errors import Failure
+
+ME = os.getgid()
+
+
+@pytest.fixture
+def path(tmp_path: pathlib.Path) -> str:
+    return f"{tmp_path}/Dump.101"
+
+
+def make(path: str, content: str = "new") -> None:
+    """A dump in flight that has everything but its commit."""
+    os.makedirs(images_dir.part(path))
+    with open(f"{images_dir.part(path)}/{images_dir.SAVED}", "w", encoding="ascii") as file:
+        file.write(content)
+
+
+def read(path: str) -> str:
+    with open(f"{path}/{images_dir.SAVED}", encoding="ascii") as file:
+        return file.read()
+
+
+def test_a_checkpoint_appears_whole_and_replaces_the_old_one(path: str) -> None:
+    make(path, "old")
+    assert not images_dir.exists(path)
+    images_dir.commit(path)
+    make(path, "new")
+    assert read(path) == "old"
+    images_dir.commit(path)
+    assert read(path) == "new"
+    assert os.listdir(os.path.dirname(path)) == ["Dump.101"]
+
+
+@pytest.mark.root
+def test_a_new_directory_is_the_containers_roots_to_look_up_in_only(path: str) -> None:
+    images_dir.create(path, 4242)
+    status = os.stat(images_dir.part(path))
+    assert (status.st_mode & 0o7777, status.st_uid, status.st_gid) == (0o710, 0, 4242)
+
+
+def test_removal_takes_a_tree_and_follows_no_link(path: str, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "precious").mkdir()
+    os.makedirs(f"{path}/deep/deeper")
+    os.symlink(tmp_path / "precious", f"{path}/deep/link")
+    images_dir.remove(path)
+    images_dir.remove(path)
+    assert os.listdir(tmp_path) == ["precious"]
+
+
+def test_nothing_is_in_flight_where_nothing_is(path: str) -> None:
+    assert state.inspect(path) == state.NOTHING
+
+
+def test_who_holds_the_lock_is_in_flight(path: str) -> None:
+    make(path)
+    held = images_dir.lock(images_dir.part(path))
+    assert held
+    assert images_dir.lock(images_dir.part(path)) is None
+    assert state.inspect(path) == Flight("dump", Phase.RUNNING)
+    held.close()
+    assert state.inspect(path).phase is Phase.FAILED
+
+
+@pytest.mark.parametrize(
+    ("result", "files", "flight"),
+    [
+        (Result("dump", True), (), Flight("dump", Phase.DONE)),
+        (None, ("stats-dump",), Flight("dump", Phase.DONE)),  # the helper was killed after CRIU's success
+        (Result("dump", False, "no"), ("stats-dump",), Flight("dump", Phase.FAILED, "no")),
+        (None, (), Flight("dump", Phase.FAILED, "the dump was interrupted")),
+    ],
+)
+def test_a_dump_that_lost_its_daemon_is_finished_or_cleaned_up(
+    path: str, result: Result | None, files: tuple[str, ...], flight: Flight
+) -> None:
+    make(path)
+    for name in files:
+        open(f"{images_dir.part(path)}/{name}", "w").close()
+    if result:
+        images_dir.write_result(images_dir.part(path), result)
+    assert state.inspect(path) == flight
+    assert images_dir.exists(path) == (flight.phase is Phase.DONE)
+    assert not os.path.exists(images_dir.part(path))
+
+
+@pytest.mark.parametrize(
+    ("result", "flight"),
+    [
+        (Result("dump", True), Flight("dump", Phase.DONE)),
+        (Result("restore", True, pid=7, identity="start:1"),
+         Flight("restore", Phase.DONE, pid=7, identity="start:1")),
+        (Result("restore", False, "why"), Flight("restore", Phase.FAILED, "why")),
+        (None, Flight("restore", Phase.FAILED, "the restore was interrupted")),
+    ],
+)  # fmt: skip
+def test_what_became_of_a_restore(path: str, result: Result | None, flight: Flight) -> None:
+    make(path)
+    images_dir.commit(path)
+    if result:
+        images_dir.write_result(path, result)
+    assert state.inspect(path) == flight
+    assert images_dir.exists(path)
+
+
+def test_a_restored_init_is_found_by_its_pid_when_the_helper_was_killed(path: str) -> None:
+    make(path)
+    images_dir.commit(path)
+    open(f"{path}/{state.RESTORED}", "w").close()
+    with open(f"{path}/pid", "w", encoding="ascii") as file:
+        file.write(str(os.getpid()))
+    found = state.inspect(path)
+    assert (found.phase, found.pid) == (Phase.DONE, os.getpid())
+
+
+def test_settled_waits_for_the_end(path: str) -> None:
+    make(path)
+    held = images_dir.lock(images_dir.part(path))
+    assert held
+
+    def finish() -> None:
+        images_dir.write_result(images_dir.part(path), Result("dump", True))
+        held.close()
+
+    threading.Timer(0.05, finish).start()
+    assert asyncio.run(state.settled(path)) == Flight("dump", Phase.DONE)
+
+
+def test_what_is_saved_is_read_back(tmp_path: pathlib.Path) -> None:
+    node = Node("log", 0o120777, 0, 5, target="/run/log")
+    kept = saved.Saved(
+        65536, 7, {"/dev": "vzdev"}, DevTree({"size": "64k"}, [node]),
+        {"unified": [Group("a/b", [2, 3], 0, 0, "cpu")]},
+        Network(["00"], [], {"core/somaxconn": "9"}), "4.2.1",
+    )  # fmt: skip
+    saved.store(str(tmp_path), kept)
+    again = saved.load(str(tmp_path))
+    assert again.dev.nodes == [Node("log", 0o120777, 0, 5, [0, 0], target="/run/log")]  # type: ignore[arg-type]
+    assert (again.cgroups, again.network, again.external) == (kept.cgroups, kept.network, kept.external)
+
+
+@pytest.mark.parametrize(("text", "match"), [(None, "holds no complete checkpoint"), ("{}", "is damaged")])
+def test_an_incomplete_or_damaged_checkpoint_is_one_line(
+    tmp_path: pathlib.Path, text: str | None, match: str
+) -> None:
+    if text:
+        (tmp_path / images_dir.SAVED).write_text(text)
+    with pytest.raises(Failure, match=match) as caught:
+        saved.load(str(tmp_path))
+    assert caught.value.exit_code == 17
+
+
+def test_netlink_is_cut_at_its_aligned_lengths() -> None:
+    import struct
+
+    two = struct.pack("=HH5s3x", 9, 15, b"abcde") + struct.pack("=HHI", 8, 1, 77)
+    assert list(attributes(two)) == [(15, b"abcde"), (1, struct.pack("=I", 77))]
+    assert list(messages(struct.pack("=IHHII4s", 20, 24, 0, 1, 0, b"body"))) == [(24, b"body")]
+    assert list(messages(b"\0" * 16)) == []

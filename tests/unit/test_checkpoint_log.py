@@ -1,0 +1,72 @@
+"""CRIU's log, and which criu is taken."""
+
+import os
+import pathlib
+
+import pytest
+
+from hostd.checkpoint import criu, log_text
+from hostd.errors import Failure
+from images.criu import loader_of, number
+
+LOGS = {
+    # a restore: harmless failures before and after the real one
+    """Error (criu/util.c:1534): rlimit: Can't setup RLIMIT_NOFILE for self: Operation not permitted
+(00.075) 1: Error (criu/util.c:1723): ip6tables-legacy-restore -V failed
+(00.084) 1: Error (criu/mount-v2.c:420): mnt-v2: Can't bind remount 0x2000 at /x: Operation not permitted
+(00.086) Error (criu/cr-restore.c:2331): Restoring FAILED.
+(00.086) Error (criu/cgroup.c:2055): cg: cgroupd: recv req error: No such file or directory
+""": "mnt-v2: Can't bind remount 0x2000 at /x: Operation not permitted",
+    # a dump: what follows only repeats it
+    """Error (criu/sk-unix.c:886): unix: Unix socket 0x4d5 without peer 0x4d4
+Error (criu/cr-dump.c:1669): Dump files (pid: 77) failed with -1
+Error (criu/cr-dump.c:2111): Dumping FAILED.
+""": "unix: Unix socket 0x4d5 without peer 0x4d4",
+    "Error (criu/cr-dump.c:2111): Dumping FAILED.\n": "Dumping FAILED.",
+    "all is well\n": "",
+}
+
+
+@pytest.mark.parametrize(("log", "reason"), list(LOGS.items()))
+def test_the_reason_is_the_last_error_that_tells_something(log: str, reason: str) -> None:
+    assert log_text.reason(log) == reason
+
+
+def test_a_missing_log_has_no_text(tmp_path: pathlib.Path) -> None:
+    assert log_text.read(f"{tmp_path}/none") == ""
+
+
+def fake_criu(path: pathlib.Path, version: str) -> None:
+    os.makedirs(path / "lib")
+    for name, text in (("ld.so", f"#!/bin/sh\necho Version: {version}\n"), ("criu", ""), ("cgroupns.so", "")):
+        (path / "lib" / name).write_text(text)
+        (path / "lib" / name).chmod(0o755)
+
+
+def test_the_private_criu_runs_through_its_own_loader(tmp_path: pathlib.Path) -> None:
+    fake_criu(tmp_path, "4.2.1")
+    found = criu.find(str(tmp_path))
+    lib = f"{tmp_path}/lib"
+    assert found.version == "4.2.1"
+    assert found.command() == [f"{lib}/ld.so", "--library-path", lib, f"{lib}/criu"]
+    assert found.command(preload=True)[3:] == ["--preload", f"{lib}/cgroupns.so", f"{lib}/criu"]
+
+
+def test_an_old_criu_is_refused_in_one_line(tmp_path: pathlib.Path) -> None:
+    fake_criu(tmp_path, "4.1.1")
+    with pytest.raises(Failure, match=r"lib/criu is version 4\.1\.1, needed is 4\.2 or newer$") as caught:
+        criu.find(str(tmp_path))
+    assert caught.value.exit_code == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"), [("4.2.1-1", (4, 2, 1)), ("1:4.10+dfsg", (4, 10)), ("x", ()), ("4", (4,))]
+)
+def test_versions_compare_as_numbers(text: str, parts: tuple[int, ...]) -> None:
+    assert number(text) == parts
+
+
+def test_the_loader_is_read_from_the_program(tmp_path: pathlib.Path) -> None:
+    program = tmp_path / "criu"
+    program.write_bytes(b"\x7fELF" + bytes(60) + b"/lib64/ld-linux-x86-64.so.2\0" + bytes(60))
+    assert loader_of(str(program)) == "ld-linux-x86-64.so.2"
