@@ -146,6 +146,13 @@ class Vz:
     def ip(self, *argv: str) -> str:
         return self.run("ip", *argv).stdout
 
+    def reaches(self, address: str) -> bool:
+        """An echo comes back from *address* (busybox: a small host may have no other ping)."""
+        return self.run("busybox", "ping", "-c1", "-W3", address, check=None).code == 0
+
+    def ping(self, address: str) -> None:
+        assert self.reaches(address), f"{address} does not answer"
+
     # the state of a container, as its user sees it
 
     def status(self, ctid: int) -> str:
@@ -257,7 +264,7 @@ class Vz:
                 self.ctl("stop", str(ctid), "--fast", check=None)
                 self.ctl("umount", str(ctid), check=None)
             self.stop_hostd()
-            left = leaks.find(self.prefix, self.paths.cgroup_root, self.paths.tag)
+            left = leaks.find_lasting(self.prefix, self.paths.cgroup_root, self.paths.tag)
         except (AssertionError, subprocess.TimeoutExpired) as error:
             left = [f"not stopped in order: {error}"]
         finally:

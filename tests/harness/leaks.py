@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 
 from tests.harness import machine
 
@@ -18,6 +19,14 @@ def find(prefix: str, cgroup_root: str, tag: str) -> list[str]:
             left.append(f"cgroup {cgroup} with processes {machine.cgroup_pids(cgroup)}")
         elif os.path.basename(cgroup) not in (cgroup_root, ".hostd"):  # empty, and the next hostd takes them
             left.append(f"cgroup {cgroup}")
+    return left
+
+
+def find_lasting(prefix: str, cgroup_root: str, tag: str, patience: float = 5.0) -> list[str]:
+    """What is still there after *patience* seconds: trees are deleted in the background."""
+    end = time.monotonic() + patience
+    while (left := find(prefix, cgroup_root, tag)) and time.monotonic() < end:
+        time.sleep(0.05)
     return left
 
 

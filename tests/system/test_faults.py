@@ -87,7 +87,7 @@ def settled(vz: Vz, operation: Operation, clock: str) -> None:
         machine.until("CT 101 answers", lambda: vz.answers(101))
         if operation.keeps_pid_1:
             assert vz.uptime_clock(101) == clock, "CT 101 was restarted"
-        vz.run("ping", "-c1", "-W5", "192.0.2.1")
+        vz.ping("192.0.2.1")
     else:
         machine.until(
             f"nothing held by a {state} container",
@@ -134,7 +134,7 @@ def test_killed_while_idle(vz: Vz, kill: Callable[[Vz], None]) -> None:
         assert vz.status(101) == RUNNING
         assert vz.uptime_clock(101) == clock
     vz.ctl("set", "101", "--ipadd", "192.0.2.9")
-    vz.run("ping", "-c1", "-W5", "192.0.2.9")
+    vz.ping("192.0.2.9")
     vz.ctl("exec", "101", "reboot", check=None)
     vz.wait_reboot(101, clock)
     vz.ctl("stop", "101")

@@ -8,10 +8,6 @@ from tests.harness.installation import HOST_ADDRESS, HOST_ADDRESS6, Vz
 pytestmark = pytest.mark.system
 
 
-def ping(vz: Vz, address: str) -> bool:
-    return vz.run("ping", "-c1", "-W2", address, check=None).code == 0
-
-
 def ping_from(vz: Vz, ctid: int, address: str) -> bool:
     return vz.ctl("exec2", str(ctid), "ping", "-c1", "-W2", address, check=None).code == 0
 
@@ -19,8 +15,8 @@ def ping_from(vz: Vz, ctid: int, address: str) -> bool:
 def test_the_address_is_there_when_start_returns(vz: Vz) -> None:
     vz.create(101, "--ipadd", "192.0.2.1", "--ipadd", "2001:db8::1")
     vz.ctl("start", "101")
-    assert ping(vz, "192.0.2.1")
-    assert ping(vz, "2001:db8::1")
+    assert vz.reaches("192.0.2.1")
+    assert vz.reaches("2001:db8::1")
     assert ping_from(vz, 101, HOST_ADDRESS)
     assert ping_from(vz, 101, HOST_ADDRESS6)
 
@@ -41,15 +37,15 @@ def test_add_and_delete_on_a_running_container(vz: Vz) -> None:
     vz.start(101, "--ipadd", "192.0.2.1")
     said = vz.ctl("set", "101", "--ipadd", "192.0.2.9", "--ipadd", "2001:db8::9", "--save")
     assert "Adding IP address(es): 192.0.2.9 2001:db8::9" in said.stdout
-    assert ping(vz, "192.0.2.9") and ping(vz, "2001:db8::9") and ping(vz, "192.0.2.1")
+    assert vz.reaches("192.0.2.9") and vz.reaches("2001:db8::9") and vz.reaches("192.0.2.1")
     said = vz.ctl("set", "101", "--ipdel", "192.0.2.1", "--save")
     assert "Deleting IP address(es): 192.0.2.1" in said.stdout
-    assert not ping(vz, "192.0.2.1") and ping(vz, "192.0.2.9")
+    assert not vz.reaches("192.0.2.1") and vz.reaches("192.0.2.9")
     vz.ctl("set", "101", "--ipdel", "all", "--ipadd", "192.0.2.30", "--save")
     assert vz.vzlist("-jo", "ip").replace(" ", "").replace("\n", "") == '[{"ip":["192.0.2.30"]}]'
-    assert not ping(vz, "192.0.2.9") and ping(vz, "192.0.2.30")
+    assert not vz.reaches("192.0.2.9") and vz.reaches("192.0.2.30")
     vz.ctl("restart", "101")
-    assert ping(vz, "192.0.2.30")
+    assert vz.reaches("192.0.2.30")
 
 
 def test_an_address_in_use_is_refused(vz: Vz) -> None:
@@ -59,7 +55,7 @@ def test_an_address_in_use_is_refused(vz: Vz) -> None:
     vz.create(103, "--ipadd", "192.0.2.2")
     vz.ctl("start", "103", check=78)
     assert vz.status(103) == "exist unmounted down"
-    assert ping(vz, "192.0.2.1") and ping(vz, "192.0.2.2")
+    assert vz.reaches("192.0.2.1") and vz.reaches("192.0.2.2")
 
 
 def test_routes_go_with_the_container(vz: Vz) -> None:

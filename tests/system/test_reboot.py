@@ -16,7 +16,7 @@ def test_reboot_inside_comes_back(vz: Vz) -> None:
     vz.ctl("exec", "101", "reboot", check=None)
     vz.wait_reboot(101, before)
     assert vz.status(101) == "exist mounted running"
-    vz.run("ping", "-c1", "-W5", "192.0.2.101")
+    vz.ping("192.0.2.101")
 
 
 @pytest.mark.slow
@@ -31,7 +31,7 @@ def test_ten_reboot_independently_while_the_others_run(vz: Vz) -> None:
             vz.wait_reboot(ctid, clocks[ctid])
         for ctid in TEN[1::2]:
             assert vz.uptime_clock(ctid) == clocks[ctid], f"CT {ctid} was disturbed"
-            vz.run("ping", "-c1", "-W5", f"192.0.2.{ctid}")
+            vz.ping(f"192.0.2.{ctid}")
 
 
 def test_reboot_minus_f_comes_back(vz: Vz) -> None:

@@ -23,8 +23,8 @@ def test_same_id_twice(vz: Vz, other: Vz) -> None:
     assert vz.ctl("exec2", "101", "hostname").stdout == "one\n"
     assert other.ctl("exec2", "101", "hostname").stdout == "two\n"
     assert vz.keeper_pid != other.keeper_pid
-    vz.run("ping", "-c1", "-W5", "192.0.2.1")
-    vz.run("ping", "-c1", "-W5", "192.0.2.2")
+    vz.ping("192.0.2.1")
+    vz.ping("192.0.2.2")
 
 
 def test_one_ends_the_other_goes_on(vz: Vz, other: Vz) -> None:
@@ -37,14 +37,14 @@ def test_one_ends_the_other_goes_on(vz: Vz, other: Vz) -> None:
     other.ctl("destroy", "101")
     other.stop_hostd()
     assert vz.uptime_clock(101) == clock
-    vz.run("ping", "-c1", "-W5", "192.0.2.1")
+    vz.ping("192.0.2.1")
 
 
 def test_an_address_of_the_other_is_in_use(vz: Vz, other: Vz) -> None:
     vz.start(101, "--ipadd", "192.0.2.1")
     other.create(101, "--ipadd", "192.0.2.1")
     other.ctl("start", "101", check=78)
-    vz.run("ping", "-c1", "-W5", "192.0.2.1")
+    vz.ping("192.0.2.1")
 
 
 def test_only_one_keeper_per_prefix(vz: Vz) -> None:

@@ -24,6 +24,6 @@ def test_stop_of_hostd_leaves_containers_running(vz: Vz) -> None:
     vz.start(101, "--ipadd", "192.0.2.1")
     clock = vz.uptime_clock(101)
     vz.stop_hostd()
-    vz.run("ping", "-c1", "-W5", "192.0.2.1")
+    vz.ping("192.0.2.1")
     assert vz.ctl("exec2", "101", "echo alive").stdout == "alive\n"
     assert vz.uptime_clock(101) == clock

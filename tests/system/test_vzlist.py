@@ -62,7 +62,7 @@ def test_json(vz: Vz) -> None:
     running, stopped = json.loads(vz.vzlist("-a", "-j"))
     assert running["ctid"] == 101 and running["status"] == "running"
     assert running["ip"] == ["192.0.2.1"]
-    assert isinstance(running["uptime"], float) and len(running["laverage"]) == 3
+    assert isinstance(running["uptime"], float) and running["uptime"] >= 0
     assert set(running["numproc"]) == {"held", "maxheld", "barrier", "limit", "failcnt"}
     assert running["numproc"]["held"] >= 1
     assert running["onboot"] is False
