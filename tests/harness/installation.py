@@ -38,13 +38,22 @@ class Result:
     stderr: str
 
 
+def fresh_prefix() -> Paths:
+    """A directory whose two-letter tag no other installation of this machine has at the moment."""
+    while True:
+        paths = Paths(tempfile.mkdtemp(prefix="vzt-", dir="/var/tmp"))
+        if not machine.cgroups_named(paths.cgroup_root):
+            return paths
+        os.rmdir(paths.prefix)
+
+
 class Vz:
     """One installation below `prefix`, its commands and its hostd."""
 
     def __init__(self, netns: str = "") -> None:
         """*netns*: share another installation's network namespace instead of having one."""
-        self.prefix = os.path.realpath(tempfile.mkdtemp(prefix="vzt-", dir="/var/tmp"))
-        self.paths = Paths(self.prefix)
+        self.paths = fresh_prefix()
+        self.prefix = self.paths.prefix
         self.netns = netns or f"vzt-{os.path.basename(self.prefix)[4:]}"
         self._own_netns = not netns
         self.env = {"PATH": f"{BIN}:{os.environ.get('PATH', '')}", "VZ_PREFIX": self.prefix, "TERM": "xterm",
