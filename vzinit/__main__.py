@@ -4,7 +4,9 @@ import time
 
 STARTED = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 
-import _socket  # noqa: E402 - the clock is read first
+from vzinit import slim  # isort: skip  # noqa: E402 - the clock is read first, then room is made
+
+import _socket  # noqa: E402
 import gc  # noqa: E402
 import posix  # noqa: E402
 
@@ -52,10 +54,11 @@ def main() -> None:
     signals.watch(loop, on_child=lambda: reaper.reap() and None, on_request=asked_to_stop)
     guarded(Initctl(loop, asked_to_stop).open)
     channel.listen_for_rescue(loop, control.host_is_back)
+    slim.forget_imports("vzinit")
     gc.collect()
     gc.freeze()
     loop.run()
 
 
-if __name__ in ("__main__", "vzinit.__main__"):
+if __name__ == "__main__":
     main()

@@ -133,7 +133,7 @@ class Channel:
 
 
 def pack_right(descriptor: int) -> "tuple[int, int, bytes]":
-    return (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptor.to_bytes(INT_SIZE, sys.byteorder))
+    return _socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptor.to_bytes(INT_SIZE, sys.byteorder)
 
 
 def unpack_rights(messages: "list[tuple[int, int, bytes]]") -> list[int]:

@@ -11,7 +11,7 @@ from hostd.errors import VzError
 CURRENT = "current"
 MOUNT_POINT = "/.vz"
 PROGRAM = f"{MOUNT_POINT}/bin/vzinit"
-BOOT = "import vzinit.__main__"
+SCRIPT = f"{MOUNT_POINT}/lib/init.pyc"
 
 
 def default_root() -> str:
@@ -30,7 +30,7 @@ def runtime_dir(build_root: str) -> str:
 
 def argv() -> tuple[str, ...]:
     """Command line of PID 1.  The full path comes first: the interpreter finds its library by it."""
-    return (PROGRAM, "-I", "-S", "-E", "-OO", "-X", "frozen_modules=on", "-X", "utf8", "-c", BOOT)
+    return (PROGRAM, "-ISOO", "-Xutf8", SCRIPT)
 
 
 def environment() -> tuple[str, ...]:
