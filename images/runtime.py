@@ -1,8 +1,8 @@
 """python -m images.runtime OUTDIR: the self-contained Python that PID 1 of every container runs on.
 
-A copy of the running interpreter with its own dynamic loader, libraries and the few modules that vzinit imports, to be
-mounted read-only at /.vz of images with any libc or none.  The result is `OUTDIR/HASH/`, named by its content, and the
-link `OUTDIR/current`; nothing is written when that content is there already.
+A copy of the running interpreter with its own dynamic loader, libraries and the few modules that vzinit
+imports, to be mounted read-only at /.vz of images with any libc or none.  The result is `OUTDIR/HASH/`, named
+by its content, and the link `OUTDIR/current`; nothing is written when that content is there already.
 """
 
 import ast
@@ -26,9 +26,24 @@ VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
 VZINIT = os.path.dirname(os.path.abspath(_sys_build.__file__))
 NOT_MODULES = {"_sys_build.py", "__main__.py"}
 # What vzinit imports that some distributions build as a shared object; whatever is built in is left out.
-C_MODULES = ("_socket", "_posixsubprocess", "array", "errno", "fcntl", "gc", "marshal", "resource", "select", "time")
-# Without `encodings` the interpreter does not start.  Its table of 300 aliases is cut to the ones PID 1 can meet.
-ALIASES = "aliases = {'utf8': 'utf_8', 'utf': 'utf_8', 'u8': 'utf_8', '646': 'ascii', 'us_ascii': 'ascii', 'latin1': 'latin_1'}\n"
+C_MODULES = (
+    "_socket",
+    "_posixsubprocess",
+    "array",
+    "errno",
+    "fcntl",
+    "gc",
+    "marshal",
+    "resource",
+    "select",
+    "time",
+)
+# Without `encodings` the interpreter does not start.  Its table of 300 aliases is cut to the ones PID 1 can
+# meet.
+ALIASES = """\
+aliases = {"utf8": "utf_8", "utf": "utf_8",
+"u8": "utf_8", "646": "ascii", "us_ascii": "ascii", "latin1": "latin_1"}
+"""
 ENCODINGS = ("__init__", "ascii", "latin_1", "utf_8")
 UNCHECKED_HASH = 0b01  # PEP 552: loaded without looking for a source file
 
@@ -47,7 +62,10 @@ def main(arguments: list[str]) -> int:
 
 
 def build(outdir: str) -> str:
-    """Make the runtime below *outdir* and answer its path.  Raises BuildError or OSError; leaves nothing half done."""
+    """Make the runtime below *outdir* and answer its path.
+
+    Raises BuildError or OSError; leaves nothing half done.
+    """
     for tool in ("patchelf", "ldd", "strip"):
         if shutil.which(tool) is None:
             raise BuildError(f"{tool} is missing: apt-get install patchelf binutils libc-bin")
@@ -108,13 +126,15 @@ def shared_modules(target: str) -> list[str]:
 
 
 def compile_stdlib(library: str) -> None:
-    """What the interpreter reads before vzinit: `encodings`, and an empty `os` by which it knows its library."""
+    """What the interpreter reads first: `encodings`, and an empty `os` by which it knows its library."""
     source = sysconfig.get_path("stdlib")
     compile_text("", f"{library}/os.pyc", "os.py")
     os.mkdir(f"{library}/encodings")
     compile_text(ALIASES, f"{library}/encodings/aliases.pyc", "encodings/aliases.py")
     for name in ENCODINGS:
-        compile_file(f"{source}/encodings/{name}.py", f"{library}/encodings/{name}.pyc", f"encodings/{name}.py")
+        compile_file(
+            f"{source}/encodings/{name}.py", f"{library}/encodings/{name}.pyc", f"encodings/{name}.py"
+        )
 
 
 def compile_vzinit(target: str, scratch: str) -> list[str]:
@@ -132,7 +152,7 @@ def compile_file(source: str, target: str, name: str) -> None:
 
 
 def compile_text(text: str, target: str, name: str) -> None:
-    """Byte code as of -OO, without annotations and position tables: every byte is multiplied by the containers."""
+    """Byte code as of -OO, without annotations and position tables, which every container would pay for."""
     module = Stripper().visit(ast.parse(text))
     code = compile(ast.fix_missing_locations(module), f"<vz>/{name}", "exec", optimize=2, dont_inherit=True)
     header = importlib.util.MAGIC_NUMBER + UNCHECKED_HASH.to_bytes(4, "little") + bytes(8)
@@ -192,7 +212,10 @@ def libraries_of(binary: str) -> set[str]:
 
 
 def relocate(binaries: list[str], tree: str, loader: str) -> None:
-    """Bind everything to the libraries in /.vz.  Each object gets the path itself: RUNPATH is not inherited."""
+    """Bind everything to the libraries in /.vz.
+
+    Each object gets the path itself: RUNPATH is not inherited.
+    """
     libraries = [f"{tree}/lib/{name}" for name in os.listdir(f"{tree}/lib") if ".so" in name]
     for path in (*binaries, *libraries):
         os.chmod(path, 0o755)

@@ -6,6 +6,9 @@ STARTED = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 
 from vzinit import slim  # isort: skip  # noqa: E402 - the clock is read first, then room is made
 
+if __name__ == "__main__":
+    slim.forget_the_start()
+
 import _socket  # noqa: E402
 import gc  # noqa: E402
 import posix  # noqa: E402
@@ -17,6 +20,10 @@ from vzinit.initctl import Initctl  # noqa: E402
 from vzinit.loop import Loop  # noqa: E402
 from vzinit.services import Services  # noqa: E402
 from vzinit.shutdown import Shutdown  # noqa: E402
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CHANNEL = 3
 ABANDONED = 1  # exit code of a PID 1 that was never told to go
@@ -34,8 +41,12 @@ def main() -> None:
     control.hand_over_lasting_pair()
 
     control.consoles = consoles = Consoles(loop)
-    services = Services(loop, consoles.first, on_running=lambda failed: control.channel.report("running", failed=failed))
-    control.shutdown = shutdown = Shutdown(loop, services.stop, say_bye=lambda how: control.channel.answer("bye", how=how))
+    services = Services(
+        loop, consoles.first, on_running=lambda failed: control.channel.report("running", failed=failed)
+    )
+    control.shutdown = shutdown = Shutdown(
+        loop, services.stop, say_bye=lambda how: control.channel.answer("bye", how=how)
+    )
 
     def trouble(where: str, error: BaseException) -> None:
         consoles.first.log(f"vzinit: {where}: {type(error).__name__}: {error}")
@@ -51,7 +62,7 @@ def main() -> None:
         except OSError as error:
             trouble(step.__qualname__, error)
 
-    signals.watch(loop, on_child=lambda: reaper.reap() and None, on_request=asked_to_stop)
+    signals.watch(loop, on_child=reaper.reap, on_request=asked_to_stop)
     guarded(Initctl(loop, asked_to_stop).open)
     channel.listen_for_rescue(loop, control.host_is_back)
     slim.forget_imports("vzinit")

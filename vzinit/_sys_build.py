@@ -1,7 +1,8 @@
 """The C shim of vzinit: the few system calls that no C module of the interpreter offers (cffi, API mode).
 
-`images.runtime` puts it into the runtime; `python -m vzinit._sys_build` beside this file, for tests that import vzinit.
-Compiled by hand: `ffi.compile` would want setuptools, which the interpreter has no longer since 3.12.
+`images.runtime` puts it into the runtime; `python -m vzinit._sys_build` beside this file, for tests that
+import vzinit. Compiled by hand: `ffi.compile` would want setuptools, which the interpreter has no longer
+since 3.12.
 """
 
 import os
@@ -48,7 +49,10 @@ def builder() -> cffi.FFI:
 
 
 def compile_into(directory: str) -> str:
-    """Write `_sys.abi3.so` into *directory*.  Raises OSError or CalledProcessError when there is no working compiler."""
+    """Write `_sys.abi3.so` into *directory*.
+
+    Raises OSError or CalledProcessError when there is no working compiler.
+    """
     source, target = f"{directory}/_sys.c", f"{directory}/{NAME}"
     builder().emit_c_code(source)
     try:

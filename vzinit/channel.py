@@ -1,7 +1,7 @@
 """The line to hostd: frames and descriptors over SEQPACKET, kept over the loss of the other end.
 
-Nothing here ever blocks.  Reports (`ended`, `running`...) that cannot be sent now are kept, up to a limit, and sent when
-the host is back; an answer to a request dies with the line that brought the request.
+Nothing here ever blocks.  Reports (`ended`, `running`...) that cannot be sent now are kept, up to a limit,
+and sent when the host is back; an answer to a request dies with the line that brought the request.
 """
 
 import _socket
@@ -142,7 +142,9 @@ def unpack_rights(messages: "list[tuple[int, int, bytes]]") -> list[int]:
     for level, kind, data in messages:
         if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
             whole = len(data) - len(data) % INT_SIZE
-            found += [int.from_bytes(data[at : at + INT_SIZE], sys.byteorder) for at in range(0, whole, INT_SIZE)]
+            found += [
+                int.from_bytes(data[at : at + INT_SIZE], sys.byteorder) for at in range(0, whole, INT_SIZE)
+            ]
     return found
 
 
@@ -156,12 +158,14 @@ def listen_for_rescue(loop: "Loop", on_host: "Callable[[_socket.socket], None]")
 
     Whoever is outside of our pid namespace shows as pid 0; nobody inside can.
     """
-    listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
+    listener = _socket.socket(
+        _socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
+    )
     listener.bind(RESCUE_ADDRESS)
     listener.listen(4)
 
     def accept(_events: int) -> None:
-        number, _ = listener._accept()
+        number, _ = listener._accept()  # type: ignore[attr-defined]
         peer = _socket.socket(fileno=number)
         credentials = peer.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 3 * INT_SIZE)
         if int.from_bytes(credentials[:INT_SIZE], sys.byteorder):

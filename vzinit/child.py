@@ -1,11 +1,11 @@
 """fork + exec of the container's programs, with nothing of vzinit left in them.
 
-A child gets its own session, default signal dispositions, an empty signal mask, exactly the descriptors and the
-environment it was given, umask 022 and no memory of vzinit.  PID 1 never waits for the exec (the program may lie on a
-file system that hangs): a close-on-exec pipe tells later how it went.
+A child gets its own session, default signal dispositions, an empty signal mask, exactly the descriptors and
+the environment it was given, umask 022 and no memory of vzinit.  PID 1 never waits for the exec (the program
+may lie on a file system that hangs): a close-on-exec pipe tells later how it went.
 """
 
-import _signal
+import _signal  # type: ignore[import-not-found]
 import errno
 import fcntl
 import posix
@@ -31,7 +31,18 @@ class Program:
     With uid -1 the user is `setup`'s business.
     """
 
-    __slots__ = ("argv", "controlling_tty", "cwd", "descriptors", "environment", "gid", "program", "setup", "uid", "umask")
+    __slots__ = (
+        "argv",
+        "controlling_tty",
+        "cwd",
+        "descriptors",
+        "environment",
+        "gid",
+        "program",
+        "setup",
+        "uid",
+        "umask",
+    )
 
     def __init__(
         self,
@@ -60,12 +71,20 @@ class Program:
 
 
 class Child:
-    """A started program: `on_start(errno, text)` once exec'd (0, "") or failed; then `on_end(code, signal)`."""
+    """A started program.
+
+    `on_start(errno, text)` once it runs (0, "") or could not be run; then `on_end(code, signal)`.
+    """
 
     __slots__ = ("_loop", "_pipe", "on_end", "on_start", "pid")
 
     def __init__(
-        self, loop: "Loop", pid: int, pipe: int, on_start: "Callable[[int, str], None] | None", on_end: "Callable[[int, int], None]"
+        self,
+        loop: "Loop",
+        pid: int,
+        pipe: int,
+        on_start: "Callable[[int, str], None] | None",
+        on_end: "Callable[[int, int], None]",
     ) -> None:
         self._loop = loop
         self._pipe = pipe
@@ -99,7 +118,10 @@ class Child:
 
 
 def start(
-    loop: "Loop", program: Program, on_start: "Callable[[int, str], None] | None", on_end: "Callable[[int, int], None]"
+    loop: "Loop",
+    program: Program,
+    on_start: "Callable[[int, str], None] | None",
+    on_end: "Callable[[int, int], None]",
 ) -> Child:
     """Fork *program*.  Raises OSError when there is no process to be had; exec errors come by `on_start`."""
     report, pipe = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
@@ -152,7 +174,10 @@ def explain(pipe: int, number: int, text: str) -> None:
 
 
 def clean_signals() -> None:
-    """Default dispositions and an empty mask.  The interpreter ignores SIGPIPE and SIGXFSZ; programs must not."""
+    """Default dispositions and an empty mask.
+
+    The interpreter ignores SIGPIPE and SIGXFSZ; programs must not.
+    """
     _signal.set_wakeup_fd(-1)
     for number in _signal.valid_signals():
         try:

@@ -4,10 +4,21 @@ import posix
 
 from vzinit import fds, unitfile
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 YES = ("1", "yes", "true", "on")
 CONTAINER = ("container", "vz", "openvz", "private-users", *YES)
 # What the kernel would refuse here; such units are about hardware and clocks.
-NO_CAPABILITY = ("CAP_SYS_MODULE", "CAP_SYS_TIME", "CAP_SYS_RAWIO", "CAP_AUDIT_READ", "CAP_MKNOD", "CAP_SYS_ADMIN")
+NO_CAPABILITY = (
+    "CAP_SYS_MODULE",
+    "CAP_SYS_TIME",
+    "CAP_SYS_RAWIO",
+    "CAP_AUDIT_READ",
+    "CAP_MKNOD",
+    "CAP_SYS_ADMIN",
+)
 
 
 def is_link(path: str) -> bool:
@@ -18,7 +29,7 @@ def is_link(path: str) -> bool:
         return False
 
 
-TESTS = {
+TESTS: "dict[str, Callable[[str], bool]]" = {
     "PathExists": fds.exists,
     "PathIsDirectory": fds.is_dir,
     "PathIsSymbolicLink": is_link,
@@ -59,4 +70,4 @@ def unmet(unit: unitfile.Unit) -> str:
 def check(kind: str, value: str) -> bool:
     wanted = not value.startswith("!")
     test = TESTS.get(kind)
-    return test is None or bool(test(value.lstrip("!").strip())) == wanted
+    return test is None or test(value.lstrip("!").strip()) == wanted

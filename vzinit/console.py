@@ -1,7 +1,8 @@
-"""Consoles: terminals whose master vzinit holds.  What is written there is kept, and shown to whoever attaches.
+"""Consoles: terminals whose master vzinit holds.  What is written there is kept, and shown to whoever
+attaches.
 
-/dev/console and /dev/tty1 are the first one; /dev/ttyN come into being when somebody attaches.  A login prompt is
-started when the first person attaches, not at boot: an unwatched console costs no process.
+/dev/console and /dev/tty1 are the first one; /dev/ttyN come into being when somebody attaches.  A login
+prompt is started when the first person attaches, not at boot: an unwatched console costs no process.
 """
 
 import posix
@@ -26,7 +27,7 @@ class Viewer:
 
     __slots__ = ("fd", "incoming", "outgoing")
 
-    def __init__(self, fd: int, outgoing: bytes) -> None:
+    def __init__(self, fd: int, outgoing: bytearray) -> None:
         self.fd = fd
         self.outgoing = bytearray(outgoing)
         self.incoming = b""
@@ -37,7 +38,9 @@ class Console:
 
     def __init__(self, loop: "Loop", names: list[str]) -> None:
         self._loop = loop
-        self.master, self.slave = pty.open_pty()  # the slave stays open: without one, the master reports a hang-up
+        self.master, self.slave = (
+            pty.open_pty()
+        )  # the slave stays open: without one, the master reports a hang-up
         posix.set_blocking(self.master, False)
         self.names = names
         self._ring = bytearray()
@@ -80,7 +83,7 @@ class Console:
     # Viewers.
 
     def attach(self, fd: int) -> None:
-        """Copy between the stream socket *fd* (ours from now on) and the terminal until its other end is closed."""
+        """Copy between the stream socket *fd* (ours from now on) and the terminal until it is closed."""
         posix.set_blocking(fd, False)
         viewer = self._viewers[fd] = Viewer(fd, self._ring)
         self._loop.watch(fd, lambda events: self._viewer_ready(viewer, events))

@@ -1,4 +1,7 @@
-"""Small helpers around raw descriptors.  vzinit keeps plain numbers: an Fd class is paid for in every container."""
+"""Small helpers around raw descriptors.
+
+vzinit keeps plain numbers: an Fd class is paid for in every container.
+"""
 
 import posix
 
@@ -56,7 +59,10 @@ def make_parents(path: str) -> None:
 
 
 def write_file(path: str, data: bytes, mode: int = 0o644) -> None:
-    """Replace *path* in one step: temporary file beside it, fsync, rename.  A symlink at *path* is replaced."""
+    """Replace *path* in one step: temporary file beside it, fsync, rename.
+
+    A symlink at *path* is replaced.
+    """
     make_parents(path)
     temporary = path + ".vz-new"
     flags = posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC | posix.O_NOFOLLOW

@@ -1,5 +1,5 @@
-"""/run/initctl and /dev/initctl: the FIFO on which `telinit`, `init 6` and `shutdown` of sysvinit (and of systemd, when
-PID 1 is not systemd) ask PID 1 for a runlevel.
+"""/run/initctl and /dev/initctl: the FIFO on which `telinit`, `init 6` and `shutdown` of sysvinit (and of
+systemd, when PID 1 is not systemd) ask PID 1 for a runlevel.
 
 A request is `struct init_request` of sysvinit's initreq.h, 384 bytes:
 int magic; int command; int runlevel; int sleeptime; char data[368].
@@ -20,7 +20,10 @@ MAGIC = 0x03091969
 SIZE = 384
 DATA = 16  # offset
 SET_RUNLEVEL, POWER_FAILS, SET_ENVIRONMENT = 1, 2, 6
-RUNLEVELS = {"0": "poweroff", "6": "reboot"}  # every other one is where we are, or a request to read inittab again
+RUNLEVELS = {
+    "0": "poweroff",
+    "6": "reboot",
+}  # every other one is where we are, or a request to read inittab again
 
 
 class Initctl:

@@ -1,8 +1,8 @@
 """/etc/inittab of sysvinit and of busybox -> services.  Runs in the planner.
 
-Both have `id:runlevels:action:process`.  A file with an `initdefault` line is sysvinit's: its rc scripts are left out,
-because they mount file systems and set clocks; what they would start comes from the links in /etc/rc2.d.  Any other is
-busybox's: the id is a terminal, runlevels mean nothing, and all of it is run.
+Both have `id:runlevels:action:process`.  A file with an `initdefault` line is sysvinit's: its rc scripts are
+left out, because they mount file systems and set clocks; what they would start comes from the links in
+/etc/rc2.d.  Any other is busybox's: the id is a terminal, runlevels mean nothing, and all of it is run.
 """
 
 from vzinit import fds
@@ -73,7 +73,7 @@ def put_first(plan: BootPlan, service: ServicePlan) -> None:
 
 
 def belongs(line: Line) -> bool:
-    """A sysvinit line that concerns our runlevel and does not repeat the work of the host or of the planner."""
+    """A sysvinit line of our runlevel that does not repeat the work of the host or of the planner."""
     at_boot = line.action in ("sysinit", "boot", "bootwait")
     return (at_boot or RUNLEVEL in line.runlevels) and line.process.split()[:1][0] not in OUR_WORK
 
@@ -92,7 +92,8 @@ def planned(name: str, line: Line) -> ServicePlan | None:
     if line.action in ("respawn", "askfirst"):
         return ServicePlan(
             name, "simple", [command(line.process)],
-            restart="always", restart_delay=DELAY, burst=BURST, interval=INTERVAL, rest=REST, stop_timeout=5.0,
+            restart="always", restart_delay=DELAY, burst=BURST, interval=INTERVAL, rest=REST,
+            stop_timeout=5.0,
         )  # fmt: skip
     return None
 
@@ -100,7 +101,10 @@ def planned(name: str, line: Line) -> ServicePlan | None:
 def command(process: str) -> Command:
     """As init does: through the shell only when the line needs one."""
     if any(letter in process for letter in "~`!$^&*()=|\\{}[];\"'<>?"):
-        return Command(["/bin/sh", "-c", f"exec {process}" if ";" not in process and "|" not in process else process], ":")
+        return Command(
+            ["/bin/sh", "-c", f"exec {process}" if ";" not in process and "|" not in process else process],
+            ":",
+        )
     return Command(process.split(), ":")
 
 

@@ -1,4 +1,4 @@
-"""One thread, one epoll: descriptors, timers, and the rule that a bug in a handler is reported and survived."""
+"""One thread, one epoll: descriptors, timers; a bug in a handler is reported and survived."""
 
 import select
 import time

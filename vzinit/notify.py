@@ -17,7 +17,10 @@ LIMIT = 4096
 
 
 class NotifySocket:
-    """Opened by the first service that needs it.  `on_message(pid, values)`: the kernel vouches for the pid."""
+    """Opened by the first service that needs it.
+
+    `on_message(pid, values)`: the kernel vouches for the pid.
+    """
 
     def __init__(self, loop: "Loop", on_message: "Callable[[int, dict[str, str]], None]") -> None:
         self._loop = loop
@@ -41,7 +44,9 @@ class NotifySocket:
     def _receive(self) -> None:
         assert self._socket
         space = _socket.CMSG_SPACE(3 * channel.INT_SIZE) + _socket.CMSG_SPACE(4 * channel.INT_SIZE)
-        data, extra, _, _ = self._socket.recvmsg(LIMIT, space, _socket.MSG_CMSG_CLOEXEC | _socket.MSG_DONTWAIT)
+        data, extra, _, _ = self._socket.recvmsg(
+            LIMIT, space, _socket.MSG_CMSG_CLOEXEC | _socket.MSG_DONTWAIT
+        )
         fds.close_all(channel.unpack_rights(extra))
         for level, kind, credentials in extra:
             if level == _socket.SOL_SOCKET and kind == _socket.SCM_CREDENTIALS:

@@ -1,4 +1,4 @@
-"""What is to be run: plain data between the planner (a child that reads unit files) and PID 1 (which runs them)."""
+"""What is to be run: plain data from the planner (a child that reads unit files) to PID 1."""
 
 import marshal
 
@@ -11,7 +11,10 @@ KINDS = ("simple", "notify", "forking", "oneshot")
 
 
 class Command:
-    """One command line of a service.  `flags` as systemd's Exec prefixes: "-" failure does not count, ":" no $VAR."""
+    """One command line of a service.
+
+    `flags` as systemd's Exec prefixes: "-" failure does not count, ":" no $VAR.
+    """
 
     __slots__ = ("argv", "flags", "program")
 
@@ -22,10 +25,14 @@ class Command:
 
 
 class ServicePlan:
-    """One service.  Times are seconds; `options` is for `prepare`, which runs in the child before the exec."""
+    """One service.
+
+    Times are seconds; `options` is for `prepare`, which runs in the child before the exec.
+    """
 
     __slots__ = (
-        "after", "burst", "interval", "kill_mode", "kill_signal", "kind", "name", "no_restart_on", "options", "pid_file",
+        "after", "burst", "interval", "kill_mode", "kill_signal",
+        "kind", "name", "no_restart_on", "options", "pid_file",
         "pre", "rest", "restart", "restart_delay", "start", "start_timeout", "stop", "stop_timeout",
     )  # fmt: skip
 

@@ -1,5 +1,5 @@
-"""Reads what the image wants to run, in a child process: unit files cost memory that PID 1 would never give back, and a
-bug in here must not be one of PID 1.
+"""Reads what the image wants to run, in a child process: unit files cost memory that PID 1 would never give
+back, and a bug in here must not be one of PID 1.
 
 Sources, in this order: inittab, units, init scripts that no unit covers, /etc/rc.local.
 """
@@ -14,7 +14,8 @@ RUN = (("/run/lock", 0o1777), ("/run/user", 0o755), ("/run/vzinit", 0o755))
 TELINIT = "/lib/sysvinit/telinit"
 TMPFILES = "/bin/systemd-tmpfiles"
 TMPFILES_ARGUMENTS = (
-    "--create", "--remove", "--boot", "--exclude-prefix=/dev", "--exclude-prefix=/proc", "--exclude-prefix=/sys",
+    "--create", "--remove", "--boot",
+    "--exclude-prefix=/dev", "--exclude-prefix=/proc", "--exclude-prefix=/sys",
     "--exclude-prefix=/run/utmp",
     "--exclude-prefix=/run/nologin",  # "the system is booting"; systemd would remove it at the end
 )  # fmt: skip
@@ -81,7 +82,9 @@ def put_tmpfiles_first(found: BootPlan) -> None:
     if not fds.is_program(TMPFILES):
         return
     command = Command([TMPFILES, *TMPFILES_ARGUMENTS], "-:")
-    inittab.put_first(found, ServicePlan("tmpfiles", "oneshot", [command], options={"StandardError": ["null"]}))
+    inittab.put_first(
+        found, ServicePlan("tmpfiles", "oneshot", [command], options={"StandardError": ["null"]})
+    )
 
 
 def make_host_keys(found: BootPlan) -> None:

@@ -1,9 +1,10 @@
-"""The last steps before the exec of a service, in the child: user, directories, environment, limits, $VARIABLES.
+"""The last steps before the exec of a service, in the child: user, directories, environment, limits,
+$VARIABLES.
 
 Imported in forked children only: its memory is gone with the exec.
 """
 
-import _signal
+import _signal  # type: ignore[import-not-found]
 import posix
 
 from vzinit import child, fds, unitfile, users
@@ -13,7 +14,12 @@ DIRECTORIES = (
     ("RuntimeDirectory", "/run"), ("StateDirectory", "/var/lib"), ("CacheDirectory", "/var/cache"),
     ("LogsDirectory", "/var/log"), ("ConfigurationDirectory", "/etc"),
 )  # fmt: skip
-LIMITS = {"LimitNOFILE": "RLIMIT_NOFILE", "LimitCORE": "RLIMIT_CORE", "LimitMEMLOCK": "RLIMIT_MEMLOCK", "LimitNPROC": "RLIMIT_NPROC"}
+LIMITS = {
+    "LimitNOFILE": "RLIMIT_NOFILE",
+    "LimitCORE": "RLIMIT_CORE",
+    "LimitMEMLOCK": "RLIMIT_MEMLOCK",
+    "LimitNPROC": "RLIMIT_NPROC",
+}
 NO = ("no", "false", "off", "0")
 SCALE = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
@@ -80,7 +86,10 @@ def make_directories(options: dict[str, list[str]], uid: int, gid: int) -> None:
 
 
 def environment(options: dict[str, list[str]]) -> dict[str, str]:
-    """Environment=, then the files of EnvironmentFile=; a file with `-` may be missing.  USER and HOME for User=."""
+    """Environment=, then the files of EnvironmentFile=; a file with `-` may be missing.
+
+    USER and HOME for User=.
+    """
     found: dict[str, str] = {}
     user = last(options, "User", "")
     if user:
@@ -105,7 +114,10 @@ def assignment(word: str) -> tuple[str, str]:
 def environment_file(text: str) -> dict[str, str]:
     """`NAME=value` lines; quotes around a value are taken off, nothing is expanded."""
     rows = (assignment(line) for line in unitfile.logical_lines(text) if "=" in line)
-    return {name.strip(): " ".join(unitfile.split(value)) if value[:1] in "'\"" else value.strip() for name, value in rows}
+    return {
+        name.strip(): " ".join(unitfile.split(value)) if value[:1] in "'\"" else value.strip()
+        for name, value in rows
+    }
 
 
 def limits(options: dict[str, list[str]]) -> None:

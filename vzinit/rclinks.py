@@ -8,8 +8,10 @@ from vzinit.plan import BootPlan, Command, ServicePlan
 DIRECTORIES = ("/etc/rc2.d", "/etc/rc.d/rc2.d")
 # Work of the host, of real hardware, or of another init.
 NOT_OURS = frozenset({
-    "bootlogs", "console-setup.sh", "halt", "hwclock.sh", "keyboard-setup.sh", "killprocs", "networking", "plymouth",
-    "rc.local", "reboot", "rmnologin", "screen-cleanup", "sendsigs", "single", "udev", "umountfs", "umountroot",
+    "bootlogs", "console-setup.sh", "halt", "hwclock.sh", "keyboard-setup.sh", "killprocs",
+    "networking", "plymouth",
+    "rc.local", "reboot", "rmnologin", "screen-cleanup", "sendsigs", "single", "udev",
+    "umountfs", "umountroot",
 })  # fmt: skip
 STOP_TIMEOUT = 30.0
 
@@ -29,7 +31,11 @@ def add_links(plan: BootPlan, directory: str, covered: "set[str]") -> None:
     number = ""
     for link in sorted(name for name in posix.listdir(directory) if name[:1] == "S" and name[1:3].isdigit()):
         name = link[3:]
-        if name in NOT_OURS or name.removesuffix(".sh") in covered or not fds.is_program(f"{directory}/{link}"):
+        if (
+            name in NOT_OURS
+            or name.removesuffix(".sh") in covered
+            or not fds.is_program(f"{directory}/{link}")
+        ):
             continue
         if link[1:3] != number:
             earlier, same, number = earlier + same, [], link[1:3]

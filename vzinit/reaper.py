@@ -7,12 +7,21 @@ import posix
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vzinit.child import Child
+    from typing import Protocol, TypeVar
 
-children: "dict[int, Child]" = {}  # what vzinit itself started; orphans have no entry
+    class Reaped(Protocol):
+        """A process whose end somebody waits for."""
+
+        pid: int
+
+        def ended(self, status: int) -> None: ...
+
+    T = TypeVar("T", bound=Reaped)
+
+children: "dict[int, Reaped]" = {}  # what vzinit itself started; orphans have no entry
 
 
-def adopt(child: "Child") -> "Child":
+def adopt(child: "T") -> "T":
     """From now on `child.ended` is called when its process ends."""
     children[child.pid] = child
     return child

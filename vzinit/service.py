@@ -51,7 +51,9 @@ class Process:
 class Service:
     """`on_change()` is called after every change of `state`."""
 
-    def __init__(self, loop: "Loop", plan: "ServicePlan", around: Surroundings, on_change: "Callable[[], None]") -> None:
+    def __init__(
+        self, loop: "Loop", plan: "ServicePlan", around: Surroundings, on_change: "Callable[[], None]"
+    ) -> None:
         self._loop = loop
         self._around = around
         self._on_change = on_change
@@ -220,7 +222,7 @@ class Service:
     # Stop.
 
     def stop(self) -> None:
-        """Run the stop commands, then end the main process: by signal, then by force; never longer than the plan says."""
+        """Run the stop commands, then end the main process: by signal, at last by force."""
         was_up = self.state in (ACTIVE, DONE)
         self.state = STOPPING
         self._todo = list(self.plan.stop) if was_up else []
@@ -253,7 +255,7 @@ class Service:
         self._due(KILL_WAIT, lambda: self._settle(STOPPED))
 
     def _kill(self, number: int) -> None:
-        """Signal the command that is being waited for, else the main process, with its group unless KillMode says no."""
+        """Signal the command that is waited for, else the main process; its group too, as KillMode says."""
         target = self._control or self.main
         if not target:
             return

@@ -1,6 +1,6 @@
 """All services: planned in a child, started in order, stopped in reverse order."""
 
-import _signal
+import _signal  # type: ignore[import-not-found]
 import posix
 
 from vzinit import child, fds, notify, plan, service
@@ -18,7 +18,10 @@ MAX_PLAN = 16 << 20  # bytes
 
 
 class Services:
-    """`boot()` once, then `stop(then)` once.  `on_running(failed)` is called when every service was started."""
+    """`boot()` once, then `stop(then)` once.
+
+    `on_running(failed)` is called when every service was started.
+    """
 
     def __init__(self, loop: "Loop", console: "Console", on_running: "Callable[[list[str]], None]") -> None:
         self._loop = loop
@@ -127,7 +130,10 @@ class Services:
 
 
 def fork_planner(writer: int, output: int) -> int:
-    """A child that writes the plan to *writer*, what goes wrong to *output*, and exits.  Raises OSError when there is no process to be had."""
+    """A child that writes the plan to *writer*, what goes wrong to *output*, and exits.
+
+    Raises OSError when there is no process to be had.
+    """
     mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
     try:
         pid = posix.fork()

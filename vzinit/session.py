@@ -1,4 +1,4 @@
-"""What people run inside from outside: commands on pipes (`exec`) and login sessions on a terminal (`enter`)."""
+"""What is run inside from outside: commands on pipes (`exec`), login sessions on a terminal (`enter`)."""
 
 import posix
 
@@ -45,9 +45,18 @@ class Sessions:
         return self._running[name].pid
 
     def login(
-        self, name: str, argv: list[str], terminal: str, rows: int, columns: int, on_start: "Callable[[int, str], None]"
+        self,
+        name: str,
+        argv: list[str],
+        terminal: str,
+        rows: int,
+        columns: int,
+        on_start: "Callable[[int, str], None]",
     ) -> int:
-        """A login session of root on a new terminal.  Answers the master; the caller passes it on and closes it."""
+        """A login session of root on a new terminal.
+
+        Answers the master; the caller passes it on and closes it.
+        """
         self._must_be_new(name)
         master, slave = pty.open_pty(rows, columns)
         try:

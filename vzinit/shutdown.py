@@ -1,6 +1,7 @@
 """The way down: services in reverse order, then everything, then reboot(2).
 
-No sync: the file systems belong to hostd, whose unmount writes them back; a sync(2) here would flush the whole host.
+No sync: the file systems belong to hostd, whose unmount writes them back; a sync(2) here would flush the
+whole host.
 """
 
 import errno
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
     from vzinit.loop import Loop, Timer
 
-# linux/reboot.h: RESTART, HALT, POWER_OFF.  In a pid namespace the parent sees SIGHUP for the first, SIGINT for the others.
+# linux/reboot.h: RESTART, HALT, POWER_OFF.  In a pid namespace the parent sees SIGHUP for the first, SIGINT
+# for the others.
 COMMANDS = {"reboot": 0x01234567, "halt": 0xCDEF0123, "poweroff": 0x4321FEDC}
 DEFAULT_TIMEOUT = 90.0  # seconds, when the container itself asks for the stop
 KILL_RESERVE = 3.0  # seconds kept for SIGTERM and SIGKILL to everybody
@@ -30,7 +32,10 @@ class Shutdown:
     """One way down.  `begin` starts it; nothing stops it."""
 
     def __init__(
-        self, loop: "Loop", stop_services: "Callable[[Callable[[], None]], None]", say_bye: "Callable[[str], None]"
+        self,
+        loop: "Loop",
+        stop_services: "Callable[[Callable[[], None]], None]",
+        say_bye: "Callable[[str], None]",
     ) -> None:
         self._loop = loop
         self._stop_services = stop_services
@@ -98,7 +103,7 @@ def reboot(command: int) -> None:
 
     The shim is loaded only now: 100 KiB less in every running container.
     """
-    from vzinit import _sys
+    from vzinit import _sys  # type: ignore[attr-defined]
 
     error = -_sys.lib.vz_reboot(command)
     posix._exit(error or errno.EIO)

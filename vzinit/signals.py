@@ -1,10 +1,11 @@
 """What each signal to PID 1 asks for.
 
-busybox: `halt` SIGUSR1, `poweroff` SIGUSR2, `reboot` SIGTERM.  systemd's convention: SIGRTMIN+3 halt, +4 power off,
-+5 reboot, SIGINT (ctrl-alt-del) reboot.  SIGPWR: the power fails.  Numbers of real time signals are those of glibc.
+busybox: `halt` SIGUSR1, `poweroff` SIGUSR2, `reboot` SIGTERM.  systemd's convention: SIGRTMIN+3 halt, +4
+power off, +5 reboot, SIGINT (ctrl-alt-del) reboot.  SIGPWR: the power fails.  Numbers of real time signals
+are those of glibc.
 """
 
-import _signal
+import _signal  # type: ignore[import-not-found]
 import posix
 
 TYPE_CHECKING = False
@@ -33,7 +34,7 @@ def _noted(_number: int, _frame: object) -> None:
     """The number is in the wake-up pipe; the loop does the work."""
 
 
-def watch(loop: "Loop", on_child: "Callable[[], None]", on_request: "Callable[[str], None]") -> None:
+def watch(loop: "Loop", on_child: "Callable[[], object]", on_request: "Callable[[str], None]") -> None:
     """Turn signals into calls from the loop: `on_child()` and `on_request("reboot")`."""
     reader, writer = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
     _signal.set_wakeup_fd(writer, warn_on_full_buffer=False)

@@ -1,4 +1,5 @@
-"""Gives back what the interpreter needed for its own start.  Imported first, so that vzinit fills the freed memory.
+"""Gives back what the interpreter needed for its own start.  Imported first, so that vzinit fills the freed
+memory.
 
 PID 1 is multiplied by the containers: 120 KiB less each (measured, CPython 3.11).
 """
@@ -11,9 +12,12 @@ DONE_WITH = ("zipimport", "io", "codecs", "abc", "encodings.aliases", "encodings
 
 
 def forget_the_start() -> None:
-    """Drop modules, standard streams and the hook for zip files.  Output of Python itself goes nowhere from here on."""
+    """Drop modules, standard streams and the hook for zip files.
+
+    Output of Python itself goes nowhere from here on.
+    """
     sys.path_hooks[:] = [hook for hook in sys.path_hooks if getattr(hook, "__name__", "") != "zipimporter"]
-    sys.stdin = sys.__stdin__ = None  # type: ignore[assignment,misc]
+    sys.stdin = sys.__stdin__ = None  # type: ignore[misc]
     for name in DONE_WITH:
         module = sys.modules.pop(name, None)
         if module:
@@ -22,12 +26,9 @@ def forget_the_start() -> None:
 
 
 def forget_imports(package: str) -> None:
-    """Drop the import system's notes about the modules of *package* that are loaded; later imports work all the same."""
+    """Drop the notes of the import system about loaded modules; later imports work all the same."""
     for name, module in sys.modules.items():
         if name.startswith(package + "."):
             for attribute in ("__spec__", "__loader__", "__cached__", "__file__", "__doc__"):
                 vars(module).pop(attribute, None)
     sys.path_importer_cache.clear()
-
-
-forget_the_start()

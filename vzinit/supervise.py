@@ -5,7 +5,16 @@ if TYPE_CHECKING:
     from vzinit.plan import ServicePlan
 
 CLEAN_SIGNALS = (1, 2, 13, 15)  # SIGHUP, SIGINT, SIGPIPE, SIGTERM: how daemons are told to end
-SIGNAL_NAMES = {"SIGHUP": 1, "SIGINT": 2, "SIGQUIT": 3, "SIGABRT": 6, "SIGKILL": 9, "SIGUSR1": 10, "SIGSEGV": 11, "SIGTERM": 15}
+SIGNAL_NAMES = {
+    "SIGHUP": 1,
+    "SIGINT": 2,
+    "SIGQUIT": 3,
+    "SIGABRT": 6,
+    "SIGKILL": 9,
+    "SIGUSR1": 10,
+    "SIGSEGV": 11,
+    "SIGTERM": 15,
+}
 ABORTS = (3, 4, 6, 7, 8, 11, 31)  # signals with a core dump
 
 
@@ -26,6 +35,9 @@ def wants_restart(plan: "ServicePlan", code: int, signal: int) -> bool:
 
 
 def within_limit(plan: "ServicePlan", starts: list[float], now: float) -> bool:
-    """False when there were `burst` starts in the last `interval` seconds.  Forgets older ones in *starts*."""
+    """False when there were `burst` starts in the last `interval` seconds.
+
+    Forgets older ones in *starts*.
+    """
     starts[:] = [start for start in starts if now - start < plan.interval]
     return len(starts) < plan.burst

@@ -1,4 +1,7 @@
-"""systemd's unit files: finding, reading, specifiers, quoting.  Runs in the planner; knows nothing of services."""
+"""systemd's unit files: finding, reading, specifiers, quoting.
+
+Runs in the planner; knows nothing of services.
+"""
 
 import posix
 
@@ -20,7 +23,7 @@ Section = dict[str, list[str]]
 
 
 class Unit:
-    """One unit: `values["Service"]["ExecStart"]` is the list of assignments, an empty one having cleared it."""
+    """One unit.  `values["Service"]["ExecStart"]` is the list of assignments; an empty one cleared it."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -51,10 +54,10 @@ class Unit:
         if "%" not in text:
             return text
         values = {
-            "n": self.name, "N": self.name.rpartition(".")[0], "p": self.prefix, "i": self.instance,
-            "I": unescape(self.instance), "P": unescape(self.prefix), "t": "/run", "S": "/var/lib", "C": "/var/cache",
-            "L": "/var/log", "E": "/etc", "T": "/tmp", "V": "/var/tmp", "u": "root", "U": "0", "h": "/root", "%": "%",
-            "H": posix.uname().nodename, "v": posix.uname().release,
+            "n": self.name, "N": self.name.rpartition(".")[0], "p": self.prefix, "P": unescape(self.prefix),
+            "i": self.instance, "I": unescape(self.instance), "t": "/run", "S": "/var/lib", "C": "/var/cache",
+            "L": "/var/log", "E": "/etc", "T": "/tmp", "V": "/var/tmp", "u": "root", "U": "0", "h": "/root",
+            "H": posix.uname().nodename, "v": posix.uname().release, "%": "%",
         }  # fmt: skip
         letters = iter(text)
         parts = []
@@ -97,7 +100,7 @@ def real_name(path: str) -> str:
 
 
 def load(name: str) -> Unit | None:
-    """The unit called *name*, by its real name if that is an alias, with its drop-ins; None when there is none."""
+    """The unit called *name*, by its real name if that is an alias, with its drop-ins; None without one."""
     path = find(name)
     if not path:
         return None
@@ -157,7 +160,7 @@ def parse(text: str, values: dict[str, Section]) -> None:
 
 
 def logical_lines(text: str) -> list[str]:
-    """Lines joined where a backslash ends them; comments, also those in the middle, and empty lines left out."""
+    """Lines joined where a backslash ends them; without comments, also those in the middle."""
     lines: list[str] = []
     open_line = ""
     for line in text.splitlines():
@@ -210,7 +213,17 @@ def unescape(name: str) -> str:
     return head + "".join(chr(int(part[:2], 16)) + part[2:] for part in rest)
 
 
-UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "hr": 3600.0, "d": 86400.0}
+UNITS = {
+    "us": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "sec": 1.0,
+    "m": 60.0,
+    "min": 60.0,
+    "h": 3600.0,
+    "hr": 3600.0,
+    "d": 86400.0,
+}
 FOREVER = 1e9
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -220,7 +233,10 @@ def seconds(text: str, default: float) -> float:
     if text == "infinity":
         return FOREVER
     total = 0.0
-    spaced = "".join(f" {new}" if new.isdigit() and old.isalpha() else new for old, new in zip(" " + text, text, strict=False))
+    spaced = "".join(
+        f" {new}" if new.isdigit() and old.isalpha() else new
+        for old, new in zip(" " + text, text, strict=False)
+    )
     for word in spaced.split():
         number = word.rstrip(LETTERS)
         try:

@@ -1,7 +1,7 @@
 """systemd units -> services: what multi-user.target wants, as far as vzinit can run it.  Runs in the planner.
 
-A unit that needs what vzinit does not have (sockets, D-Bus activation, timers) is left to the init script of the same
-name, if the package has one, and noted otherwise.
+A unit that needs what vzinit does not have (sockets, D-Bus activation, timers) is left to the init script of
+the same name, if the package has one, and noted otherwise.
 """
 
 from vzinit import conditions, unitfile
@@ -11,22 +11,27 @@ from vzinit.unitfile import Unit, seconds
 TARGET = "multi-user.target"
 # Work of the host, of real hardware, or of systemd itself.
 NOT_OURS = (
-    "systemd-", "getty", "console-", "keyboard-", "serial-getty", "autovt", "e2scrub", "networking.", "ifup", "kmod",
-    "fstrim.", "hwclock", "udev", "plymouth", "quota", "rescue", "emergency", "dm-event", "lvm2", "open-iscsi",
+    "systemd-", "getty", "console-", "keyboard-", "serial-getty", "autovt", "e2scrub", "networking.", "ifup",
+    "kmod",
+    "fstrim.", "hwclock", "udev", "plymouth", "quota", "rescue", "emergency", "dm-event",
+    "lvm2", "open-iscsi",
 )  # fmt: skip
 KINDS = {
-    "": "simple", "simple": "simple", "exec": "simple", "idle": "simple", "notify": "notify", "notify-reload": "notify",
+    "": "simple", "simple": "simple", "exec": "simple", "idle": "simple", "notify": "notify",
+    "notify-reload": "notify",
     "forking": "forking", "oneshot": "oneshot",
 }  # fmt: skip
 SIGNALS = {
-    "SIGHUP": 1, "SIGINT": 2, "SIGQUIT": 3, "SIGKILL": 9, "SIGUSR1": 10, "SIGUSR2": 12, "SIGTERM": 15, "SIGCONT": 18,
-    "SIGWINCH": 28,
+    "SIGHUP": 1, "SIGINT": 2, "SIGQUIT": 3, "SIGKILL": 9, "SIGUSR1": 10, "SIGUSR2": 12, "SIGTERM": 15,
+    "SIGCONT": 18,    "SIGWINCH": 28,
 }  # fmt: skip
 # Keys that `prepare` needs; the rest (sandboxing, slices, limits of the whole unit) does not apply here.
 FOR_PREPARE = (
-    "User", "Group", "SupplementaryGroups", "Environment", "EnvironmentFile", "WorkingDirectory", "UMask", "IgnoreSIGPIPE",
+    "User", "Group", "SupplementaryGroups", "Environment", "EnvironmentFile", "WorkingDirectory",
+    "UMask", "IgnoreSIGPIPE",
     "RuntimeDirectory", "RuntimeDirectoryMode", "StateDirectory", "StateDirectoryMode", "CacheDirectory",
-    "CacheDirectoryMode", "LogsDirectory", "LogsDirectoryMode", "ConfigurationDirectory", "ConfigurationDirectoryMode",
+    "CacheDirectoryMode", "LogsDirectory", "LogsDirectoryMode",
+    "ConfigurationDirectory", "ConfigurationDirectoryMode",
     "OOMScoreAdjust", "Nice", "LimitNOFILE", "LimitCORE", "LimitMEMLOCK", "LimitNPROC",
     "StandardOutput", "StandardError",
 )  # fmt: skip
@@ -53,7 +58,10 @@ def from_image(plan: BootPlan) -> set[str]:
 
 
 def closure(target: str) -> dict[str, Unit]:
-    """The services that *target* pulls in, by name.  Targets are followed through, all other kinds are not."""
+    """The services that *target* pulls in, by name.
+
+    Targets are followed through, all other kinds are not.
+    """
     units: dict[str, Unit] = {}
     seen = set()
     waiting = [target]
@@ -68,7 +76,12 @@ def closure(target: str) -> dict[str, Unit]:
         if unit.name.endswith(".service"):
             units[unit.name] = unit
         wanted = unitfile.wanted_by_links(unit.name)
-        waiting += [*wanted, *unit.words("Unit", "Wants"), *unit.words("Unit", "Requires"), *unit.words("Unit", "BindsTo")]
+        waiting += [
+            *wanted,
+            *unit.words("Unit", "Wants"),
+            *unit.words("Unit", "Requires"),
+            *unit.words("Unit", "BindsTo"),
+        ]
     return units
 
 
@@ -77,7 +90,9 @@ def unsupported(unit: Unit) -> str:
     kind = unit.last("Service", "Type")
     if kind not in KINDS:
         return f"Type={kind}"
-    if unit.words("Service", "Sockets") or any(word.endswith(".socket") for word in unit.words("Unit", "Requires")):
+    if unit.words("Service", "Sockets") or any(
+        word.endswith(".socket") for word in unit.words("Unit", "Requires")
+    ):
         return "it is started by a socket"
     if not unit.all("Service", "ExecStart"):
         return "no ExecStart"

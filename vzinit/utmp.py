@@ -10,7 +10,14 @@ import time
 PATH = "/run/utmp"
 RUN_LVL = 1
 UTMP_GROUP = 43  # Debian's; a container without such a group does not mind
-TIME32 = ("x86_64", "i386", "i686", "ppc64le", "s390x", "mips64")  # 64-bit programs share the 32-bit record there
+TIME32 = (
+    "x86_64",
+    "i386",
+    "i686",
+    "ppc64le",
+    "s390x",
+    "mips64",
+)  # 64-bit programs share the 32-bit record there
 
 
 def write(runlevel: str) -> None:

@@ -1,7 +1,7 @@
 """The runtime of PID 1: which directory becomes `/.vz` of a container, and how the program in it is started.
 
-`images.runtime` builds `ROOT/HASH/`; the link `ROOT/current` names the newest one.  Older ones stay: a checkpoint
-restores only onto the very files that it was dumped from.
+`images.runtime` builds `ROOT/HASH/`; the link `ROOT/current` names the newest one.  Older ones stay: a
+checkpoint restores only onto the very files that it was dumped from.
 """
 
 import os
