@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 
-from hostd.checkpoint import cgmap, criu, images_dir, launch, log_text, precheck, saved
+from hostd.checkpoint import cgmap, criu, images_dir, launch, log_text, precheck, saved, state
 from hostd.checkpoint.job import DumpJob
 from hostd.errors import Exit, Failure
 from hostd.kernel.fd import Fd
@@ -66,10 +66,13 @@ async def dump(spec: DumpSpec) -> None:
     with lock:
         layers = [spec.lower.fileno(), spec.upper.fileno()] if spec.lower and spec.upper else []
         result = await launch.run(_job(spec, lock, layers), [lock.fileno(), *layers])
+    if result is None:  # only the kernel knows now
+        result = (await state.settled(spec.images_dir)).result()
     for warning in result.warnings:
         log.warning("checkpoint: %s", warning)
     if not result.ok:
-        log.warning("criu dump: %s", log_text.tail(f"{part}/dump.log"))
+        if errors := log_text.tail(f"{part}/dump.log"):
+            log.warning("criu dump: %s", errors)
         images_dir.remove(part)
         raise Failure(Exit.CHKPNT, f"Checkpointing failed: {result.error}")
 

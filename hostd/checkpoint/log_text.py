@@ -12,7 +12,7 @@ _NOISE = re.compile(
 def reason(log: str) -> str:
     """The error that stopped CRIU: the last one that is not noise, without its source position; "" if none.
     """
-    texts = [match["text"].strip() for match in _ERROR.finditer(log)]
+    texts = [" ".join(match["text"].split()) for match in _ERROR.finditer(log)]
     telling = [text for text in texts if text and not _NOISE.search(text)]
     return (telling or texts or [""])[-1]
 

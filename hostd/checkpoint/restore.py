@@ -4,7 +4,7 @@ import os
 import socket
 from dataclasses import dataclass, field
 
-from hostd.checkpoint import criu, images_dir, launch, log_text, saved
+from hostd.checkpoint import criu, images_dir, launch, log_text, saved, state
 from hostd.checkpoint.dump import hierarchies
 from hostd.checkpoint.images_dir import Result
 from hostd.checkpoint.job import RestoreJob
@@ -57,6 +57,8 @@ async def restore(spec: RestoreSpec) -> Result:
         _forget(spec.images_dir)
         job = _job(spec, lock)
         result = await launch.run(job, [job.lock, job.root, job.channel, *job.join])
+    if result is None:
+        result = (await state.settled(spec.images_dir)).result()
     for warning in result.warnings:
         log.warning("restore: %s", warning)
     if not result.ok:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from hostd.checkpoint import images_dir, log_text
+from hostd.checkpoint.images_dir import Result
 from hostd.kernel.process import Process
 
 # CRIU writes its statistics last, when it has succeeded: tasks gone (dump), tasks resumed (restore).
@@ -40,6 +41,10 @@ class Flight:
     error: str = ""
     pid: int = 0
     identity: str = ""
+
+    def result(self) -> Result:
+        """The same as the helper would have left it."""
+        return Result(self.action, self.phase is Phase.DONE, self.error, self.pid, self.identity)
 
 
 NOTHING = Flight("", Phase.NONE)

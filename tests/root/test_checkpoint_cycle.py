@@ -405,6 +405,27 @@ def test_the_work_goes_on_without_the_daemon(ct: Ct) -> None:
     assert connection.recv(100) == b"1 a"
 
 
+def test_criu_goes_on_without_its_helper(ct: Ct) -> None:
+    """kill -9 of the helper in the middle: CRIU ends what it began, and that is what counts."""
+    connection = ct.connect()
+    threading.Thread(target=_kill_the_helper, args=(images_dir.part(ct.images),)).start()
+    ct.dump()
+    assert images_dir.exists(ct.images)
+    assert images_dir.read_result(ct.images) is None
+    ct.restore()
+    connection.send(b"a")
+    assert connection.recv(100) == b"1 a"
+
+
+def _kill_the_helper(part: str) -> None:
+    while not os.path.exists(f"{part}/dump.log"):
+        pass
+    for pid in [int(pid) for thread in os.listdir("/proc/self/task") for pid in children_of(thread).split()]:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            if b"hostd.checkpoint.stage" in file.read():
+                os.kill(pid, signal.SIGKILL)
+
+
 def _die_with_a_child() -> None:
     while not any(map(children_of, os.listdir("/proc/self/task"))):
         pass
