@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.system, pytest.mark.slow]
 SUSPENDED = "exist unmounted down suspended"
 
 # Busybox serves by itself; a Debian container dials out from bash.  Both echo each line back.
-BUSYBOX = "setsid nc -lk -p 7000 -e cat >/dev/null 2>&1 </dev/null &"
+BUSYBOX = "setsid nc -l -p 7000 -e cat >/dev/null 2>&1 </dev/null &"
 DEBIAN = (
     "setsid bash -c 'exec 3<>/dev/tcp/198.51.100.1/7000; while read -r line <&3; do echo $line >&3; done' "
     ">/dev/null 2>&1 </dev/null &"

@@ -11,7 +11,7 @@ from tests.harness.installation import Vz
 
 pytestmark = pytest.mark.system
 
-PROMPT = r"[#$] $"
+PROMPT = r"[#$] (\x1b\[6n)?$"  # busybox asks the terminal where its cursor is
 
 
 def entered(vz: Vz, ctid: int = 101, rows: int = 24, cols: int = 80) -> "pexpect.spawn[str]":
@@ -180,11 +180,11 @@ def test_nothing_of_the_build_machine_is_inside(debian: Vz) -> None:
     """Hostname, machine-id and host keys are made at first boot."""
     debian.start(102, template="debian-12")
     facts = "cat /etc/machine-id; cat /etc/ssh/ssh_host_ed25519_key.pub"
-    for _ in range(1):
-        machine.until("keys of 102", lambda: debian.ctl("exec2", "102", facts, check=None).code == 0)
+    machine.until("keys of 102", lambda: debian.ctl("exec2", "102", facts, check=None).code == 0)
     one, two = (debian.ctl("exec2", ctid, facts).stdout.split() for ctid in ("101", "102"))
     assert one[0] != two[0] and len(one[0]) == 32
     assert one[2] != two[2]
     assert (
-        os.uname().nodename not in debian.ctl("exec2", "102", "cat /etc/hostname /etc/hosts").stdout.split()
+        os.uname().nodename
+        not in debian.ctl("exec", "102", "cat /etc/hostname /etc/hosts", check=None).stdout.split()
     )
