@@ -270,7 +270,9 @@ class Vz:
                 child.kill()
         try:
             for ctid in self.ctids():
-                self.ctl("stop", str(ctid), "--fast", check=None)
+                stopped = self.ctl("stop", str(ctid), "--fast", check=None)
+                if stopped.code not in (0, 14):
+                    print(f"CT {ctid} was not stopped: {stopped}")
                 self.ctl("umount", str(ctid), check=None)
             self.stop_hostd()
             left = leaks.find_lasting(self.prefix, self.paths.cgroup_root, self.paths.tag)

@@ -43,6 +43,7 @@ def test_control_c_interrupts_the_command_and_not_the_session(vz: Vz) -> None:
     vz.start(101)
     child = entered(vz)
     child.sendline("sleep 1000; echo code=$?")
+    machine.until("sleep runs", lambda: "sleep 1000" in vz.ctl("exec2", "101", "ps").stdout)
     child.sendcontrol("c")
     child.expect(PROMPT)
     child.sendline("echo still-$((40+2))")

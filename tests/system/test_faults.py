@@ -95,8 +95,8 @@ def settled(vz: Vz, operation: Operation, clock: str) -> None:
         )
         assert "192.0.2.1 " not in vz.ip("route")
         assert vz.paths.veth(101) not in vz.ip("-o", "link")
-    for path in (vz.paths.conf_dir, vz.paths.records_dir, vz.paths.lock_dir, vz.paths.dump_dir):
-        left = [name for name in os.listdir(path) if name.endswith((".tmp", ".new", ".lck"))]
+    for path in (vz.paths.conf_dir, vz.paths.records_dir, vz.paths.dump_dir):
+        left = [name for name in os.listdir(path) if name.endswith((".tmp", ".new"))]
         assert left == [], f"{path}: {left}"
 
 
