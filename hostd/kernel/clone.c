@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -55,6 +56,18 @@ void vz_reap(int pidfd)
     siginfo_t info;
     while (waitid((idtype_t)P_PIDFD, pidfd, &info, WEXITED | __WALL) < 0 && errno == EINTR)
         ;
+}
+
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+
+void vz_gate_lock(void)
+{
+    pthread_mutex_lock(&gate);
+}
+
+void vz_gate_unlock(void)
+{
+    pthread_mutex_unlock(&gate);
 }
 
 /* The child starts with this mask, so that no handler of ours can run in it. */

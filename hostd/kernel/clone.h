@@ -18,6 +18,11 @@ long vz_clone(uint64_t flags, int exit_signal, int cgroup, void *stack, void (*c
 void vz_wait_gone(int *alive);
 void vz_reap(int pidfd);
 
+/* Held while a child waits at a gate.  A second child would have a copy of the first one's writing end, and each would
+ * wait for the other to close it once the daemon is killed. */
+void vz_gate_lock(void);
+void vz_gate_unlock(void);
+
 void vz_signals_block(sigset_t *saved);
 void vz_signals_restore(const sigset_t *saved);
 void vz_dumpable_restore(void);

@@ -75,7 +75,9 @@ int vz_new_namespace(uint64_t flag, const char *kind, uint32_t base, uint32_t co
     if (!stack)
         return -errno;
     vz_signals_block(&saved);
+    vz_gate_lock();
     int result = held_namespace(flag, kind, base, count, step, stack);
+    vz_gate_unlock();
     vz_signals_restore(&saved);
     vz_stack_free(stack);
     return result;

@@ -44,8 +44,7 @@ struct vz_plan {
     int pidfd;
     int step, index, error;         /* enum vz_step, which one of its list, errno */
     int alive;                      /* zeroed by the kernel when the child has left our memory */
-    int gate;                       /* the child's end of the gate */
-    int gate_writer;
+    int gate, gate_writer;          /* the ends of the pipe that the child waits at */
 };
 
 int vz_spawn(struct vz_plan *plan);  /* pid, or -1 and the step, index and error of the plan */

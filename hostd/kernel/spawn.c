@@ -242,37 +242,39 @@ static int refuse(struct vz_plan *plan, int step, int error)
     return -1;
 }
 
-/* The byte is what lets the child go on; a closed gate ends it. */
-static void open_gate(struct vz_plan *plan, long pid)
+/* The byte is what lets the child go on; a closed gate ends it.  Answers the step that failed, or 0. */
+static int open_gate(const struct vz_plan *plan, long pid, int *error)
 {
-    int error = vz_write_map(pid, "uid_map", plan->uid_base, plan->id_count);
-    if (error < 0) {
-        refuse(plan, VZ_STEP_UID_MAP, -error);
-        return;
-    }
-    error = vz_write_map(pid, "gid_map", plan->uid_base, plan->id_count);
-    if (error < 0) {
-        refuse(plan, VZ_STEP_GID_MAP, -error);
-        return;
-    }
-    if (write(plan->gate_writer, "", 1) != 1)
-        refuse(plan, VZ_STEP_GATE, errno);
+    *error = -vz_write_map(pid, "uid_map", plan->uid_base, plan->id_count);
+    if (*error)
+        return VZ_STEP_UID_MAP;
+    *error = -vz_write_map(pid, "gid_map", plan->uid_base, plan->id_count);
+    if (*error)
+        return VZ_STEP_GID_MAP;
+    if (write(plan->gate_writer, "", 1) == 1)
+        return 0;
+    *error = errno;
+    return VZ_STEP_GATE;
 }
 
+/* From the clone until the child has left our memory the plan is the child's to write: what the parent finds out
+ * stays in variables, and counts only when the child had nothing to say (it may have failed before us). */
 static int start(struct vz_plan *plan, void *stack)
 {
     int exit_signal = plan->flags & CLONE_PARENT ? 0 : SIGCHLD;
+    int step = 0, error = 0;
     long pid = vz_clone(plan->flags, exit_signal, plan->into, stack, child, plan, &plan->pidfd, &plan->alive);
+    if (pid > 0 && plan->gate >= 0)
+        step = open_gate(plan, pid, &error);
+    if (plan->gate >= 0)
+        close(plan->gate_writer);
     if (pid < 0)
         return refuse(plan, VZ_STEP_CLONE, -pid);
-    if (plan->gate >= 0) {
-        open_gate(plan, pid);
-        close(plan->gate_writer);
-        plan->gate_writer = -1;
-    }
     vz_wait_gone(&plan->alive);
-    if (!plan->error)
+    if (!plan->error && !step)
         return pid;
+    if (!plan->error)
+        refuse(plan, step, error);
     if (!(plan->flags & CLONE_PARENT))
         vz_reap(plan->pidfd);
     close(plan->pidfd);
@@ -283,6 +285,7 @@ static int start(struct vz_plan *plan, void *stack)
 static int make_gate(struct vz_plan *plan)
 {
     int ends[2];
+    plan->gate = plan->gate_writer = -1;
     if (!(plan->flags & CLONE_NEWUSER))
         return 0;
     if (pipe2(ends, O_CLOEXEC) < 0)
@@ -297,21 +300,21 @@ int vz_spawn(struct vz_plan *plan)
     sigset_t saved;
     int pid = -1;
 
-    plan->gate = plan->gate_writer = plan->pidfd = -1;
+    plan->pidfd = -1;
     plan->step = plan->index = plan->error = 0;
     void *stack = vz_stack_new();
     if (!stack)
         return refuse(plan, VZ_STEP_STACK, errno);
+    vz_gate_lock();
     if (make_gate(plan) == 0) {
         vz_signals_block(&saved);
         pid = start(plan, stack);
         vz_dumpable_restore();
         vz_signals_restore(&saved);
     }
+    vz_gate_unlock();
     if (plan->gate >= 0)
         close(plan->gate);
-    if (plan->gate_writer >= 0)
-        close(plan->gate_writer);
     vz_stack_free(stack);
     return pid;
 }

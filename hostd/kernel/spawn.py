@@ -4,7 +4,6 @@ The plan is pure data, complete before the clone: between clone and exec nothing
 """
 
 import os
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -108,11 +107,6 @@ def mount_steps(plan: SpawnPlan) -> list[_Mount]:
     return steps
 
 
-# One at a time: a second child would hold a copy of the first one's gate, and were the daemon killed just
-# then, both would wait for the other's end for ever.
-_one_spawn = threading.Lock()
-
-
 def spawn(plan: SpawnPlan) -> Process:
     """Make the namespaces and the process of *plan*; return when its program runs (it has passed execve).
 
@@ -120,8 +114,7 @@ def spawn(plan: SpawnPlan) -> Process:
     left, except that with *parent* our parent still has to reap an exit status 127.
     """
     raw, keep = _pack(plan)
-    with _one_spawn:
-        pid = lib.vz_spawn(raw)
+    pid = lib.vz_spawn(raw)
     del keep
     if pid < 0:
         raise _error(plan, raw)
