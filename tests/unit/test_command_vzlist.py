@@ -121,6 +121,13 @@ def test_live_values_are_shown(fake: Fake) -> None:
     assert fake.vzlist("-Ho", "cpuunits,ip,hostname").stdout.split() == ["77", "192.0.2.9", "web.example.org"]
 
 
+def test_defaults_of_vz_conf_are_shown(fake: Fake) -> None:
+    with open(fake.paths.vz_conf, "a", encoding="ascii") as file:
+        file.write('CPULIMIT="70"\nNAME="x"\nNETFILTER="full"\nONBOOT="yes"\n')
+    fields = fake.vzlist("-Ho", "cpulimit,onboot,netfilter,name", "103").stdout.split()
+    assert fields == ["70", "yes", "stateless", "-"]
+
+
 def test_usage_is_read_only_when_shown(fake: Fake) -> None:
     fake.vzlist("-a", "-o", "ctid,status,numproc.l,diskspace.h,uptime")
     assert fake.host.calls == []

@@ -139,6 +139,13 @@ def test_a_name_belongs_to_one(paths: Paths) -> None:
     assert os.listdir(paths.names_dir) == []
 
 
+def test_a_name_never_leaves_its_directory(paths: Paths) -> None:
+    conf(paths, 101, "../conf/x")
+    os.makedirs(paths.names_dir)
+    os.symlink(paths.ct_conf(101), f"{paths.conf_dir}/x")
+    assert names.lookup(paths, "../conf/x") is None
+
+
 def test_a_stale_link_is_taken_over(paths: Paths) -> None:
     names.assign(paths, 101, "web")  # no configuration carries the name
     conf(paths, 102, "web")

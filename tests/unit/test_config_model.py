@@ -40,6 +40,8 @@ def test_defaults_come_from_vz_conf_but_not_what_is_of_one_container() -> None:
     assert config.cpuunits == 500 and config.name == ""
     assert (config.layout, config.stop_timeout, config.privileged) == ("overlay", 120, False)
     assert ct("CPUUNITS=8\n").cpuunits == 8
+    bare = effective(101, VeConf.parse(""), GlobalConfig.from_conf(Paths("/p"), VeConf.parse("")))
+    assert (bare.cpuunits, bare.cpulimit, bare.cpus) == (1000, 0, 0)
 
 
 def test_places_are_expanded_below_the_prefix() -> None:
@@ -53,6 +55,9 @@ def test_places_are_expanded_below_the_prefix() -> None:
     [
         ("IP_ADDRESS", "300.1.2.3"),
         ("CPUUNITS", "heavy"),
+        ("CPUUNITS", "7"),
+        ("CPUUNITS", "500001"),
+        ("CPUS", "-1"),
         ("DISKSPACE", "much"),
         ("PHYSPAGES", "0:x"),
         ("ONBOOT", "perhaps"),
