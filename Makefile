@@ -123,6 +123,11 @@ lint: | build/venv.stamp  ## ruff, mypy --strict, layers, import budgets, file l
 bench: build image-busybox  ## Start, stop, reboot, exec, status, vzlist, memory: side by side with other managers
 	$(PYTHON) -m tests.bench --cache $(CACHE)/images --out build/bench
 
+.PHONY: bench-docs
+bench-docs:  ## Take the figures of the last `make bench` into docs/benchmarks.md
+	cp build/bench/plot.svg docs/benchmarks.svg
+	{ echo '# Benchmarks'; echo; cat build/bench/table.md; echo; echo '![medians](benchmarks.svg)'; } >docs/benchmarks.md
+
 .PHONY: bench-deps
 bench-deps: build/deps.stamp  ## Install crun, runc, LXC and systemd-nspawn for `make bench`
 	missing=()

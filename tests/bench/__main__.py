@@ -19,7 +19,7 @@ from collections import defaultdict
 
 from tests.bench import measure, peers, report
 from tests.bench.measure import Samples
-from tests.bench.ours import CTID, Vzhost
+from tests.bench.ours import CTIDS, Vzhost
 from tests.harness import installation, machine
 from tests.harness.installation import CHECKOUT, Vz
 
@@ -111,7 +111,7 @@ class Bench:
 
 def memory_of_ours(vz: Vz, many: int, results: Table, rounds: int) -> dict[str, float]:
     """Start *many* containers: memory of each, and vzlist of all of them."""
-    numbers = range(CTID + 1, CTID + 1 + many)
+    numbers = range(CTIDS.stop, CTIDS.stop + many)
     for ctid in numbers:
         vz.create(ctid)
     before, kernel = measure.all_private(), measure.kernel_kib()
@@ -119,7 +119,7 @@ def memory_of_ours(vz: Vz, many: int, results: Table, rounds: int) -> dict[str, 
     for ctid in numbers:
         vz.ctl("start", str(ctid))
     for number in range(rounds):
-        results["vzlist-200"]["vzhost"].add(number, measure.timed(lambda: vz.vzlist("-a")))
+        results["vzlist"]["vzhost"].add(number, measure.timed(lambda: vz.vzlist("-a")))
     inits = [measure.private_kib(vz.init_pid(ctid)) for ctid in list(numbers)[:20]]
     now = measure.private_kib(vz.daemon_pid) + measure.private_kib(vz.keeper_pid)
     row = {
@@ -146,7 +146,7 @@ def memory_of_peers(rootfs: str, scratch: str, failures: list[str]) -> dict[str,
                 manager.start()
             new = {pid: kib for pid, kib in measure.all_private().items() if pid not in before}
             inits = [kib for pid, kib in new.items() if machine.cmdline(pid)[0] == "/init"]
-            rows[name] = {
+            rows[f"{name} ({PEERS_MANY})"] = {
                 "PID 1 private": sorted(inits)[len(inits) // 2] if inits else 0,
                 "manager": (sum(new.values()) - sum(inits)) / PEERS_MANY,
                 "kernel": (measure.kernel_kib() - kernel) / PEERS_MANY,
@@ -204,7 +204,11 @@ def main() -> int:
             bench = Bench(ours, peers.available(rootfs, scratch), rootfs)
             bench.run(options.rounds)
             print(f"bench: memory of {options.many} containers")
-            memory = {"vzhost": memory_of_ours(vz, options.many, bench.results, options.rounds)}
+            memory = {
+                f"vzhost ({options.many} containers)": memory_of_ours(
+                    vz, options.many, bench.results, options.rounds
+                )
+            }
             memory |= memory_of_peers(rootfs, scratch, bench.errors)
             print(write(out, bench, memory, options.rounds))
         finally:

@@ -15,7 +15,7 @@ OPERATIONS = {
     "stop": ("kill and clean up", "<= 0.3x crun's, daemon side"),
     "status": ("ask for the state", "<= 40 ms"),
     "reboot": ("reboot(2) inside until the next PID 1 answers", "<= 60 ms"),
-    "vzlist-200": ("vzlist of 200 containers", "<= 60 ms (1000 containers)"),
+    "vzlist": ("vzlist -a of the containers of the memory table", "<= 60 ms (1000 containers)"),
 }
 COLOURS = ("#1b6ca8", "#9aa5b1", "#b8c0c8", "#c9a227", "#8f6f9f", "#7aa37a")
 

@@ -209,10 +209,9 @@ class Vz:
     def start_hostd(self, **env: str) -> None:
         """Start hostd with more environment (fault points); returns when it answers."""
         child = self.popen("hostd", env=env)
-        machine.until("hostd answers", lambda: self._answers_or_ended(child))
-
-    def _answers_or_ended(self, child: "subprocess.Popen[str]") -> bool:
-        return os.path.exists(self.paths.socket) and self.ctl("status", "1", check=None).code == 0
+        machine.until("hostd listens", lambda: os.path.exists(self.paths.socket) or child.poll() is not None)
+        self.ctl("status", "1")
+        assert child.poll() is None, "another hostd runs already"
 
     @property
     def keeper_pid(self) -> int:

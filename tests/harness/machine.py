@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 
 
-def until(what: str, condition: Callable[[], object], timeout: float = 20.0) -> None:
-    """Wait for *condition* of a black box; fails with *what* when it does not come true."""
+def until(what: str, condition: Callable[[], object], timeout: float = 20.0, pause: float = 0.02) -> None:
+    """Ask a black box every *pause* seconds for *condition*; fails with *what* when it does not come true."""
     end = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < end, f"not within {timeout:g} s: {what}"
-        time.sleep(0.02)
+        time.sleep(pause)
 
 
 def kill_and_wait(pid: int, sig: int = signal.SIGKILL, timeout: float = 10.0) -> None:
