@@ -30,7 +30,7 @@ class Channel:
         self,
         loop: "Loop",
         on_frame: "Callable[[str, protocol.Fields, list[int]], None]",
-        on_bad_frame: "Callable[[str], None]",
+        on_bad_frame: "Callable[[str, str | None], None]",
         on_lost: "Callable[[], None]",
     ) -> None:
         self._loop = loop
@@ -118,7 +118,7 @@ class Channel:
         descriptors = unpack_rights(rights)
         if flags & (_socket.MSG_TRUNC | _socket.MSG_CTRUNC):
             fds.close_all(descriptors)
-            self._on_bad_frame("the frame is too long or carries too many descriptors")
+            self._on_bad_frame("the frame is too long, or its descriptors do not fit", sequence_of(frame))
             return
         self._deliver(frame, descriptors)
 
@@ -127,9 +127,17 @@ class Channel:
             verb, fields = protocol.decode(frame)
         except ValueError as error:
             fds.close_all(descriptors)
-            self._on_bad_frame(str(error))
+            self._on_bad_frame(str(error), None)
             return
         self._on_frame(verb, fields, descriptors)
+
+
+def sequence_of(frame: bytes) -> str | None:
+    """`seq` of a frame that is readable otherwise."""
+    try:
+        return protocol.one(protocol.decode(frame)[1], "seq") or None
+    except ValueError:
+        return None
 
 
 def pack_right(descriptor: int) -> "tuple[int, int, bytes]":

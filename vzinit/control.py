@@ -58,8 +58,8 @@ class Control:
         text = describe(error)
         self._answer("error", id=session_id, errno=number, text=text)
 
-    def _bad_frame(self, text: str) -> None:
-        self._answer("error", errno=errno.EBADMSG, text=text)
+    def _bad_frame(self, text: str, sequence: str | None) -> None:
+        self.channel.answer("error", seq=sequence, errno=errno.EBADMSG, text=text)
 
     def _lost(self) -> None:
         """The host is away.  Before `go` that means: nobody will ever start us."""

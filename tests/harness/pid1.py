@@ -17,9 +17,9 @@ from vzinit import protocol
 
 TIMEOUT = 20.0  # seconds; only ever reached by a failing test
 APPLETS = [
-    "cat", "chmod", "echo", "env", "false", "getty", "grep", "halt", "id", "init", "kill", "ln", "login", "ls", "mkdir",
-    "od", "poweroff", "printf", "ps", "pwd", "readlink", "reboot", "rm", "seq", "setsid", "sh", "sleep", "stat", "stty",
-    "sync", "test", "touch", "true", "tty", "umask", "wc",
+    "cat", "chmod", "echo", "env", "false", "getty", "grep", "halt", "id", "init", "kill", "ln", "login", "ls",
+    "mkdir", "od", "poweroff", "printf", "ps", "pwd", "readlink", "reboot", "rm", "seq", "setsid", "sh", "sleep",
+    "stat", "stty", "sync", "test", "touch", "true", "tty", "umask", "wc",
 ]  # fmt: skip
 
 SETUP = r"""
@@ -63,6 +63,7 @@ def runtime_path() -> str:
 
 def busybox_root(path: str) -> str:
     """A root file system of nothing but busybox."""
+    os.chmod(path, 0o755)
     for name in ("bin", "sbin", "dev", "proc", "sys", "run", "tmp", "root", "etc", "mnt", ".vz"):
         os.makedirs(f"{path}/{name}", exist_ok=True)
     shutil.copy("/bin/busybox", f"{path}/bin/busybox")
