@@ -48,6 +48,9 @@ class Session(Protocol):
     async def relay_console(self, stream: Fd) -> None:
         """The same with ESC . (detach) and ESC ! at the start of a line."""
 
+    async def hangup(self) -> None:
+        """Make the command let go of a terminal it relays: nothing outside may hold one at a checkpoint."""
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:

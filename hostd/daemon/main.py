@@ -70,8 +70,9 @@ async def _serve(paths: Paths) -> None:
         held=keeper.held,
     )
     registry = Registry(world)
-    await recover.recover(registry, keeper)
+    recover.load(registry)
     keeper.subscribe(registry.child_ended, _become_keeper)
+    await recover.recover(registry, keeper)
     host = Host(registry, paths, confs)
 
     async def handle(session: CommandSession, prog: str, argv: list[str]) -> int:
@@ -85,6 +86,7 @@ async def _serve(paths: Paths) -> None:
     keeper.serving()
     await leaving.wait()
     await server.drain()
+    await server.close()
     await registry.settle()
     log.info("daemon %d leaves; containers go on", os.getpid())
 

@@ -17,10 +17,12 @@ from hostd.container.record import Record
 from hostd.container.report import to_log
 from hostd.daemon.keeper_link import ChildExit, KeeperLink
 from hostd.daemon.registry import Registry, how_it_ended
+from hostd.image import template
 from hostd.kernel.namespace import namespace, socket_in_netns
 from hostd.kernel.process import Process
-from hostd.log import about, log
+from hostd.log import log
 from hostd.net import venet
+from hostd.storage import trash
 
 RESCUE_ADDRESS = "\0vzinit"
 REATTACH_TIMEOUT = 10.0  # seconds
@@ -40,27 +42,48 @@ CUT_OFF = {
 }
 
 
-async def recover(registry: Registry, keeper: KeeperLink) -> None:
-    """Bring *registry* to the state of the machine, with the help of what *keeper* kept."""
+def load(registry: Registry) -> None:
+    """Know every container that has a record; before the keeper tells who ended, so that nothing is forgotten."""
     paths = registry.world.paths
     for ctid in records.recorded(paths):
-        ct = registry[ctid]
-        with about(ctid):
-            try:
-                await _one(registry, ct, records.load(paths, ctid), keeper)
-            except Exception:
-                log.exception("recovery failed; releasing")
-                await start.release(ct, to_log)
-    await asyncio.to_thread(_sweep_cgroups, registry)
+        record = registry[ctid].record = records.load(paths, ctid)
+        if record is None:  # of an earlier boot, or unreadable: nothing of it exists
+            Record(ctid=ctid).remove(paths)
+
+
+async def recover(registry: Registry, keeper: KeeperLink) -> None:
+    """Bring *registry* to the state of the machine, with the help of what *keeper* kept.
+
+    A container whose checkpoint is still in CRIU's hands is left to a task of its own, which holds its lock:
+    one slow container must not keep the others waiting.
+    """
+    paths = registry.world.paths
+    slow = []
+    for ct in registry.known():
+        assert ct.record is not None
+        work = asyncio.ensure_future(_guarded(registry, ct, ct.record, keeper))
+        if ct.record.dump:
+            registry.background(work)
+            slow.append(ct.ctid)
+        else:
+            await work
+    await asyncio.to_thread(_sweep, registry, paths)
     _forget_strays(registry, keeper)
     await venet.sweep()
+    if slow:
+        log.info("waiting for CRIU in the background: CT %s", slow)
 
 
-async def _one(registry: Registry, ct: Container, record: Record | None, keeper: KeeperLink) -> None:
-    if record is None:  # of an earlier boot, or unreadable: nothing of it exists
-        Record(ctid=ct.ctid).remove(registry.world.paths)
-        return
-    ct.record = record
+async def _guarded(registry: Registry, ct: Container, record: Record, keeper: KeeperLink) -> None:
+    async with ct.acting("recovery", wait=True):
+        try:
+            await _one(registry, ct, record, keeper)
+        except Exception:
+            log.exception("recovery failed; releasing")
+            await start.release(ct, to_log)
+
+
+async def _one(registry: Registry, ct: Container, record: Record, keeper: KeeperLink) -> None:
     if record.dump:
         # A criu that the last daemon started is let finish: killed in the middle it would take the container along.
         log.info("checkpoint: %s", (await state.settled(record.dump)).phase.value)
@@ -77,7 +100,6 @@ async def _one(registry: Registry, ct: Container, record: Record | None, keeper:
         await _take_over(registry, ct, record)
         return
     log.info("cut off in the middle: %s; %s", record.intent, fate)
-    keeper.subscribe(registry.child_ended, lambda: None)
     await start.release(ct, to_log)
 
 
@@ -87,7 +109,8 @@ async def _without_init(registry: Registry, ct: Container, record: Record, end: 
         log.info("mounted")
         return
     if record.intent == "" and end is not None and how_it_ended(end.code, end.status).how == "reboot":
-        ct.unborn()  # the daemon hears of its end as soon as it subscribes, and starts it again
+        ct.unborn()
+        registry.child_ended(end)
         return
     log.info("is down")
     await start.release(ct, to_log)
@@ -122,8 +145,8 @@ async def _reconnect(registry: Registry, ct: Container, record: Record) -> None:
     record.save(registry.world.paths)
 
 
-def _sweep_cgroups(registry: Registry) -> None:
-    """Remove the cgroups below our root that belong to no container with a record."""
+def _sweep(registry: Registry, paths: Paths) -> None:
+    """Remove what belongs to no container with a record: cgroups, half-made private areas and templates."""
     tree = registry.world.tree
     owned = {ct.ctid for ct in registry.known()}
     for ctid in tree.ctids():
@@ -132,6 +155,9 @@ def _sweep_cgroups(registry: Registry) -> None:
             log.warning("removing a cgroup that no container owns: %d", ctid)
             cgroup.kill()
             cgroup.destroy()
+    trash.sweep(paths.vzrm_dir)
+    trash.sweep_unfinished(paths.template_dir, [os.path.dirname(paths.private_default)], paths.vzrm_dir)
+    template.sweep(paths)
 
 
 def _forget_strays(registry: Registry, keeper: KeeperLink) -> None:

@@ -24,7 +24,7 @@ class Registry:
         self.world = world
         self._containers: dict[int, Container] = {}
         self._reboots: dict[int, list[float]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Future[None]] = set()
 
     def __getitem__(self, ctid: int) -> Container:
         ct = self._containers.get(ctid)
@@ -36,7 +36,7 @@ class Registry:
         """Containers with a record: running, mounted, or in the middle of an action."""
         return [ct for ct in self._containers.values() if ct.record is not None]
 
-    def background(self, work: "asyncio.Task[None]") -> None:
+    def background(self, work: "asyncio.Future[None]") -> None:
         """Keep a task alive until it ends."""
         self._tasks.add(work)
         work.add_done_callback(self._tasks.discard)

@@ -112,7 +112,23 @@ def keep_adopted(fd: int, daemon: list[str], again: list[str], options: dict[str
     return serve(keeper, handover.lock, again, options.get("--cgroup", detach.cgroup_root(prefix())))
 
 
+PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+
+
+def adopt_orphans() -> None:
+    """Whoever is orphaned below us becomes our child: PIDs 1 that CRIU has restored.  Kept over exec, not over fork.
+
+    prctl(2) by the C half of ctypes alone, which costs a third of a millisecond.  Raises OSError.
+    """
+    import _ctypes
+
+    prctl = _ctypes.dlsym(_ctypes.dlopen(None, 2), "prctl")  # 2: RTLD_NOW
+    if _ctypes.call_function(prctl, (PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)):
+        raise OSError(0, "prctl(PR_SET_CHILD_SUBREAPER) failed")
+
+
 def serve(keeper: Keeper, lock: int, again: list[str], root: str) -> int:
+    adopt_orphans()
     keeper.on_serving = notify_systemd
     keeper.is_ours = lambda: place.owns(lock)
     while keeper.run():

@@ -6,6 +6,7 @@ crash of hostd in the middle of anything, and when a step of the start itself fa
 
 import asyncio
 import os
+import resource
 import socket
 import time
 from contextlib import ExitStack, nullcontext
@@ -32,6 +33,7 @@ from hostd.kernel.namespace import namespace, userns
 from hostd.kernel.process import Process
 
 HELLO_TIMEOUT = 30.0  # seconds for PID 1 to reach main on a busy host
+NOFILE = (1024, 524288)  # soft and hard limit of open files: what systemd gives a service
 KILL_TIMEOUT = 20.0  # seconds for killed processes to leave
 
 
@@ -151,11 +153,19 @@ async def spawn_init(run: Run) -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
     process = await asyncio.to_thread(_spawn, run, theirs)
     world.keeper.child(rec.child_name, process)
+    plain_limits(process.pid)
     rec.pid, rec.identity = process.pid, process.identity
     ct.born(process)
     run.greeting = asyncio.gather(ct.expect("hello"), ct.expect("pair"))
     ct.connect(InitLink(ours, ct.on_event, ct.on_lost))
     run.save()
+
+
+def plain_limits(pid: int) -> None:
+    """Take back from PID 1 what the keeper has of its own and a clone inherits: limits, protection from the OOM killer."""
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, NOFILE)
+    with open(f"/proc/{pid}/oom_score_adj", "w", encoding="ascii") as file:
+        file.write("0")
 
 
 def _spawn(run: Run, channel: socket.socket) -> Process:
