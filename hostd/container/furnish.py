@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from hostd.config.model import CtConfig
 from hostd.container.init_link import InitLink
-from hostd.container.world import World
 from hostd.net import resolver
 
 HOSTS_MARK = "# managed by vzhost"
@@ -26,7 +25,7 @@ class File:
     unless_set: bool = False
 
 
-def files(config: CtConfig, world: World) -> tuple[File, ...]:
+def files(config: CtConfig) -> tuple[File, ...]:
     """What to write at a start: only what the configuration says, and an identity where the image has none."""
     wanted = [File("/etc/machine-id", uuid.uuid4().hex + "\n", 0o444, unless_set=True)]
     if config.hostname:

@@ -72,12 +72,10 @@ def devpts(base: int) -> Fd:
     )
 
 
-def scratch(base: int, mode: str, size: str | None = None, attrs: MountAttr = MountAttr(0)) -> Fd:
+def scratch(base: int, mode: str) -> Fd:
     """A tmpfs owned by the container's root: /dev/shm, /run."""
-    options: dict[str, str | Fd | None] = {"mode": mode, "uid": str(base), "gid": str(base)}
-    if size:
-        options["size"] = size
-    return new_filesystem("tmpfs", options, MountAttr.NOSUID | MountAttr.NODEV | attrs)
+    options = {"mode": mode, "uid": str(base), "gid": str(base)}
+    return new_filesystem("tmpfs", options, MountAttr.NOSUID | MountAttr.NODEV)
 
 
 def runtime(directory: str) -> Fd:

@@ -41,6 +41,7 @@ class Record:
     channel: int = 0  # inode of vzinit's end, which a dump names
     started: float = 0.0  # CLOCK_BOOTTIME, seconds
     dump: str = ""  # checkpoint that the operation in flight writes or reads
+    live: dict[str, str] = field(default_factory=dict)  # configuration keys set on the running container
     setup: bool = False  # started only to run a script in it: no services
 
     @property

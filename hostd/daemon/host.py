@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 
 from hostd.cgroup import stats
@@ -22,7 +23,7 @@ from hostd.command.host import (
 )
 from hostd.config import names
 from hostd.config.cache import ConfCache
-from hostd.config.model import CtConfig
+from hostd.config.model import CtConfig, effective, expand
 from hostd.config.paths import Paths
 from hostd.container import faults
 from hostd.container.container import Container
@@ -39,11 +40,12 @@ from hostd.container.ops import (
     start,
     stop,
 )
+from hostd.container.ops.apply import LiveChange
+from hostd.daemon.mount_table import MountTable
 from hostd.daemon.registry import Registry
-from hostd.errors import Exit, Failure, NotRunning
+from hostd.errors import NotRunning, VzError
 from hostd.kernel.fd import Fd
 from hostd.kernel.features import ROWS, probe
-from hostd.kernel.mount import is_mounted
 
 
 class Host:
@@ -53,6 +55,7 @@ class Host:
         self._registry = registry
         self.paths = paths
         self.confs = confs
+        self._mounts = MountTable()
 
     # --- what is ------------------------------------------------------------------------------------------
 
@@ -70,21 +73,24 @@ class Host:
         private, root = self._places(ctid)
         running = ct.running and record is not None and record.intent not in ("start", "restore")
         exists = bool(private) and os.path.isdir(private)
-        up = _boottime() - record.started if running and record is not None else None
+        up = time.clock_gettime(time.CLOCK_BOOTTIME) - record.started if running and record is not None else None
         return Facts(
             exists=exists,
-            mounted=bool(root) and is_mounted(root),
+            mounted=bool(root) and self._mounts.has(root),
             running=running,
             suspended=exists and not running and images_dir.exists(self.paths.dump(ctid)),
             uptime=up,
+            live=record.live if running and record is not None else {},
         )
 
     def _places(self, ctid: int) -> tuple[str, str]:
+        """VE_PRIVATE and VE_ROOT; of a file with a bad value elsewhere as well, and "" without a file."""
         try:
-            config = self.confs.ct(ctid)
-        except Exception:  # status never fails: a broken or missing conf is a container that is not there
+            raw, defaults = self.confs.raw(ctid), self.confs.globals()
+        except VzError:
             return "", ""
-        return config.private, config.root
+        private, root = raw.get("VE_PRIVATE") or defaults.private, raw.get("VE_ROOT") or defaults.root
+        return self.paths.below(expand(private, ctid)), self.paths.below(expand(root, ctid))
 
     def usage(self, ctid: int, *, counters: bool, load: bool, disk: bool) -> Usage:
         ct = self._registry[ctid]
@@ -124,6 +130,7 @@ class Host:
                 await destroy.destroy(ct, config, lambda _line: None)
                 raise
             report(f"CT configuration saved to {self.paths.ct_conf(ctid)}")
+            report("Container private area was created")
 
     async def destroy(self, ctid: int, report: Report) -> None:
         ct = self._registry[ctid]
@@ -138,7 +145,7 @@ class Host:
     async def start(self, ctid: int, options: StartOptions, report: Report) -> None:
         ct = self._registry[ctid]
         async with ct.acting("start"):
-            config = self._startable(ctid, config=self.confs.ct(ctid))
+            config = self.confs.ct(ctid)
             report("Starting container...")
             await start.start(ct, config, report)
             report("Container is mounted")
@@ -146,19 +153,6 @@ class Host:
                 report(line)
             report("Container start in progress...")
             await restore.forget(self.paths.dump(ctid))
-
-    def _startable(self, ctid: int, config: CtConfig) -> CtConfig:
-        """Refuse what would take another container's address."""
-        mine = {address.ip for address in config.addresses}
-        for other in self._registry.known():
-            if other.ctid == ctid or other.record is None or not other.running:
-                continue
-            for text in other.record.addresses:
-                if any(str(ip) == text.partition("/")[0] for ip in mine):
-                    raise Failure(
-                        Exit.IP_INUSE, f"IP address {text.partition('/')[0]} is in use by CT {other.ctid}"
-                    )
-        return config
 
     async def stop(self, ctid: int, options: StopOptions, report: Report) -> None:
         ct = self._registry[ctid]
@@ -180,8 +174,23 @@ class Host:
     async def apply(self, ctid: int, change: Change, report: Report) -> None:
         ct = self._registry[ctid]
         async with ct.acting("set"):
-            self._startable(ctid, change.after)
-            await apply.apply(ct, change.before, change.after, report)
+            record = ct.record
+            assert record is not None
+            before = self._as_it_runs(ctid, change.before)
+            await apply.apply(ct, LiveChange(before, change.after, change.add, change.delete))
+            for key in change.keys:
+                record.live[key] = change.after.raw.get(key) or ""
+            record.save(self.paths)
+
+    def _as_it_runs(self, ctid: int, config: CtConfig) -> CtConfig:
+        """*config* with what was changed on the running container and not saved."""
+        record = self._registry[ctid].record
+        if record is None or not record.live:
+            return config
+        raw = config.raw.copy()
+        for key, value in record.live.items():
+            raw.set(key, value) if value else raw.unset(key)
+        return effective(ctid, raw, self.confs.globals())
 
     async def set_password(self, ctid: int, user: str, secret: str) -> None:
         ct = self._registry[ctid]
@@ -224,7 +233,7 @@ class Host:
     async def restore(self, ctid: int, dumpfile: str | None, report: Report) -> None:
         ct = self._registry[ctid]
         async with ct.acting("restore"):
-            config = self._startable(ctid, self.confs.ct(ctid))
+            config = self.confs.ct(ctid)
             await restore.restore(ct, config, dumpfile or self.paths.dump(ctid), report)
             if dumpfile is None:
                 await restore.forget(self.paths.dump(ctid))
@@ -241,12 +250,6 @@ def announcements(config: CtConfig) -> list[str]:
     if config.cpus:
         lines.append(f"Setting CPUs: {config.cpus}")
     return lines
-
-
-def _boottime() -> float:
-    import time
-
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _disk_use(root: str) -> tuple[int | None, int | None]:

@@ -18,7 +18,7 @@ from hostd.daemon.keeper_link import KeeperLink
 from hostd.daemon.registry import Registry
 from hostd.daemon.server import CommandServer
 from hostd.daemon.session import CommandSession
-from hostd.errors import NoGlobalConfig, VzError
+from hostd.errors import BadConfig, NoGlobalConfig, VzError
 from hostd.image import runtime
 from hostd.kernel.features import probe
 from hostd.kernel.stage import Stage
@@ -28,8 +28,7 @@ from hostd.log import log, to_file
 def main() -> None:
     """Entry of the process that the keeper starts; descriptor 3 is the link to the keeper."""
     paths = Paths.from_environment()
-    skeleton.install(paths)
-    paths = _applied(paths)
+    paths = _installed(paths)
     recover.lay_out(paths)
     to_file(paths.log_file, debug="VZ_DEBUG" in os.environ)
     sys.excepthook = _last_words
@@ -42,11 +41,12 @@ def _last_words(kind: type[BaseException], error: BaseException, trace: object) 
     print(f"{kind.__name__}: {error}" if not isinstance(error, VzError) else error, file=sys.stderr)
 
 
-def _applied(paths: Paths) -> Paths:
-    """The paths with the directories of vz.conf; without a vz.conf every command will say so."""
+def _installed(paths: Paths) -> Paths:
+    """The paths with the directories of vz.conf applied; without a usable one every command will say so."""
     try:
+        skeleton.install(paths)
         return ConfCache(paths).globals().paths
-    except NoGlobalConfig:
+    except (NoGlobalConfig, BadConfig):
         return paths
 
 

@@ -122,7 +122,7 @@ def adopt_orphans() -> None:
     """
     import _ctypes
 
-    prctl = _ctypes.dlsym(_ctypes.dlopen(None, 2), "prctl")  # 2: RTLD_NOW
+    prctl = _ctypes.dlsym(_ctypes.dlopen(None, 2), "prctl")  # type: ignore[arg-type]  # 2: RTLD_NOW
     if _ctypes.call_function(prctl, (PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)):
         raise OSError(0, "prctl(PR_SET_CHILD_SUBREAPER) failed")
 

@@ -7,7 +7,6 @@ import socket
 import pytest
 
 from hostd.container.init_link import ChannelLost, InitLink, Message
-from hostd.errors import Failure
 from vzinit import protocol
 
 
@@ -63,7 +62,7 @@ def test_an_error_answer_is_raised() -> None:
         peer.send(
             "error", seq=peer.receive()[1]["seq"][0], errno=2, text="No such file or directory: /nothing"
         )
-        with pytest.raises(Failure, match="exec: No such file or directory: /nothing"):
+        with pytest.raises(FileNotFoundError, match="/nothing"):
             await asked
         link.close()
         peer.end.close()

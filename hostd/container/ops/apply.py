@@ -1,6 +1,8 @@
 """set on a running container: every change takes effect, or none does."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from ipaddress import ip_interface
 
 from hostd.cgroup import limits
 from hostd.cgroup.tree import CtCgroup
@@ -10,20 +12,29 @@ from hostd.container import faults, furnish
 from hostd.container.container import Container
 from hostd.container.ops.sessions import link_of
 from hostd.container.ops.start import limits_of
-from hostd.container.report import Report
 from hostd.kernel.fd import Fd
 from hostd.kernel.namespace import namespace
 
 Undo = Callable[[], Awaitable[None]]
 
 
-async def apply(ct: Container, old: CtConfig, new: CtConfig, report: Report) -> None:
-    """Take a running *ct* from *old* to *new*.  On failure all that was changed is changed back."""
+@dataclass(frozen=True)
+class LiveChange:
+    """From the running configuration to the wanted one; addresses as a difference of the kernel's truth."""
+
+    old: CtConfig
+    new: CtConfig
+    add: tuple[Interface, ...]
+    delete: tuple[Interface, ...]
+
+
+async def apply(ct: Container, change: LiveChange) -> None:
+    """Change a running *ct*.  On failure all that was changed is changed back."""
     undos: list[Undo] = []
     try:
         for step in (_limits, _addresses, _names):
             faults.point(f"set.{step.__name__.strip('_')}")
-            await step(ct, old, new, undos)
+            await step(ct, change, undos)
         faults.point("set.end")
     except BaseException:
         for undo in reversed(undos):
@@ -31,8 +42,8 @@ async def apply(ct: Container, old: CtConfig, new: CtConfig, report: Report) -> 
         raise
 
 
-async def _limits(ct: Container, old: CtConfig, new: CtConfig, undos: list[Undo]) -> None:
-    before, after = limits_of(old), limits_of(new)
+async def _limits(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
+    before, after = limits_of(change.old), limits_of(change.new)
     if before == after:
         return
     cgroup = CtCgroup(ct.world.tree, ct.ctid)
@@ -44,11 +55,12 @@ async def _limits(ct: Container, old: CtConfig, new: CtConfig, undos: list[Undo]
     undos.append(back)
 
 
-async def _addresses(ct: Container, old: CtConfig, new: CtConfig, undos: list[Undo]) -> None:
+async def _addresses(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
     record = ct.record
     assert record is not None
-    gone = [address for address in old.addresses if address not in new.addresses]
-    come = [address for address in new.addresses if address not in old.addresses]
+    present = {ip_interface(address).ip for address in record.addresses}
+    gone = [address for address in change.delete if address.ip in present]
+    come = [address for address in change.add if address.ip not in present]
     network = ct.world.network
     with namespace(record.pid, "net") as netns:
         for address in gone:
@@ -58,7 +70,8 @@ async def _addresses(ct: Container, old: CtConfig, new: CtConfig, undos: list[Un
             await network.add(record.host_if, netns, address)
             undos.append(_reversal(ct, network.delete, address))
     if gone or come:
-        record.addresses = [str(address) for address in new.addresses]
+        left = present - {address.ip for address in gone}
+        record.addresses = [str(ip) for ip in left] + [str(address.ip) for address in come]
         record.save(ct.world.paths)
 
 
@@ -71,13 +84,14 @@ def _reversal(ct: Container, act: Callable[[str, Fd, Interface], Awaitable[None]
     return back
 
 
-async def _names(ct: Container, old: CtConfig, new: CtConfig, undos: list[Undo]) -> None:
+async def _names(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
     """Hostname, resolver and hosts file: written from inside."""
-    before, after = set(furnish.files(old, ct.world)), set(furnish.files(new, ct.world))
-    changed = [file for file in furnish.files(new, ct.world) if file in after - before and not file.unless_set]
+    old, new = change.old, change.new
+    before, after = furnish.files(old), furnish.files(new)
+    changed = [file for file in after if file not in before and not file.unless_set]
     if changed:
         link = link_of(ct)
-        originals = [file for file in before - after if not file.unless_set]
+        originals = [file for file in before if file not in after and not file.unless_set]
 
         async def back() -> None:
             await furnish.write_all(link, originals)

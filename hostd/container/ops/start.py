@@ -256,7 +256,7 @@ async def greet(run: Run) -> None:
 
 async def furnish_inside(run: Run) -> None:
     assert run.ct.link is not None
-    await furnish.write_all(run.ct.link, furnish.files(run.configuration, run.world))
+    await furnish.write_all(run.ct.link, furnish.files(run.configuration))
 
 
 async def release_barrier(run: Run) -> None:
