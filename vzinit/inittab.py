@@ -37,7 +37,7 @@ class Line:
 
 def parse(text: str) -> list[Line]:
     rows = (row.strip().split(":", 3) for row in text.splitlines() if not row.lstrip().startswith("#"))
-    return [Line(*row) for row in rows if len(row) == 4 and row[2]]
+    return [Line(*row) for row in rows if len(row) == 4 and row[2] and (row[3] or row[2] == "initdefault")]
 
 
 def add_to(plan: BootPlan, text: str) -> None:
@@ -75,7 +75,7 @@ def put_first(plan: BootPlan, service: ServicePlan) -> None:
 def belongs(line: Line) -> bool:
     """A sysvinit line of our runlevel that does not repeat the work of the host or of the planner."""
     at_boot = line.action in ("sysinit", "boot", "bootwait")
-    return (at_boot or RUNLEVEL in line.runlevels) and line.process.split()[:1][0] not in OUR_WORK
+    return (at_boot or RUNLEVEL in line.runlevels) and line.process.split(" ")[0] not in OUR_WORK
 
 
 def is_prompt(line: Line) -> bool:

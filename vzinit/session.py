@@ -29,13 +29,16 @@ class Sessions:
         self._must_be_new(name)
 
         def ended(code: int, signal: int) -> None:
-            del self._running[name]
             if started:
+                del self._running[name]
                 self._on_end(name, code, signal)
             self._check_empty()
 
         def begun(number: int, text: str) -> None:
-            started.extend([] if number else [True])
+            if number:
+                del self._running[name]
+            else:
+                started.append(True)
             on_start(number, text)
 
         started: list[bool] = []

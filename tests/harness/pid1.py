@@ -64,8 +64,10 @@ def runtime_path() -> str:
 def busybox_root(path: str) -> str:
     """A root file system of nothing but busybox."""
     os.chmod(path, 0o755)
-    for name in ("bin", "sbin", "dev", "proc", "sys", "run", "tmp", "root", "etc", "mnt", ".vz"):
+    for name in ("bin", "dev", "proc", "sys", "run", "tmp", "root", "etc", "mnt", ".vz"):
         os.makedirs(f"{path}/{name}", exist_ok=True)
+    if not os.path.lexists(f"{path}/sbin"):
+        os.symlink("bin", f"{path}/sbin")
     shutil.copy("/bin/busybox", f"{path}/bin/busybox")
     for applet in APPLETS:
         if not os.path.lexists(f"{path}/bin/{applet}"):
