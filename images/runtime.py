@@ -132,9 +132,7 @@ def compile_stdlib(library: str) -> None:
     os.mkdir(f"{library}/encodings")
     compile_text(ALIASES, f"{library}/encodings/aliases.pyc", "encodings/aliases.py")
     for name in ENCODINGS:
-        compile_file(
-            f"{source}/encodings/{name}.py", f"{library}/encodings/{name}.pyc", f"encodings/{name}.py"
-        )
+        compile_file(f"{source}/encodings/{name}.py", f"{library}/encodings/{name}.pyc", f"encodings/{name}.py")
 
 
 def compile_vzinit(target: str, scratch: str) -> list[str]:
@@ -143,7 +141,24 @@ def compile_vzinit(target: str, scratch: str) -> list[str]:
     for name in sorted(os.listdir(VZINIT)):
         if name.endswith(".py") and name not in NOT_MODULES:
             compile_file(f"{VZINIT}/{name}", f"{target}/{name}c", f"vzinit/{name}")
+    compile_text(f"NAMES = {names_used()!r}\n", f"{target}/kept.pyc", "vzinit/kept.py")
     return [shutil.copy(_sys_build.compile_into(scratch), target)]
+
+
+def names_used() -> dict[str, tuple[str, ...]]:
+    """What vzinit and the import system name of the C modules that offer much; `vzinit.slim` drops the rest."""
+    used: dict[str, set[str]] = {name: set() for name in ("_socket", "errno", "fcntl", "posix", "select", "time")}
+    used["_socket"].add("timeout")
+    used["posix"].add("environ")
+    importer = f"{sysconfig.get_path('stdlib')}/importlib/_bootstrap_external.py"
+    ours = (f"{VZINIT}/{name}" for name in os.listdir(VZINIT) if name.endswith(".py") and name != "_sys_build.py")
+    for path in (importer, *ours):
+        with open(path, encoding="utf-8") as file:
+            tree = ast.parse(file.read())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                used.get("posix" if node.value.id == "_os" else node.value.id, set()).add(node.attr)
+    return {module: tuple(sorted(names)) for module, names in used.items()}
 
 
 def compile_file(source: str, target: str, name: str) -> None:

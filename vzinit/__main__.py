@@ -8,6 +8,7 @@ from vzinit import slim  # isort: skip  # noqa: E402 - the clock is read first, 
 
 if __name__ == "__main__":
     slim.forget_the_start()
+    slim.keep_what_is_named()
 
 import _socket  # noqa: E402
 import gc  # noqa: E402

@@ -150,9 +150,7 @@ def unpack_rights(messages: "list[tuple[int, int, bytes]]") -> list[int]:
     for level, kind, data in messages:
         if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
             whole = len(data) - len(data) % INT_SIZE
-            found += [
-                int.from_bytes(data[at : at + INT_SIZE], sys.byteorder) for at in range(0, whole, INT_SIZE)
-            ]
+            found += [int.from_bytes(data[at : at + INT_SIZE], sys.byteorder) for at in range(0, whole, INT_SIZE)]
     return found
 
 
@@ -166,9 +164,7 @@ def listen_for_rescue(loop: "Loop", on_host: "Callable[[_socket.socket], None]")
 
     Whoever is outside of our pid namespace shows as pid 0; nobody inside can.
     """
-    listener = _socket.socket(
-        _socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
-    )
+    listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
     listener.bind(RESCUE_ADDRESS)
     listener.listen(4)
 

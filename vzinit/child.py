@@ -23,6 +23,7 @@ TIOCSCTTY = 0x540E
 EXEC_FAILED = 127
 HIGH_FD = 100  # copies of the wanted descriptors live from here on while 0, 1, 2... are being filled
 LAST_FD = 1 << 16
+OOM_SCORE = "/proc/self/oom_score_adj"
 
 
 class Program:
@@ -150,6 +151,7 @@ def become(program: Program, pipe: int) -> None:
         if program.controlling_tty:
             fcntl.ioctl(0, TIOCSCTTY, 0)
         posix.umask(program.umask)
+        forget_oom_score()
         if program.setup:
             program.setup()
         step = f"directory {program.cwd}"
@@ -185,6 +187,17 @@ def clean_signals() -> None:
         except (OSError, ValueError):
             pass  # SIGKILL, SIGSTOP
     _signal.pthread_sigmask(_signal.SIG_SETMASK, [])
+
+
+def forget_oom_score() -> None:
+    """The host may have made PID 1 the last to be killed; its children are as good as any other process."""
+    if fds.read_text(OOM_SCORE).strip() not in ("", "0"):
+        try:
+            fd = posix.open(OOM_SCORE, posix.O_WRONLY)
+            posix.write(fd, b"0")
+            posix.close(fd)
+        except OSError:
+            pass  # the host gave the whole container a worse score than 0: that is not ours to better
 
 
 def take_descriptors(wanted: list[int], pipe: int) -> int:

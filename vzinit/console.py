@@ -38,9 +38,7 @@ class Console:
 
     def __init__(self, loop: "Loop", names: list[str]) -> None:
         self._loop = loop
-        self.master, self.slave = (
-            pty.open_pty()
-        )  # the slave stays open: without one, the master reports a hang-up
+        self.master, self.slave = pty.open_pty()  # the slave stays open: without one, the master reports a hang-up
         posix.set_blocking(self.master, False)
         self.names = names
         self._ring = bytearray()

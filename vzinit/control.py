@@ -171,9 +171,7 @@ class Control:
     # Stop, checkpoint.
 
     def _stop(self, fields: protocol.Fields, _descriptors: list[int]) -> None:
-        self.shutdown.begin(
-            protocol.one(fields, "how", "poweroff"), float(protocol.one(fields, "timeout", "60"))
-        )
+        self.shutdown.begin(protocol.one(fields, "how", "poweroff"), float(protocol.one(fields, "timeout", "60")))
         self._answer("done")
 
     def _refuse_while_stopping(self) -> None:

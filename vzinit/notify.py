@@ -44,9 +44,7 @@ class NotifySocket:
     def _receive(self) -> None:
         assert self._socket
         space = _socket.CMSG_SPACE(3 * channel.INT_SIZE) + _socket.CMSG_SPACE(4 * channel.INT_SIZE)
-        data, extra, _, _ = self._socket.recvmsg(
-            LIMIT, space, _socket.MSG_CMSG_CLOEXEC | _socket.MSG_DONTWAIT
-        )
+        data, extra, _, _ = self._socket.recvmsg(LIMIT, space, _socket.MSG_CMSG_CLOEXEC | _socket.MSG_DONTWAIT)
         fds.close_all(channel.unpack_rights(extra))
         for level, kind, credentials in extra:
             if level == _socket.SOL_SOCKET and kind == _socket.SCM_CREDENTIALS:

@@ -82,9 +82,7 @@ def put_tmpfiles_first(found: BootPlan) -> None:
     if not fds.is_program(TMPFILES):
         return
     command = Command([TMPFILES, *TMPFILES_ARGUMENTS], "-:")
-    inittab.put_first(
-        found, ServicePlan("tmpfiles", "oneshot", [command], options={"StandardError": ["null"]})
-    )
+    inittab.put_first(found, ServicePlan("tmpfiles", "oneshot", [command], options={"StandardError": ["null"]}))
 
 
 def make_host_keys(found: BootPlan) -> None:

@@ -115,8 +115,7 @@ def environment_file(text: str) -> dict[str, str]:
     """`NAME=value` lines; quotes around a value are taken off, nothing is expanded."""
     rows = (assignment(line) for line in unitfile.logical_lines(text) if "=" in line)
     return {
-        name.strip(): " ".join(unitfile.split(value)) if value[:1] in "'\"" else value.strip()
-        for name, value in rows
+        name.strip(): " ".join(unitfile.split(value)) if value[:1] in "'\"" else value.strip() for name, value in rows
     }
 
 

@@ -31,11 +31,7 @@ def add_links(plan: BootPlan, directory: str, covered: "set[str]") -> None:
     number = ""
     for link in sorted(name for name in posix.listdir(directory) if name[:1] == "S" and name[1:3].isdigit()):
         name = link[3:]
-        if (
-            name in NOT_OURS
-            or name.removesuffix(".sh") in covered
-            or not fds.is_program(f"{directory}/{link}")
-        ):
+        if name in NOT_OURS or name.removesuffix(".sh") in covered or not fds.is_program(f"{directory}/{link}"):
             continue
         if link[1:3] != number:
             earlier, same, number = earlier + same, [], link[1:3]

@@ -234,8 +234,7 @@ def seconds(text: str, default: float) -> float:
         return FOREVER
     total = 0.0
     spaced = "".join(
-        f" {new}" if new.isdigit() and old.isalpha() else new
-        for old, new in zip(" " + text, text, strict=False)
+        f" {new}" if new.isdigit() and old.isalpha() else new for old, new in zip(" " + text, text, strict=False)
     )
     for word in spaced.split():
         number = word.rstrip(LETTERS)

@@ -90,9 +90,7 @@ def unsupported(unit: Unit) -> str:
     kind = unit.last("Service", "Type")
     if kind not in KINDS:
         return f"Type={kind}"
-    if unit.words("Service", "Sockets") or any(
-        word.endswith(".socket") for word in unit.words("Unit", "Requires")
-    ):
+    if unit.words("Service", "Sockets") or any(word.endswith(".socket") for word in unit.words("Unit", "Requires")):
         return "it is started by a socket"
     if not unit.all("Service", "ExecStart"):
         return "no ExecStart"

@@ -176,6 +176,9 @@ def processes(world: Pid1) -> list[tuple[int, str]]:
 def test_child_is_clean(world: Pid1) -> None:
     """Descriptors, environment, signals, umask, session: nothing of vzinit."""
     assert world.run("ls", "/proc/self/fd") == (0, "0\n1\n2\n3\n"), "3 is the directory that ls reads"
+    with open(f"/proc/{world.pid}/oom_score_adj", "w") as file:
+        file.write("200")
+    assert world.run("cat", "/proc/self/oom_score_adj") == (0, "0\n")
     assert world.run("sh", "-c", "umask") == (0, "0022\n")
     assert world.run("env", env=["PATH=/bin", "A=b c"]) == (0, "PATH=/bin\nA=b c\n")
     status = dict(line.split(":\t", 1) for line in world.run("cat", "/proc/self/status")[1].splitlines())

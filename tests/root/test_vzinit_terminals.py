@@ -39,8 +39,8 @@ def read_until(fd: int, pattern: str, timeout: float = 10.0) -> str:
     return text.decode(errors="replace")
 
 
-def enter(world: Pid1, name: str, **fields: object) -> Frame:
-    answer = world.request("enter", id=name, term="vt100", rows=33, cols=77, **fields)
+def enter(world: Pid1, name: str, argv: list[str] | None = None) -> Frame:
+    answer = world.request("enter", id=name, term="vt100", rows=33, cols=77, argv=argv)
     assert answer.verb == "session", answer
     return answer
 
