@@ -133,7 +133,9 @@ def remove() -> None:
     if os.path.exists(f"/run/netns/{NETNS}") and os.path.exists(f"{PREFIX}/etc/vz"):
         run("vzctl", "stop", CTID, "--fast", check=False)
         run("vzctl", "destroy", CTID, check=False)
-        run("hostd", "--stop", check=False)
+    hostd = f"{BIN}/hostd"
+    if os.path.exists(f"{PREFIX}/run/vz/hostd.pid"):
+        subprocess.run([hostd, "--stop"], env=os.environ | {"VZ_PREFIX": PREFIX}, capture_output=True, check=False)
     if os.path.exists(f"/run/netns/{NETNS}"):
         subprocess.run(["ip", "netns", "del", NETNS], check=False)
     deploy.remove(PREFIX)
