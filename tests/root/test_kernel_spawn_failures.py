@@ -113,9 +113,10 @@ ENDLESS = """
 import sys
 from hostd.kernel.fd import Fd
 from hostd.kernel.stage import Stage
-from tests.root.kernel_box import new_dev, new_root, plan_of
+from tests.root.kernel_box import new_dev, new_root, payload, plan_of
 stage = Stage()
 channel = Fd(int(sys.argv[1]))
+payload()
 print("ready", flush=True)
 while True:
     with new_root() as root, new_dev() as dev:
