@@ -4,7 +4,7 @@ import _signal  # type: ignore[import-not-found]
 import posix
 
 from vzinit import child, fds, notify, plan, service
-from vzinit.service import FAILED, STOPPED, STOPPING, WAITING, Service
+from vzinit.service import FAILED, STARTING, STOPPED, STOPPING, WAITING, Service
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,12 +102,23 @@ class Services:
 
     def _notified(self, pid: int, values: dict[str, str]) -> None:
         """A datagram of sd_notify."""
-        for one in self._services.values():
-            if one.owns(pid):
-                if values.get("MAINPID", "").isdigit():
-                    one.adopt_main(int(values["MAINPID"]))
-                if values.get("READY") == "1":
-                    one.ready()
+        for one in self._senders(pid):
+            if values.get("MAINPID", "").isdigit():
+                one.adopt_main(int(values["MAINPID"]))
+            if values.get("READY") == "1":
+                one.ready()
+
+    def _senders(self, pid: int) -> list[Service]:
+        """The service that *pid* belongs to.
+
+        A helper (`systemd-notify`) may be gone before its message is read: if just one service is awaited, it was its.
+        """
+        everything = list(self._services.values())
+        owners = [one for one in everything if one.owns(pid)]
+        if owners or service.is_alive(pid):
+            return owners
+        awaited = [one for one in everything if one.state == STARTING and one.plan.kind == "notify"]
+        return awaited if len(awaited) == 1 else []
 
     # Stop.
 
