@@ -103,7 +103,7 @@ class Services:
     def _notified(self, pid: int, values: dict[str, str]) -> None:
         """A datagram of sd_notify."""
         for one in self._senders(pid):
-            if values.get("MAINPID", "").isdigit():
+            if one.owns(pid) and values.get("MAINPID", "").isdigit():
                 one.adopt_main(int(values["MAINPID"]))
             if values.get("READY") == "1":
                 one.ready()
