@@ -1,0 +1,88 @@
+"""Loop devices on small files."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from hostd.kernel import loop
+from hostd.kernel.fd import Fd
+
+pytestmark = pytest.mark.root
+
+SIZE = 1 << 20
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> str:
+    path = tmp_path / "disk.img"
+    path.write_bytes(b"start".ljust(512, b"\0"))
+    os.truncate(path, SIZE)
+    return str(path)
+
+
+def test_the_device_shows_the_file_and_goes(image: str) -> None:
+    device = loop.attach(image)
+    try:
+        assert os.pread(device.fd.fileno(), 5, 0) == b"start"
+        assert os.lseek(device.fd.fileno(), 0, os.SEEK_END) == SIZE
+        assert loop.find_by_backing(image) == [device.path]
+    finally:
+        device.detach()
+    assert loop.find_by_backing(image) == []
+
+
+def test_writes_reach_the_file(image: str) -> None:
+    device = loop.attach(image, direct_io=False)
+    try:
+        assert not device.direct_io
+        os.pwrite(device.fd.fileno(), b"other", 0)
+        os.fsync(device.fd.fileno())
+    finally:
+        device.detach()
+    assert Path(image).read_bytes()[:5] == b"other"
+
+
+def test_read_only(image: str) -> None:
+    device = loop.attach(image, read_only=True)
+    try:
+        with Fd.open(device.path, os.O_WRONLY) as writer, pytest.raises(PermissionError):
+            os.pwrite(writer.fileno(), b"other", 0)
+    finally:
+        device.detach()
+
+
+def test_autoclear_ends_with_its_last_user(image: str) -> None:
+    device = loop.attach(image, autoclear=True)
+    number = device.number
+    device.fd.close()
+    assert loop.backing(f"/dev/loop{number}") is None
+    assert loop.find_by_backing(image) == []
+
+
+def test_an_attached_device_is_found_again(image: str) -> None:
+    device = loop.attach(image)
+    try:
+        again = loop.open_loop(device.number)
+        assert again.path == device.path
+        again.fd.close()
+    finally:
+        device.detach()
+    with pytest.raises(FileNotFoundError, match="no file"):
+        loop.open_loop(device.number)
+
+
+def test_a_missing_node_is_made(image: str) -> None:
+    device = loop.attach(image)
+    number = os.stat(device.path).st_rdev
+    try:
+        os.unlink(device.path)
+        loop.open_loop(device.number).fd.close()
+        assert os.stat(device.path).st_rdev == number
+    finally:
+        device.detach()
+
+
+def test_a_missing_image_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        loop.attach(str(tmp_path / "nowhere.img"))
