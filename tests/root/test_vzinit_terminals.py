@@ -99,6 +99,14 @@ def test_enter_without_the_shell(world: Pid1) -> None:
     assert world.request("enter", id="x", term="dumb", argv=["true"]).verb == "session", "the id is free again"
 
 
+def tail_until(world: Pid1, text: str) -> str:
+    """The ring buffer once it holds *text*: the kernel takes its time between the ends of a terminal."""
+    until = time.monotonic() + 10
+    while text not in (data := world.request("tail")["data"]):
+        assert time.monotonic() < until, data
+    return data
+
+
 def attach(world: Pid1, tty: int = 1) -> socket.socket:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     answer = world.request("console", [theirs.fileno()], tty=tty)
@@ -110,7 +118,7 @@ def attach(world: Pid1, tty: int = 1) -> socket.socket:
 def test_console_shows_what_was_written(world: Pid1) -> None:
     """What came before is kept; a viewer gets it, then a login prompt, and may type."""
     assert world.run("sh", "-c", "echo early bird > /dev/console")[0] == 0
-    assert "early bird" in world.request("tail")["data"]
+    tail_until(world, "early bird")
     with attach(world) as viewer:
         read_until(viewer.fileno(), "early bird")
         read_until(viewer.fileno(), "login: ")
@@ -132,7 +140,7 @@ def test_several_viewers(world: Pid1) -> None:
 def test_ring_keeps_the_newest(world: Pid1) -> None:
     script = "i=0; while [ $i -lt 6000 ]; do echo line number $i of the flood; i=$((i+1)); done > /dev/console"
     assert world.run("sh", "-c", script)[0] == 0
-    text = world.request("tail")["data"]
+    text = tail_until(world, "line number 5999 of the flood")
     assert len(text) <= RING
     assert text.rstrip().endswith("line number 5999 of the flood")
 
