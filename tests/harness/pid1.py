@@ -7,12 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 
 from hostd.image import runtime
+from tests.harness.installation import CHECKOUT
 from vzinit import protocol
 
 TIMEOUT = 20.0  # seconds; only ever reached by a failing test
@@ -51,7 +51,7 @@ exec env -i /usr/sbin/chroot "$root" "$@" </dev/null >/dev/null 2>"${VZINIT_STDE
 @cache
 def runtime_path() -> str:
     """A runtime built from the sources under test."""
-    out = os.path.join(tempfile.gettempdir(), "vz", "vzinit", "runtime")
+    out = os.path.join(CHECKOUT, "build", "test-runtime")
     built = subprocess.run(
         [sys.executable, "-m", "images.runtime", out],
         check=True,
