@@ -27,6 +27,7 @@ class DumpSpec:
     cache_dir: str
     uid_base: int | None
     channel: int
+    runtime: str
     cgroups: tuple[str, ...]
     unix: tuple[int, ...] = ()
     lower: Fd | None = None
@@ -88,6 +89,7 @@ def _job(spec: DumpSpec, lock: Fd, layers: list[int]) -> DumpJob:
         uid_base=spec.uid_base or 0,
         channel=spec.channel,
         unix=list(spec.unix),
+        runtime=spec.runtime,
         cgroups=hierarchies(spec.cgroups),
         layers=layers,
         lock=lock.fileno(),

@@ -18,6 +18,7 @@ class DumpJob:
     uid_base: int
     channel: int  # inode of PID 1's end
     unix: list[int]  # inodes of other unix sockets whose peer is outside
+    runtime: str  # directory that is /.vz inside
     cgroups: dict[str, str]  # hierarchy -> the container's directory
     layers: list[int]  # descriptors of the lower and the upper directory; empty without an overlay
     lock: int  # descriptor of the directory's lock: held by CRIU too

@@ -28,7 +28,6 @@ class RestoreSpec:
     cache_dir: str
     uid_base: int
     root: Fd
-    runtime: str
     channel: Fd | socket.socket
     cgroups: tuple[str, ...]
     cgroup_joins: tuple[Fd, ...]
@@ -40,6 +39,11 @@ def saved_uid_base(path: str) -> int:
     complete.
     """
     return saved.load(path).uid_base
+
+
+def saved_runtime(path: str) -> str:
+    """The directory that is /.vz of the checkpoint at *path*.  Raises Failure(17) when it is not complete."""
+    return saved.load(path).runtime
 
 
 async def restore(spec: RestoreSpec) -> Result:
@@ -55,7 +59,7 @@ async def restore(spec: RestoreSpec) -> Result:
         raise Failure(Exit.RESTORE, f"Restoring failed: {spec.images_dir} is in use by another restore")
     with lock:
         _forget(spec.images_dir)
-        job = _job(spec, lock)
+        job = _job(spec, kept, lock)
         result = await launch.run(job, [job.lock, job.root, job.channel, *job.join])
     if result is None:
         result = (await state.settled(spec.images_dir)).result()
@@ -77,6 +81,10 @@ def check(kept: saved.Saved, spec: RestoreSpec) -> None:
         raise Failure(Exit.RESTORE, f"Restoring failed: it needs the user ids {need}, not {spec.uid_base}")
 
 
+    if not os.path.isdir(kept.runtime):
+        raise Failure(Exit.RESTORE, f"Restoring failed: the runtime it was saved with is gone: {kept.runtime}")
+
+
 def _forget(path: str) -> None:
     try:
         os.unlink(f"{path}/{images_dir.RESULT}")
@@ -84,14 +92,14 @@ def _forget(path: str) -> None:
         pass
 
 
-def _job(spec: RestoreSpec, lock: Fd) -> RestoreJob:
+def _job(spec: RestoreSpec, kept: saved.Saved, lock: Fd) -> RestoreJob:
     return RestoreJob(
         path=spec.images_dir,
         criu=criu.find().command(preload=True),
         cache=spec.cache_dir,
         uid_base=spec.uid_base,
         root=spec.root.fileno(),
-        runtime=spec.runtime,
+        runtime=kept.runtime,
         join=[fd.fileno() for fd in spec.cgroup_joins],
         cgroups=hierarchies(spec.cgroups),
         channel=spec.channel.fileno(),

@@ -66,6 +66,7 @@ def _saved(job: DumpJob, external: dict[str, str]) -> saved.Saved:
     raw = private.in_netns(job.pid, lambda: asdict(network.save()))
     assert isinstance(raw, dict)
     return saved.Saved(
+        runtime=job.runtime,
         uid_base=job.uid_base,
         channel=job.channel,
         external=external,

@@ -191,7 +191,7 @@ class Ct:
             stack.pop_all()
             return DumpSpec(
                 self.process.pid, self.images, f"{self.directory}/cache", BASE, self.inode,
-                tuple(self.cgroup.paths()), lower=lower, upper=upper,
+                f"{self.directory}/runtime", tuple(self.cgroup.paths()), lower=lower, upper=upper,
             )  # fmt: skip
 
     def dump(self) -> None:
@@ -208,7 +208,7 @@ class Ct:
 
     def restore_spec(self, theirs: socket.socket) -> RestoreSpec:
         return RestoreSpec(
-            self.images, f"{self.directory}/cache", BASE, self.root(), f"{self.directory}/runtime", theirs,
+            self.images, f"{self.directory}/cache", BASE, self.root(), theirs,
             tuple(self.cgroup.paths()), self.cgroup.all_joins(), {"venet0": "venet1"},
         )  # fmt: skip
 

@@ -143,7 +143,7 @@ def test_settled_waits_for_the_end(path: str) -> None:
 def test_what_is_saved_is_read_back(tmp_path: pathlib.Path) -> None:
     node = Node("log", 0o120777, 0, 5, target="/run/log")
     kept = saved.Saved(
-        65536, 7, {"/dev": "vzdev"}, DevTree({"size": "64k"}, [node]),
+        65536, 7, "/run/runtime", {"/dev": "vzdev"}, DevTree({"size": "64k"}, [node]),
         {"unified": [Group("a/b", [2, 3], 0, 0, "cpu")]},
         Network(["00"], [], {"core/somaxconn": "9"}), "4.2.1",
     )  # fmt: skip

@@ -1,5 +1,6 @@
 """Records: identity only, of this boot only, and whole or not at all."""
 
+import json
 import os
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def test_garbage_and_unknown_keys_do_not_stop_a_daemon(tmp_path: Path) -> None:
     paths = Paths(str(tmp_path))
     os.makedirs(os.path.dirname(paths.ct_record(5)))
     Path(paths.ct_record(5)).write_text("{")
-    Path(paths.ct_record(6)).write_text('{"ctid": 6, "boot": "%s", "of_the_future": 1}' % record.boot_id())
+    Path(paths.ct_record(6)).write_text(json.dumps({"ctid": 6, "boot": record.boot_id(), "of_the_future": 1}))
     assert record.load(paths, 5) is None
     loaded = record.load(paths, 6)
     assert loaded is not None and loaded.ctid == 6

@@ -23,6 +23,7 @@ async def chkpnt(ct: Container, path: str, report: Report) -> None:
             cache_dir=ct.world.criu_cache,
             uid_base=record.uid_base,
             channel=record.channel,
+            runtime=record.runtime,
             cgroups=tuple(CtCgroup(ct.world.tree, ct.ctid).paths()),
             lower=lower,
             upper=upper,

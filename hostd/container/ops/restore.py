@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from hostd.checkpoint import images_dir
-from hostd.checkpoint.restore import RestoreSpec, saved_uid_base
+from hostd.checkpoint.restore import RestoreSpec, saved_runtime, saved_uid_base
 from hostd.checkpoint.restore import restore as criu_restore
 from hostd.config.model import CtConfig
 from hostd.container import lease
@@ -65,7 +65,6 @@ async def revive(run: Resurrection) -> None:
                 cache_dir=world.criu_cache,
                 uid_base=rec.uid_base or 0,
                 root=owned.enter_context(open_tree(rec.root)),
-                runtime=world.runtime,
                 channel=channel,
                 cgroups=tuple(run.cgroup.paths()),
                 cgroup_joins=tuple(owned.enter_context(fd) for fd in run.cgroup.all_joins()),
@@ -76,6 +75,7 @@ async def revive(run: Resurrection) -> None:
     if process is None:
         raise Failure(Exit.RESTORE, "Restoring failed: the restored init ended at once")
     world.keeper.child(rec.child_name, process)
+    rec.runtime = saved_runtime(run.images)
     rec.pid, rec.identity = process.pid, process.identity
     ct.born(process)
     ct.connect(InitLink(ours, ct.on_event, ct.on_lost))

@@ -150,6 +150,7 @@ def _remove_cgroup(run: Run) -> None:
 async def spawn_init(run: Run) -> None:
     """Make PID 1 as the keeper's child.  It stops at the start barrier; should we die now, it leaves by itself."""
     ct, rec, world = run.ct, run.record, run.world
+    rec.runtime = world.runtime
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
     process = await asyncio.to_thread(_spawn, run, theirs)
     world.keeper.child(rec.child_name, process)
@@ -162,7 +163,7 @@ async def spawn_init(run: Run) -> None:
 
 
 def plain_limits(pid: int) -> None:
-    """Take back from PID 1 what the keeper has of its own and a clone inherits: limits, protection from the OOM killer."""
+    """Take back from PID 1 what it inherits of the keeper: many open files, protection from the OOM killer."""
     resource.prlimit(pid, resource.RLIMIT_NOFILE, NOFILE)
     with open(f"/proc/{pid}/oom_score_adj", "w", encoding="ascii") as file:
         file.write("0")
@@ -172,7 +173,7 @@ def _spawn(run: Run, channel: socket.socket) -> Process:
     """Mounts are copied here, in the daemon's mount namespace; the clone happens on the stage."""
     rec, cgroup = run.record, run.cgroup
     with ExitStack() as owned:
-        submounts = mounts.below_root(rec.uid_base or 0, run.world.runtime)
+        submounts = mounts.below_root(rec.uid_base or 0, rec.runtime)
         for submount in submounts:
             owned.enter_context(submount.mount)
         joins = tuple(owned.enter_context(join) for join in cgroup.joins())
