@@ -81,6 +81,7 @@ def points(vz: Vz, operation: Operation) -> list[str]:
 
 def settled(vz: Vz, operation: Operation, clock: str) -> None:
     """The state is one that a user knows; what runs, works; what does not, holds nothing."""
+    machine.until("hostd answers", lambda: vz.ctl("status", "101", check=None).code == 0)
     machine.until(f"one of {operation.after}", lambda: vz.status(101) in operation.after)
     state = vz.status(101)
     if state == RUNNING:
