@@ -79,19 +79,22 @@ class Control:
         theirs.close()
         self.channel.connect(ours)
 
-    def _go(self, _fields: protocol.Fields, _descriptors: list[int]) -> None:
+    def _go(self, fields: protocol.Fields, _descriptors: list[int]) -> None:
         if self._gone:
             raise ValueError("started already")
         self._gone = True
         self._answer("ready")
-        self._on_go()
+        if protocol.one(fields, "services", "yes") == "yes":
+            self._on_go()
 
     def _write(self, fields: protocol.Fields, _descriptors: list[int]) -> None:
         path = protocol.one(fields, "path")
         if not path.startswith("/"):
             raise ValueError(f"write path={path!r} is not absolute")
         data = protocol.one(fields, "data").encode("utf-8", "surrogateescape")
-        fds.write_file(path, data, int(protocol.one(fields, "mode", "644"), 8))
+        present = fds.read_file(path, len(data) + 1)
+        if present != data and not (present and protocol.one(fields, "unless_set")):
+            fds.write_file(path, data, int(protocol.one(fields, "mode", "644"), 8))
         self._answer("done")
 
     def _hostname(self, fields: protocol.Fields, _descriptors: list[int]) -> None:

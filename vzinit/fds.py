@@ -58,6 +58,20 @@ def make_parents(path: str) -> None:
             pass
 
 
+def read_file(path: str, most: int) -> bytes | None:
+    """The first *most* bytes of the regular file *path*, None when there is none (a link is none)."""
+    try:
+        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NOFOLLOW | posix.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        return posix.read(fd, most)
+    except OSError:
+        return None
+    finally:
+        posix.close(fd)
+
+
 def write_file(path: str, data: bytes, mode: int = 0o644) -> None:
     """Replace *path* in one step: temporary file beside it, fsync, rename.
 

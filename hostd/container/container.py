@@ -47,6 +47,7 @@ class Container:
     action: str = ""
     sessions: dict[int, OpenSession] = field(default_factory=dict)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _services: asyncio.Event = field(default_factory=asyncio.Event)
     _end: "asyncio.Future[Ended] | None" = None
     _events: dict[str, "asyncio.Future[Message]"] = field(default_factory=dict)
     # Numbers go on from where an earlier daemon may have been: its sessions may still be running inside.
@@ -80,6 +81,7 @@ class Container:
         """PID 1 was spawned, restored or found again."""
         self.process = process
         self.announced = ""
+        self._services.clear()
         self._end = asyncio.get_running_loop().create_future()
 
     def connect(self, link: InitLink) -> None:
@@ -109,9 +111,18 @@ class Container:
             self.announced = message.text("how")
         elif message.verb == "ended":
             self._session_ended(message)
-        elif message.verb == "running" and message.text("failed"):
+        elif message.verb == "running":
+            self._services_started(message.fields.get("failed", []))
+
+    def _services_started(self, failed: list[str]) -> None:
+        self._services.set()
+        if any(failed):
             with about(self.ctid):
-                log.warning("services that failed: %s", " ".join(message.fields["failed"]))
+                log.warning("services that failed: %s", " ".join(failed))
+
+    async def services_up(self) -> None:
+        """Wait until vzinit has started every service."""
+        await self._services.wait()
 
     def on_lost(self) -> None:
         """The channel broke; whether PID 1 lives is for its pidfd to say."""

@@ -48,7 +48,7 @@ def hostname_files(config: CtConfig) -> list[File]:
         f"127.0.1.1 {names}",
     ]
     lines += [f"{address.ip} {names}" for address in config.addresses]
-    return [File("/etc/hostname", short + "\n"), File("/etc/hosts", "\n".join(lines) + "\n")]
+    return [File("/etc/hostname", full + "\n"), File("/etc/hosts", "\n".join(lines) + "\n")]
 
 
 async def write_all(link: InitLink, wanted: Iterable[File]) -> None:

@@ -151,8 +151,11 @@ class Host:
             report("Container is mounted")
             for line in announcements(config):
                 report(line)
-            report("Container start in progress...")
             await restore.forget(self.paths.dump(ctid))
+            report("Container start in progress..." + (", waiting ..." if options.wait else ""))
+            if options.wait:
+                await start.services_up(ct)
+                report("Container started successfully")
 
     async def stop(self, ctid: int, options: StopOptions, report: Report) -> None:
         ct = self._registry[ctid]

@@ -10,8 +10,8 @@ from hostd.config.addresses import Interface
 from hostd.config.model import CtConfig
 from hostd.container import faults, furnish
 from hostd.container.container import Container
+from hostd.container.host_side import limits_of
 from hostd.container.ops.sessions import link_of
-from hostd.container.ops.start import limits_of
 from hostd.kernel.fd import Fd
 from hostd.kernel.namespace import namespace
 

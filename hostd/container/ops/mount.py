@@ -3,12 +3,21 @@
 import os
 
 from hostd.config.model import CtConfig
+from hostd.container import host_side
 from hostd.container.container import Container
-from hostd.container.ops import start
 from hostd.container.record import Record
 from hostd.container.report import Report
-from hostd.container.steps import run, undo
+from hostd.container.run import Run
+from hostd.container.steps import Step, run, undo
 from hostd.errors import Exit, Failure
+
+
+async def note(run: Run) -> None:
+    """Without a lease: the tree is mounted as it is on disk, so that the host's root can work in it."""
+    run.save()
+
+
+STEPS = (Step("record", note, host_side.give_back), Step("storage", host_side.mount_storage, host_side.unmount_storage))
 
 
 async def mount(ct: Container, config: CtConfig, report: Report) -> None:
@@ -16,9 +25,9 @@ async def mount(ct: Container, config: CtConfig, report: Report) -> None:
     if not os.path.isdir(config.private):
         raise Failure(Exit.FS_NOPRVT, f"Container private area {config.private} does not exist")
     ct.record = Record(ctid=ct.ctid, intent="mount")
-    this = start.Run(ct, ct.record, report, config)
+    this = Run(ct, ct.record, report, config)
     try:
-        await run("mount", start.MOUNT_STEPS, this)
+        await run("mount", STEPS, this)
     except BaseException:
         ct.buried()
         raise
@@ -31,8 +40,8 @@ async def umount(ct: Container, report: Report) -> None:
     """Unmount the storage of a container that is mounted and not running."""
     assert ct.record is not None
     ct.record.intent = "umount"
-    this = start.Run(ct, ct.record, report)
+    this = Run(ct, ct.record, report)
     this.save()
-    await undo(start.MOUNT_STEPS, this)
+    await undo(STEPS, this)
     ct.buried()
     report("Container is unmounted")

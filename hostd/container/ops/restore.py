@@ -11,13 +11,13 @@ from hostd.checkpoint import images_dir
 from hostd.checkpoint.restore import RestoreSpec, saved_runtime, saved_uid_base
 from hostd.checkpoint.restore import restore as criu_restore
 from hostd.config.model import CtConfig
-from hostd.container import lease
+from hostd.container import host_side, init_side, lease
 from hostd.container.container import Container
 from hostd.container.init_link import InitLink
 from hostd.container.ops import start
-from hostd.container.ops.start import Run
 from hostd.container.record import Record
 from hostd.container.report import Report
+from hostd.container.run import Run
 from hostd.container.steps import Step, run
 from hostd.errors import AlreadyRunning, Exit, Failure
 from hostd.kernel.fd import Fd
@@ -99,11 +99,11 @@ async def commit(run: Resurrection) -> None:
 
 
 STEPS = (
-    Step[Resurrection]("lease", take_saved_lease, start.give_back),
-    Step[Resurrection]("storage", start.mount_storage, start.unmount_storage),
-    Step[Resurrection]("cgroup", start.make_cgroup, start.remove_cgroup),
-    Step[Resurrection]("network", prepare_network, start.unplug_network),
-    Step[Resurrection]("revive", revive, start.kill_init),
+    Step[Resurrection]("lease", take_saved_lease, host_side.give_back),
+    Step[Resurrection]("storage", host_side.mount_storage, host_side.unmount_storage),
+    Step[Resurrection]("cgroup", host_side.make_cgroup, host_side.remove_cgroup),
+    Step[Resurrection]("network", prepare_network, host_side.unplug_network),
+    Step[Resurrection]("revive", revive, init_side.kill_init),
     Step[Resurrection]("reach", reach),
     Step[Resurrection]("commit", commit),
 )

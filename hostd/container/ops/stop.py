@@ -3,11 +3,12 @@
 import asyncio
 
 from hostd.config.model import CtConfig
-from hostd.container import faults
+from hostd.container import faults, init_side
 from hostd.container.container import Container
 from hostd.container.init_link import ChannelLost
 from hostd.container.ops import start
 from hostd.container.report import Report
+from hostd.container.run import Run
 from hostd.container.steps import undo
 from hostd.errors import Exit, Failure
 
@@ -40,7 +41,7 @@ async def leave(ct: Container, report: Report, *, keep_mounted: bool = False) ->
     """Release everything of a container whose PID 1 has ended; with *keep_mounted* all but the storage."""
     if keep_mounted:
         assert ct.record is not None
-        this = start.Run(ct, ct.record, report)
+        this = Run(ct, ct.record, report)
         await undo(start.RUN_STEPS, this)
         this.record.intent, this.record.pid, this.record.identity = "", 0, ""
         this.save()
@@ -66,7 +67,7 @@ async def _ask(ct: Container, timeout: float) -> None:
 
 async def _kill(ct: Container, report: Report) -> None:
     assert ct.record is not None
-    await start.kill_processes(start.Run(ct, ct.record, report))
+    await init_side.kill_processes(Run(ct, ct.record, report))
     try:
         async with asyncio.timeout(KILL_GRACE):
             await ct.ended()

@@ -1,0 +1,108 @@
+"""The steps that the host takes for a container: user ids, storage, cgroups, network; and their undos."""
+
+import asyncio
+import os
+from contextlib import nullcontext
+from ipaddress import ip_interface
+
+from hostd.cgroup import limits
+from hostd.cgroup.limits import Limits
+from hostd.config.model import CtConfig
+from hostd.container import device_filter, lease
+from hostd.container.run import Run
+from hostd.container.storage import layout_named, storage_spec
+from hostd.errors import Exit, Failure
+from hostd.kernel.mount import Propagation, is_mounted, mount_setattr, move_mount, umount
+from hostd.kernel.namespace import namespace, userns
+
+
+async def take_lease(run: Run) -> None:
+    paths = run.world.paths
+    if not run.configuration.privileged:
+        taken = lease.taken(paths, but=run.ct.ctid)
+        run.record.uid_base = lease.lease(paths.tag, taken, lease.subuid())
+    run.save()
+
+
+async def give_back(run: Run) -> None:
+    run.record.remove(run.world.paths)
+
+
+async def mount_storage(run: Run) -> None:
+    """Open the storage and attach it at VE_ROOT: from then on the mount itself is what keeps it."""
+    await asyncio.to_thread(_mount_storage, run)
+    run.save()
+
+
+def _mount_storage(run: Run) -> None:
+    config, base = run.configuration, run.record.uid_base
+    spec = storage_spec(run.world.paths, config)
+    layout = layout_named(config.layout)
+    os.makedirs(config.root, exist_ok=True)
+    if is_mounted(config.root):
+        raise Failure(Exit.FS_CANTMOUNT, f"{config.root} is a mount point already; umount it first")
+    run.record.layout, run.record.private, run.record.root = config.layout, config.private, config.root
+    run.record.template_tree = spec.template_tree or ""
+    run.save()
+    with userns(base) if base is not None else nullcontext() as ns, layout.open(spec, ns) as opened:
+        run.record.storage = opened.record()
+        mount_setattr(opened.root, propagation=Propagation.PRIVATE)
+        move_mount(opened.root, config.root)
+
+
+async def unmount_storage(run: Run) -> None:
+    await asyncio.to_thread(_unmount_storage, run)
+
+
+def _unmount_storage(run: Run) -> None:
+    rec = run.record
+    while rec.root and is_mounted(rec.root):
+        umount(rec.root, detach=True)
+    if rec.layout:
+        layout = layout_named(rec.layout)
+        layout.release(rec.private, rec.storage)
+
+
+async def make_cgroup(run: Run) -> None:
+    cgroup = run.cgroup
+    cgroup.create(run.record.uid_base)
+    device_filter.protect(cgroup)
+    limits.apply(cgroup, limits_of(run.configuration))
+
+
+def limits_of(config: CtConfig) -> Limits:
+    """The part of the configuration that cgroups enforce."""
+    return Limits(
+        ram=config.ram,
+        swap=config.swap,
+        cpuunits=config.cpuunits,
+        cpulimit=config.cpulimit,
+        cpus=config.cpus,
+        numproc=config.numproc,
+    )
+
+
+async def remove_cgroup(run: Run) -> None:
+    await asyncio.to_thread(_remove_cgroup, run)
+
+
+def _remove_cgroup(run: Run) -> None:
+    cgroup = run.cgroup
+    if cgroup.exists():
+        cgroup.kill()
+        cgroup.destroy()
+
+
+async def plug_network(run: Run) -> None:
+    rec, config = run.record, run.configuration
+    rec.host_if = run.world.paths.veth(run.ct.ctid)
+    rec.addresses = [str(address) for address in config.addresses]
+    run.save()
+    with namespace(rec.pid, "net") as netns:
+        await run.world.network.plug(run.ct.ctid, rec.host_if, config.addresses, netns)
+
+
+async def unplug_network(run: Run) -> None:
+    if run.record.host_if:
+        addresses = [ip_interface(address).ip for address in run.record.addresses]
+        await run.world.network.unplug(run.record.host_if, addresses)

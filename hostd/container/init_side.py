@@ -1,0 +1,136 @@
+"""The steps that make PID 1 and bring it to READY; and how it is ended."""
+
+import asyncio
+import resource
+import socket
+import time
+from contextlib import ExitStack
+
+from hostd.container import furnish, mounts
+from hostd.container.init_link import ChannelLost, InitLink
+from hostd.container.plan import spawn_plan
+from hostd.container.run import Run
+from hostd.errors import Exit, Failure
+from hostd.kernel.fd import Fd
+from hostd.kernel.mount import open_tree
+from hostd.kernel.process import Process
+
+HELLO_TIMEOUT = 30.0  # seconds for PID 1 to reach main on a busy host
+NOFILE = (1024, 524288)  # soft and hard limit of open files: what systemd gives a service
+KILL_TIMEOUT = 20.0  # seconds for killed processes to leave
+
+
+async def spawn_init(run: Run) -> None:
+    """Make PID 1 as the keeper's child.  It stops at the start barrier; should we die now, it leaves by itself."""
+    ct, rec, world = run.ct, run.record, run.world
+    rec.runtime = world.runtime
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+    process = await asyncio.to_thread(_spawn, run, theirs)
+    world.keeper.child(rec.child_name, process)
+    plain_limits(process.pid)
+    rec.pid, rec.identity = process.pid, process.identity
+    ct.born(process)
+    run.greeting = asyncio.gather(ct.expect("hello"), ct.expect("pair"))
+    ct.connect(InitLink(ours, ct.on_event, ct.on_lost))
+    run.save()
+
+
+def plain_limits(pid: int) -> None:
+    """Take back from PID 1 what it inherits of the keeper: many open files, protection from the OOM killer."""
+    _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    soft, most = NOFILE
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (min(soft, hard), min(most, hard)))
+    with open(f"/proc/{pid}/oom_score_adj", "w", encoding="ascii") as file:
+        file.write("0")
+
+
+def _spawn(run: Run, channel: socket.socket) -> Process:
+    """Mounts are copied here, in the daemon's mount namespace; the clone happens on the stage."""
+    rec, cgroup = run.record, run.cgroup
+    with ExitStack() as owned:
+        submounts = mounts.below_root(rec.uid_base or 0, rec.runtime)
+        for submount in submounts:
+            owned.enter_context(submount.mount)
+        joins = tuple(owned.enter_context(join) for join in cgroup.joins())
+        into = cgroup.into()
+        if into is not None:
+            owned.enter_context(into)
+        plan = spawn_plan(
+            run.configuration,
+            root=owned.enter_context(open_tree(rec.root)),
+            submounts=submounts,
+            channel=owned.enter_context(Fd(channel.detach(), "channel")),
+            uid_base=rec.uid_base,
+            join=joins,
+            into=into,
+        )
+        return run.world.stage.spawn(plan).result()
+
+
+async def kill_init(run: Run) -> None:
+    """PID 1 and everything below it: gone when this returns."""
+    ct, rec = run.ct, run.record
+    if run.greeting is not None:
+        run.greeting.cancel()
+    await kill_processes(run)
+    if ct.process is not None:
+        async with asyncio.timeout(KILL_TIMEOUT):
+            await ct.ended()
+    for name in (rec.child_name, rec.link_name):
+        run.world.keeper.forget(name)
+    if ct.link is not None:
+        ct.link.close()
+        ct.link = None
+
+
+async def kill_processes(run: Run) -> None:
+    """SIGKILL to PID 1 and everything in its cgroups."""
+    await asyncio.to_thread(_kill, run)
+
+
+def _kill(run: Run) -> None:
+    cgroup = run.cgroup
+    if cgroup.exists():
+        cgroup.kill()
+    process = Process.reopen(run.record.pid, run.record.identity) if run.record.pid else None
+    if process is not None:
+        process.signal(9)
+        process.close()
+
+
+async def greet(run: Run) -> None:
+    """PID 1 has reached main and handed over the lasting channel; the keeper keeps our end of it over our death."""
+    ct, rec = run.ct, run.record
+    assert run.greeting is not None
+    try:
+        async with asyncio.timeout(HELLO_TIMEOUT):
+            hello, pair = await run.greeting
+    except TimeoutError:
+        raise Failure(Exit.ENVCREATE, f"the container's init did not come up in {HELLO_TIMEOUT:g} s") from None
+    except ChannelLost:
+        end = await ct.ended()
+        raise Failure(Exit.ENVCREATE, f"the container's init ended at once: {end.text or end.how}") from None
+    run.hello_clock, rec.channel = hello.number("clock"), pair.number("ino")
+    ct.keep_link()
+    run.save()
+
+
+async def furnish_inside(run: Run) -> None:
+    assert run.ct.link is not None
+    await furnish.write_all(run.ct.link, furnish.files(run.configuration))
+
+
+async def release_barrier(run: Run) -> None:
+    ct = run.ct
+    assert ct.link is not None
+    ready = ct.expect("ready")
+    ct.link.tell("go", services="no" if run.setup else "yes")
+    async with asyncio.timeout(HELLO_TIMEOUT):
+        await ready
+
+
+async def commit(run: Run) -> None:
+    run.record.started = time.clock_gettime(time.CLOCK_BOOTTIME)
+    run.record.intent = ""
+    run.record.setup = run.setup
+    run.save()

@@ -1,0 +1,42 @@
+"""A run of a container: what the steps of start, restore and stop share."""
+
+import asyncio
+from dataclasses import dataclass
+
+from hostd.cgroup.tree import CtCgroup
+from hostd.config.model import CtConfig
+from hostd.container.container import Container
+from hostd.container.init_link import Message
+from hostd.container.record import Record
+from hostd.container.report import Report
+from hostd.container.world import World
+
+
+@dataclass
+class Run:
+    """A run of a container that is being built up or taken down; the steps share it."""
+
+    ct: Container
+    record: Record
+    report: Report
+    config: CtConfig | None = None  # None when only undoing
+    setup: bool = False
+    greeting: "asyncio.Future[tuple[Message, Message]] | None" = None
+    hello_clock: int = 0  # CLOCK_MONOTONIC ns at which PID 1 reached main
+
+    @property
+    def world(self) -> World:
+        return self.ct.world
+
+    @property
+    def cgroup(self) -> CtCgroup:
+        return CtCgroup(self.world.tree, self.ct.ctid)
+
+    @property
+    def configuration(self) -> CtConfig:
+        """The configuration; only steps that build ask for it."""
+        assert self.config is not None
+        return self.config
+
+    def save(self) -> None:
+        self.record.save(self.world.paths)
