@@ -133,7 +133,7 @@ def memory_of_ours(vz: Vz, many: int, results: Table, rounds: int) -> dict[str, 
 
 
 def memory_of_peers(rootfs: str, scratch: str, failures: list[str]) -> dict[str, dict[str, float]]:
-    """The same for each peer with fewer containers; whatever new process is not an /init is the manager's."""
+    """The same for each peer with fewer containers; a new process that names our container is the manager's."""
     rows: dict[str, dict[str, float]] = {}
     for kind in range(len(peers.available(rootfs, scratch))):
         group = [peers.available(rootfs, scratch, n)[kind] for n in range(PEERS_MANY)]
@@ -148,7 +148,7 @@ def memory_of_peers(rootfs: str, scratch: str, failures: list[str]) -> dict[str,
             inits = [kib for pid, kib in new.items() if machine.cmdline(pid)[0] == "/init"]
             rows[f"{name} ({PEERS_MANY})"] = {
                 "PID 1 private": sorted(inits)[len(inits) // 2] if inits else 0,
-                "manager": (sum(new.values()) - sum(inits)) / PEERS_MANY,
+                "manager": sum(kib for pid, kib in new.items() if names_ours(pid)) / PEERS_MANY,
                 "kernel": (measure.kernel_kib() - kernel) / PEERS_MANY,
             }
         except (RuntimeError, OSError, subprocess.SubprocessError) as error:
@@ -158,6 +158,10 @@ def memory_of_peers(rootfs: str, scratch: str, failures: list[str]) -> dict[str,
                 with contextlib.suppress(RuntimeError, OSError):
                     manager.stop()
     return rows
+
+
+def names_ours(pid: int) -> bool:
+    return any(f"vzbench-{os.getpid()}" in word for word in machine.cmdline(pid))
 
 
 def facts(rounds: int) -> str:
@@ -205,9 +209,7 @@ def main() -> int:
             bench.run(options.rounds)
             print(f"bench: memory of {options.many} containers")
             memory = {
-                f"vzhost ({options.many} containers)": memory_of_ours(
-                    vz, options.many, bench.results, options.rounds
-                )
+                f"vzhost ({options.many} containers)": memory_of_ours(vz, options.many, bench.results, options.rounds)
             }
             memory |= memory_of_peers(rootfs, scratch, bench.errors)
             print(write(out, bench, memory, options.rounds))

@@ -29,9 +29,7 @@ class Vzhost:
 
     def command(self, *argv: str) -> None:
         """vzctl as a user types it: no wrapper and no timeout that would be measured too."""
-        done = subprocess.run(
-            [f"{BIN}/vzctl", *argv], env=self.vz.env, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run([f"{BIN}/vzctl", *argv], env=self.vz.env, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"vzctl {' '.join(argv)}: {done.stderr.strip()}")
 

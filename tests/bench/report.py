@@ -70,17 +70,13 @@ def plot(results: Results) -> str:
             y += 17
             size = max(1.0, median * scale)
             bars.append(line(label - 8, y + 4, name, "text-anchor='end'"))
-            bars.append(
-                f"<rect x='{label}' y='{y - 7}' width='{size:.1f}' height='13' fill='{colour[name]}'/>"
-            )
+            bars.append(f"<rect x='{label}' y='{y - 7}' width='{size:.1f}' height='13' fill='{colour[name]}'/>")
             bars.append(line(label + size + 6, y + 4, f"{median:.1f} ms"))
         y += 34
     head = line(12, 24, "Milliseconds, median of one interleaved run; shorter is better", "font-size='15'")
     return (
         f"<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{y}' font-family='sans-serif' "
-        f"font-size='12'>\n<rect width='100%' height='100%' fill='white'/>\n"
-        + "\n".join([head, *bars])
-        + "\n</svg>\n"
+        f"font-size='12'>\n<rect width='100%' height='100%' fill='white'/>\n" + "\n".join([head, *bars]) + "\n</svg>\n"
     )
 
 
