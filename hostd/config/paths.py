@@ -9,6 +9,8 @@ import hashlib
 import os
 
 _TAG_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
+_TAG_LENGTH = 8  # 40 bits: no two installations of a machine ever share it
+_DEVICE_NAME = 15  # bytes of a network device's name, IFNAMSIZ - 1
 
 
 class Paths:
@@ -148,13 +150,13 @@ class Paths:
         return f"vz-{self.tag}" if self.tag else "vz"
 
     def veth(self, ctid: int) -> str:
-        """Name of the host end of the container's venet pair: at most 15 bytes (IFNAMSIZ - 1)."""
-        return f"ve{ctid}-{self.tag}" if self.tag else f"ve{ctid}"
+        """Name of the host end of the container's venet pair, with as much of the tag as fits."""
+        return f"ve{ctid}-{self.tag}"[:_DEVICE_NAME] if self.tag else f"ve{ctid}"
 
 
 def _tag(prefix: str) -> str:
-    """Two letters that tell installations apart; "" for the real one."""
+    """A few letters that tell installations apart; "" for the real one."""
     if not prefix:
         return ""
-    first, second = hashlib.sha256(os.fsencode(prefix)).digest()[:2]
-    return _TAG_LETTERS[first % 32] + _TAG_LETTERS[second % 32]
+    digest = hashlib.sha256(os.fsencode(prefix)).digest()
+    return "".join(_TAG_LETTERS[byte % 32] for byte in digest[:_TAG_LENGTH])

@@ -12,6 +12,7 @@ else:
     import _signal
 
 _TAG_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
+_TAG_LENGTH = 8
 _CGROUPS = "/sys/fs/cgroup"
 _LEAF = ".hostd"
 _OOM_SCORE = b"-500"
@@ -55,7 +56,7 @@ def clean_environment() -> dict[str, str]:
 
 
 def cgroup_root(prefix: str) -> str:
-    """Name of the cgroup that everything of *prefix* lives below: `vz`, or `vz-` and two letters.
+    """Name of the cgroup that everything of *prefix* lives below: `vz`, or `vz-` and the prefix's tag.
 
     As `hostd.config.paths.Paths.cgroup_root`, which cannot be imported here; a test holds them together.
     """
@@ -65,8 +66,8 @@ def cgroup_root(prefix: str) -> str:
         from _sha2 import sha256  # type: ignore[import-not-found]  # Python 3.12 and later
     except ImportError:
         from _sha256 import sha256  # type: ignore[import-not-found]
-    first, second = sha256(prefix.encode("utf-8", "surrogateescape")).digest()[:2]
-    return f"vz-{_TAG_LETTERS[first % 32]}{_TAG_LETTERS[second % 32]}"
+    digest = sha256(prefix.encode("utf-8", "surrogateescape")).digest()
+    return "vz-" + "".join(_TAG_LETTERS[byte % 32] for byte in digest[:_TAG_LENGTH])
 
 
 def leave_cgroups(root: str) -> None:

@@ -100,5 +100,6 @@ def cgroup_pids(cgroup: str) -> list[int]:
 
 
 def links_tagged(tag: str) -> list[str]:
-    """Network devices of our own network namespace that carry the tag of an installation."""
-    return [name for name in os.listdir("/sys/class/net") if name.endswith(f"-{tag}")]
+    """Network devices of our own network namespace that carry the tag of an installation, or its beginning."""
+    names = os.listdir("/sys/class/net")
+    return [name for name in names if "-" in name and tag.startswith(name.rpartition("-")[2])]

@@ -98,7 +98,7 @@ def test_vz_conf_moves_directories_below_the_prefix() -> None:
 def test_names_outside_of_the_file_system() -> None:
     real, other = Paths(), Paths("/some/prefix")
     assert (real.cgroup_root, real.veth(101), real.tag) == ("vz", "ve101", "")
-    assert other.cgroup_root == f"vz-{other.tag}" and len(other.tag) == 2
+    assert other.cgroup_root == f"vz-{other.tag}" and len(other.tag) == 8
     assert len(other.veth(2147483644)) <= 15
     assert Paths("/some/prefix/").tag == other.tag != Paths("/some/prefiy").tag
     assert (real.vz_conf, other.vz_conf) == ("/etc/vz/vz.conf", "/some/prefix/etc/vz/vz.conf")
