@@ -14,19 +14,32 @@ from hostd.errors import Exit, Failure
 from hostd.kernel.fd import Fd
 from hostd.kernel.mount import open_tree
 from hostd.kernel.process import Process
+from hostd.log import log
 
 HELLO_TIMEOUT = 30.0  # seconds for PID 1 to reach main on a busy host
 NOFILE = (1024, 524288)  # soft and hard limit of open files: what systemd gives a service
 KILL_TIMEOUT = 20.0  # seconds for killed processes to leave
 
 
+async def make_mounts(run: Run) -> None:
+    """What will be mounted below the root: made beforehand, owned by nobody but this run."""
+    run.record.runtime = run.world.runtime
+    run.submounts = await asyncio.to_thread(mounts.below_root, run.record.uid_base or 0, run.world.runtime)
+
+
+async def drop_mounts(run: Run) -> None:
+    for submount in run.submounts:
+        submount.mount.close()
+    run.submounts = ()
+
+
 async def spawn_init(run: Run) -> None:
     """Make PID 1 as the keeper's child.  It stops at the start barrier; should we die now, it leaves by itself."""
     ct, rec, world = run.ct, run.record, run.world
-    rec.runtime = world.runtime
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
     process = await asyncio.to_thread(_spawn, run, theirs)
     world.keeper.child(rec.child_name, process)
+    await drop_mounts(run)
     plain_limits(process.pid)
     rec.pid, rec.identity = process.pid, process.identity
     ct.born(process)
@@ -45,12 +58,9 @@ def plain_limits(pid: int) -> None:
 
 
 def _spawn(run: Run, channel: socket.socket) -> Process:
-    """Mounts are copied here, in the daemon's mount namespace; the clone happens on the stage."""
+    """The root is copied here, in the daemon's mount namespace; the clone happens on the stage."""
     rec, cgroup = run.record, run.cgroup
     with ExitStack() as owned:
-        submounts = mounts.below_root(rec.uid_base or 0, rec.runtime)
-        for submount in submounts:
-            owned.enter_context(submount.mount)
         joins = tuple(owned.enter_context(join) for join in cgroup.joins())
         into = cgroup.into()
         if into is not None:
@@ -58,7 +68,7 @@ def _spawn(run: Run, channel: socket.socket) -> Process:
         plan = spawn_plan(
             run.configuration,
             root=owned.enter_context(open_tree(rec.root)),
-            submounts=submounts,
+            submounts=run.submounts,
             channel=owned.enter_context(Fd(channel.detach(), "channel")),
             uid_base=rec.uid_base,
             join=joins,
@@ -111,6 +121,7 @@ async def greet(run: Run) -> None:
         end = await ct.ended()
         raise Failure(Exit.ENVCREATE, f"the container's init ended at once: {end.text or end.how}") from None
     run.hello_clock, rec.channel = hello.number("clock"), pair.number("ino")
+    log.debug("main at %d", run.hello_clock)
     ct.keep_link()
     run.save()
 

@@ -8,16 +8,9 @@ import json
 import os
 import time
 from dataclasses import asdict, dataclass, field, fields
-from functools import cache
 
 from hostd.config.paths import Paths
-
-
-@cache
-def boot_id() -> str:
-    """This boot of the kernel, as `/proc/sys/kernel/random/boot_id`."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return file.read().strip()
+from hostd.kernel.boot import boot_id
 
 
 @dataclass

@@ -7,6 +7,7 @@ from hostd.cgroup.tree import CtCgroup
 from hostd.config.model import CtConfig
 from hostd.container.container import Container
 from hostd.container.init_link import Message
+from hostd.container.mounts import Submount
 from hostd.container.record import Record
 from hostd.container.report import Report
 from hostd.container.world import World
@@ -21,6 +22,7 @@ class Run:
     report: Report
     config: CtConfig | None = None  # None when only undoing
     setup: bool = False
+    submounts: tuple[Submount, ...] = ()
     greeting: "asyncio.Future[tuple[Message, Message]] | None" = None
     hello_clock: int = 0  # CLOCK_MONOTONIC ns at which PID 1 reached main
 

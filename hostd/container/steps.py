@@ -4,6 +4,7 @@ A step's undo must be idempotent and must work from the record and the kernel al
 runs the same undos without knowing how far the dead one came.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,27 @@ class Step(Generic[Context]):
     name: str
     do: Callable[[Context], Awaitable[None]]
     undo: Callable[[Context], Awaitable[None]] = nothing
+
+
+def together(name: str, *steps: Step[Context]) -> Step[Context]:
+    """One step that does *steps* at the same time; they must not depend on each other.
+
+    When one fails, the others are let finish before everything is undone, in reverse.
+    """
+
+    async def one(step: Step[Context], context: Context) -> None:
+        await step.do(context)
+        faults.point(f"{name}.{step.name}")
+
+    async def do(context: Context) -> None:
+        for outcome in await asyncio.gather(*(one(step, context) for step in steps), return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    async def back(context: Context) -> None:
+        await undo(steps, context)
+
+    return Step(name, do, back)
 
 
 async def run(operation: str, steps: Sequence[Step[Context]], context: Context) -> None:

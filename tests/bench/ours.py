@@ -67,5 +67,5 @@ class Vzhost:
 
     def main_clock(self) -> int | None:
         """CLOCK_MONOTONIC in ns at which the newest PID 1 reached main, from hostd's debug log."""
-        found = re.findall(rf"CT {self.ctid}: main at (\d+)", machine.read(self.vz.paths.hostd_log))
+        found = re.findall(rf"CT {self.ctid}: main at (\d+)", machine.read(self.vz.paths.log_file))
         return int(found[-1]) if found else None

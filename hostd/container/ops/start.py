@@ -13,17 +13,16 @@ from hostd.container.container import Container
 from hostd.container.record import Record
 from hostd.container.report import Report
 from hostd.container.run import Run
-from hostd.container.steps import Step, run, undo
+from hostd.container.steps import Step, run, together, undo
 from hostd.errors import AlreadyRunning, Exit, Failure
 
 SERVICES_TIMEOUT = 300.0  # seconds for `start --wait`
 
-MOUNT_STEPS = (
-    Step("lease", host_side.take_lease, host_side.give_back),
-    Step("storage", host_side.mount_storage, host_side.unmount_storage),
-)
-RUN_STEPS = (
-    Step("cgroup", host_side.make_cgroup, host_side.remove_cgroup),
+LEASE = Step("lease", host_side.take_lease, host_side.give_back)
+STORAGE = Step("storage", host_side.mount_storage, host_side.unmount_storage)
+CGROUP = Step("cgroup", host_side.make_cgroup, host_side.remove_cgroup)
+MOUNTS = Step("mounts", init_side.make_mounts, init_side.drop_mounts)
+INIT_STEPS = (
     Step("spawn", init_side.spawn_init, init_side.kill_init),
     Step("network", host_side.plug_network, host_side.unplug_network),
     Step("greet", init_side.greet),
@@ -31,7 +30,9 @@ RUN_STEPS = (
     Step("go", init_side.release_barrier),
     Step("commit", init_side.commit),
 )
-STEPS = MOUNT_STEPS + RUN_STEPS
+MOUNT_STEPS = (LEASE, STORAGE)
+RUN_STEPS = (together("ground", CGROUP, MOUNTS), *INIT_STEPS)
+STEPS = (LEASE, together("ground", STORAGE, CGROUP, MOUNTS), *INIT_STEPS)
 
 
 async def start(ct: Container, config: CtConfig, report: Report, *, setup: bool = False) -> Run:
