@@ -2,18 +2,34 @@
 
     PID\\n            the holder; it is a stale lock when no such process is alive
     ACTION\\n         what it does; OpenVZ leaves the line empty, so readers must not rely on it
+    IDENTITY\\n       of ours only: tells the holder from a later process with the same pid, also after a boot
 
 The file appears by link(2) from a temporary one, so it is never seen half written.
 """
 
 import os
 import tempfile
+from dataclasses import dataclass
 from types import TracebackType
 
 from hostd.config.paths import Paths
 from hostd.errors import Exit, Failure, Locked
+from hostd.kernel.boot import boot_id
+from hostd.kernel.process import Process
+
+_SUFFIX = ".lck"
+_HALF = f"{_SUFFIX}."  # in the names of files on their way in or out
 
 _ours: set[str] = set()  # the lock files that this process holds
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """What a lock file says."""
+
+    pid: int  # 0 when it names none
+    action: str = ""
+    identity: str = ""
 
 
 class CtLock:
@@ -43,7 +59,7 @@ class CtLock:
     ) -> None:
         _ours.discard(self.path)
         try:
-            if _holder(self.path)[0] == os.getpid():
+            if _read(self.path).pid == os.getpid():
                 os.unlink(self.path)
         except FileNotFoundError:
             pass
@@ -52,7 +68,7 @@ class CtLock:
         fd, tmp = tempfile.mkstemp(prefix=f".{os.path.basename(self.path)}.", dir=self._directory)
         try:
             with open(fd, "w", encoding="utf-8") as file:
-                file.write(f"{os.getpid()}\n{self._action}\n")
+                file.write(f"{os.getpid()}\n{self._action}\n{_identity(os.getpid())}\n")
                 os.fchmod(fd, 0o644)
             while not self._linked(tmp):
                 self._clear_stale()
@@ -67,60 +83,98 @@ class CtLock:
         return True
 
     def _clear_stale(self) -> None:
-        """Remove the lock of a dead process, by renaming so that a living one is never taken for it."""
         try:
-            before = os.stat(self.path)
-            pid, action = _holder(self.path)
+            if _remove_stale(self.path):
+                self.removed_stale = self.path
         except FileNotFoundError:
             return
-        if _alive(pid, self.path):
-            raise Locked(
-                f"Locked by: pid {pid}, cmdline {_command_line(pid)}\nContainer already locked",
-                hint=f"busy: {action}" if action else "",
-            )
-        aside = tempfile.mktemp(prefix=f".{os.path.basename(self.path)}.stale.", dir=self._directory)
-        try:
-            os.rename(self.path, aside)
-        except FileNotFoundError:
-            return
-        taken = os.stat(aside)
-        if (taken.st_ino, taken.st_mtime_ns) == (before.st_ino, before.st_mtime_ns):
-            self.removed_stale = self.path
-        else:  # somebody else was faster and holds it: give it back
-            os.link(aside, self.path)
-        os.unlink(aside)
 
 
 def holder(paths: Paths, ctid: int) -> tuple[int, str] | None:
     """(pid, action) of the live process that holds container *ctid*, or None."""
     try:
-        pid, action = _holder(paths.lock(ctid))
+        found = _read(paths.lock(ctid))
     except OSError:
         return None
-    return (pid, action) if _alive(pid, paths.lock(ctid)) else None
+    return (found.pid, found.action) if _alive(found, paths.lock(ctid)) else None
 
 
-def _holder(path: str) -> tuple[int, str]:
-    """The first integer of the file (0 when there is none) and its second line."""
+def sweep(paths: Paths) -> list[str]:
+    """Remove every lock that a dead process left, and halves of our own; answer the paths.
+
+    For the start of a daemon, which is the only one of its installation: half-made files can only be its
+    predecessors'.
+    """
+    try:
+        names = os.listdir(paths.lock_dir)
+    except FileNotFoundError:
+        return []
+    gone = []
+    for name in names:
+        path = os.path.join(paths.lock_dir, name)
+        try:
+            if name.startswith(".") and _HALF in name:
+                os.unlink(path)
+            elif name.endswith(_SUFFIX) and _remove_stale(path):
+                gone.append(path)
+        except (Locked, FileNotFoundError):
+            continue
+    return gone
+
+
+def _remove_stale(path: str) -> bool:
+    """Remove the lock of a dead process, by renaming so that a living one is never taken for it.
+
+    False when somebody else was faster and holds it.  Raises Locked, FileNotFoundError.
+    """
+    before = os.stat(path)
+    found = _read(path)
+    if _alive(found, path):
+        raise Locked(
+            f"Locked by: pid {found.pid}, cmdline {_command_line(found.pid)}\nContainer already locked",
+            hint=f"busy: {found.action}" if found.action else "",
+        )
+    directory, name = os.path.split(path)
+    aside = tempfile.mktemp(prefix=f".{name}.stale.", dir=directory)
+    os.rename(path, aside)
+    taken = os.stat(aside)
+    ours = (taken.st_ino, taken.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    if not ours:
+        os.link(aside, path)
+    os.unlink(aside)
+    return ours
+
+
+def _read(path: str) -> Holder:
+    """The first integer of the file, and the lines after it."""
     with open(path, encoding="utf-8", errors="replace") as file:
-        lines = file.read(4096).splitlines()
+        lines = [line.strip() for line in file.read(4096).splitlines()]
     first = lines[0].split()[:1] if lines else []
     pid = int(first[0]) if first and first[0].isascii() and first[0].isdigit() else 0
-    return pid, lines[1].strip() if len(lines) > 1 else ""
+    return Holder(pid, *lines[1:3])
 
 
-def _alive(pid: int, path: str) -> bool:
-    if pid == os.getpid():
+def _alive(found: Holder, path: str) -> bool:
+    """Whether the lock *found* in *path* still means something."""
+    if found.pid == os.getpid():
         return path in _ours  # our number, but written by a predecessor of that number
-    if not 0 < pid < 2**31:
+    if not 0 < found.pid < 2**31:
         return False
+    identity = _identity(found.pid)
+    if not identity or (found.identity and found.identity != identity):
+        return False
+    # A keeper holds no lock: what is in the name of ours was taken by the daemon that it has been before.
+    return not (found.identity and found.pid == os.getppid())
+
+
+def _identity(pid: int) -> str:
+    """What tells this process from all others of all boots; "" when it has ended, reaped or not."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
+        process = Process.open(pid)
+    except OSError:
+        return ""
+    process.close()
+    return f"{boot_id()} {process.identity}"
 
 
 def _command_line(pid: int) -> str:

@@ -11,6 +11,8 @@ from hostd.config.lockfile import CtLock
 from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
 from hostd.errors import BadValue, Failure, Locked
+from hostd.kernel.boot import boot_id
+from hostd.kernel.process import Process
 from tests.harness.fake_host import COMMAND_LINE, living_process
 
 
@@ -36,7 +38,8 @@ def dead_pid() -> int:
 def test_a_held_lock_is_a_file_with_the_holder(paths: Paths) -> None:
     with CtLock(paths, 101, "start") as lock:
         with open(f"{paths.lock_dir}/101.lck", encoding="ascii") as file:
-            assert file.read() == f"{os.getpid()}\nstart\n"
+            pid, action, identity = file.read().splitlines()
+        assert (pid, action) == (str(os.getpid()), "start") and identity.startswith(boot_id())
         assert lockfile.holder(paths, 101) == (os.getpid(), "start")
         assert os.listdir(paths.lock_dir) == ["101.lck"]
         assert lock.removed_stale == ""
@@ -85,6 +88,44 @@ def test_a_dead_holder(paths: Paths) -> None:
     write(paths, f"{dead_pid()}\n")
     with CtLock(paths, 101, "x") as lock:
         assert lock.removed_stale
+
+
+def test_a_zombie_holds_nothing(paths: Paths) -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    write(paths, f"{child.pid}\n")
+    assert lockfile.holder(paths, 101) is None
+    with CtLock(paths, 101, "x") as lock:
+        assert lock.removed_stale
+    child.wait()
+
+
+def test_a_later_process_of_the_same_number_holds_nothing(paths: Paths) -> None:
+    """Our locks say who took them; of another program's there is only the number."""
+    with living_process() as pid:
+        write(paths, f"{pid}\nstart\n{boot_id()} another process\n")
+        assert lockfile.holder(paths, 101) is None
+        write(paths, f"{pid}\nstart\n{'0' * 36} {Process.open(pid).identity}\n")
+        assert lockfile.holder(paths, 101) is None, "of an earlier boot"
+        write(paths, f"{pid}\nstart\n{boot_id()} {Process.open(pid).identity}\n")
+        assert lockfile.holder(paths, 101) == (pid, "start")
+
+
+def test_the_daemon_that_became_our_keeper_holds_nothing(paths: Paths) -> None:
+    parent = os.getppid()
+    write(paths, f"{parent}\nstart\n{boot_id()} {Process.open(parent).identity}\n")
+    assert lockfile.holder(paths, 101) is None
+
+
+def test_a_sweep_takes_what_the_dead_left(paths: Paths) -> None:
+    write(paths, f"{dead_pid()}\nstart\n")
+    for name in (".101.lck.half", ".101.lck.stale.x", "other.file"):
+        open(f"{paths.lock_dir}/{name}", "x").close()
+    with living_process() as pid, CtLock(paths, 103, "x"):
+        with open(paths.lock(102), "w", encoding="ascii") as file:
+            file.write(f"{pid}\n")
+        assert lockfile.sweep(paths) == [paths.lock(101)]
+        assert sorted(os.listdir(paths.lock_dir)) == ["102.lck", "103.lck", "other.file"]
 
 
 def test_a_lock_that_was_taken_over_is_not_removed(paths: Paths) -> None:

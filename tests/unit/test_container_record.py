@@ -7,6 +7,7 @@ from pathlib import Path
 from hostd.config.paths import Paths
 from hostd.container import record
 from hostd.container.record import Record
+from hostd.kernel.boot import boot_id
 
 
 def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -28,7 +29,7 @@ def test_garbage_and_unknown_keys_do_not_stop_a_daemon(tmp_path: Path) -> None:
     paths = Paths(str(tmp_path))
     os.makedirs(os.path.dirname(paths.ct_record(5)))
     Path(paths.ct_record(5)).write_text("{")
-    Path(paths.ct_record(6)).write_text(json.dumps({"ctid": 6, "boot": record.boot_id(), "of_the_future": 1}))
+    Path(paths.ct_record(6)).write_text(json.dumps({"ctid": 6, "boot": boot_id(), "of_the_future": 1}))
     assert record.load(paths, 5) is None
     loaded = record.load(paths, 6)
     assert loaded is not None and loaded.ctid == 6
