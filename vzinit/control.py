@@ -21,13 +21,14 @@ PIPES = 3
 
 
 class Control:
-    """Dispatches frames.  `on_go()` is called once, when the network is up."""
+    """Dispatches frames.  `on_go()` is called once, when the services may start."""
 
     def __init__(self, loop: "Loop", on_go: "Callable[[], None]", on_abandoned: "Callable[[], None]") -> None:
         self._loop = loop
         self._on_go = on_go
         self._on_abandoned = on_abandoned
         self._gone = False  # past the start barrier
+        self._services_wait = False  # past it, but without services for now
         self._sequence: str | None = None
         self.channel: Channel = channel.Channel(loop, self._frame, self._bad_frame, self._lost)
         self.sessions = session.Sessions(loop, self._session_ended)
@@ -83,9 +84,18 @@ class Control:
         if self._gone:
             raise ValueError("started already")
         self._gone = True
+        self._services_wait = protocol.one(fields, "services", "yes") != "yes"
         self._answer("ready")
-        if protocol.one(fields, "services", "yes") == "yes":
+        if not self._services_wait:
             self._on_go()
+
+    def _services(self, _fields: protocol.Fields, _descriptors: list[int]) -> None:
+        """The services that `go services=later` kept back."""
+        if not self._services_wait:
+            raise ValueError("the services are being started already")
+        self._services_wait = False
+        self._answer("done")
+        self._on_go()
 
     def _write(self, fields: protocol.Fields, _descriptors: list[int]) -> None:
         path = protocol.one(fields, "path")
@@ -204,6 +214,7 @@ HANDLERS = {
     "write": Control._write,
     "hostname": Control._hostname,
     "go": Control._go,
+    "services": Control._services,
     "exec": Control._exec,
     "enter": Control._enter,
     "hup": Control._hup,
