@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -19,6 +20,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("root"))
         if (item.get_closest_marker("root") or item.get_closest_marker("system")) and os.getuid() != 0:
             item.add_marker(pytest.mark.skip(reason="needs root"))
+
+
+PATIENCE = 5.0  # seconds: a loop device goes with the last copy of its mount, which another test's clone may hold
 
 
 @pytest.fixture
@@ -40,10 +44,17 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     tmp = os.path.realpath(request.getfixturevalue("tmp_path"))
     before = children()
     yield
-    left = [f"mount {point}" for point in machine.mounts_below(tmp)]
-    left += [f"loop device {name}" for name in machine.loops_below(tmp)]
-    left += [f"child {pid}: {' '.join(machine.cmdline(pid))}" for pid in children() - before]
+    end = time.monotonic() + PATIENCE
+    while (left := leftovers(tmp, before)) and time.monotonic() < end:
+        time.sleep(0.02)
     assert not left, "left behind:\n" + "\n".join(left)
+
+
+def leftovers(directory: str, before: set[int]) -> list[str]:
+    """Mounts and loop devices below *directory*, and children that were not there *before*."""
+    left = [f"mount {point}" for point in machine.mounts_below(directory)]
+    left += [f"loop device {name}" for name in machine.loops_below(directory)]
+    return left + [f"child {pid}: {' '.join(machine.cmdline(pid))}" for pid in children() - before]
 
 
 def children() -> set[int]:

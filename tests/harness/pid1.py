@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 
+from hostd.container import last_words
 from hostd.image import runtime
+from hostd.kernel.fd import Fd
 from tests.harness.installation import CHECKOUT
 from vzinit import protocol
 
@@ -44,7 +46,7 @@ ln -s /proc/self/fd "$root/dev/fd"
 ip link set lo up 2>/dev/null || true
 exec 3<&$channel
 [ $channel = 3 ] || eval "exec $channel<&-"
-exec env -i /usr/sbin/chroot "$root" "$@" </dev/null >/dev/null 2>"${VZINIT_STDERR:-/dev/null}"
+exec env -i /usr/sbin/chroot "$root" "$@" </dev/null >/dev/null
 """
 
 
@@ -97,8 +99,9 @@ class Frame:
 class Pid1:
     """A running vzinit; `request` speaks to it, `wait` tells how it ended."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", channel: socket.socket) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", channel: socket.socket, words: Fd) -> None:
         self.process = process
+        self.words = words
         self.channel = channel
         self.seen: list[Frame] = []
         self.sequence = 0
@@ -194,17 +197,19 @@ def pid1(root: str, before: Mapping[str, str] | None = None) -> Iterator[Pid1]:
         with open(f"{root}{path}", "w") as file:
             file.write(text)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    process = launch(root, theirs.fileno())
+    words = last_words.create(0)
+    process = launch(root, theirs.fileno(), words)
     theirs.close()
-    world = Pid1(process, ours)
+    world = Pid1(process, ours, words)
     try:
         yield world
     finally:
         kill(process)
+        words.close()
         world.channel.close()
 
 
-def launch(root: str, channel: int) -> "subprocess.Popen[bytes]":
+def launch(root: str, channel: int, words: Fd) -> "subprocess.Popen[bytes]":
     namespaces = [
         "--mount",
         "--pid",
@@ -218,7 +223,10 @@ def launch(root: str, channel: int) -> "subprocess.Popen[bytes]":
     ]
     setup = ["bash", "-c", SETUP, "bash", root, runtime_path(), str(channel)]
     return subprocess.Popen(
-        ["unshare", *namespaces, *setup, *runtime.argv()], stdin=subprocess.DEVNULL, pass_fds=(channel,)
+        ["unshare", *namespaces, *setup, *runtime.argv()],
+        stdin=subprocess.DEVNULL,
+        stderr=words.fileno(),
+        pass_fds=(channel,),
     )
 
 

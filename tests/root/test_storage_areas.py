@@ -1,0 +1,247 @@
+"""Private areas: made, destroyed, resized, edited, whole or not at all."""
+
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from hostd.config.paths import Paths
+from hostd.errors import Exit, Failure
+from hostd.kernel.fd import Fd
+from hostd.kernel.mount import fsids, move_mount, new_filesystem, umount
+from hostd.storage import edit, loopdev, overlay, trash
+from hostd.storage.base import Layout, StorageSpec, usage
+from hostd.storage.overlay import Overlay
+from hostd.storage.simfs import Simfs
+from tests.harness.storage_box import BASE, INODES, SPACE_KIB, ids, mounted, paths, spec, template, until  # noqa: F401 - fixtures
+
+pytestmark = pytest.mark.root
+
+LAYOUTS = pytest.mark.parametrize("layout", [Overlay(), Simfs()], ids=lambda layout: layout.name)
+
+
+def test_the_layout_remembers_its_template(paths: Paths, spec: StorageSpec, template: str) -> None:
+    layout = Overlay()
+    with pytest.raises(Failure) as caught:
+        layout.template_of(paths, spec.private)
+    assert caught.value.exit_code == Exit.FS_NOPRVT
+    layout.create(spec)
+    assert layout.template_of(paths, spec.private) == template
+    os.rename(template, f"{template}.away")
+    with pytest.raises(Failure, match="is gone") as caught:
+        layout.open(spec, None)
+    assert caught.value.exit_code == Exit.FS_CANTMOUNT
+
+
+@LAYOUTS
+def test_create_refuses_an_existing_area_and_replaces_an_empty_directory(
+    layout: Layout, spec: StorageSpec
+) -> None:
+    os.makedirs(spec.private)
+    layout.create(spec)
+    before = sorted(os.listdir(spec.private))
+    with pytest.raises(Failure) as caught:
+        layout.create(spec)
+    assert caught.value.exit_code == Exit.FS_PRVT_AREA_EXIST
+    assert sorted(os.listdir(spec.private)) == before
+    assert not os.path.exists(f"{spec.private}.tmp")
+
+
+@LAYOUTS
+def test_a_missing_private_area_is_named(layout: Layout, spec: StorageSpec) -> None:
+    with pytest.raises(Failure, match=f"{spec.private} does not exist") as caught:
+        layout.open(spec, None)
+    assert caught.value.exit_code == Exit.FS_NOPRVT
+
+
+@LAYOUTS
+def test_disk_full_during_create_is_46_and_leaves_nothing(
+    layout: Layout, spec: StorageSpec, template: str, tmp_path: Path
+) -> None:
+    Path(template, "ballast").write_bytes(os.urandom(4 << 20))
+    small = tmp_path / "small"
+    small.mkdir()
+    with new_filesystem("tmpfs", {"size": "40k"}) as disk:
+        move_mount(disk, str(small))
+    try:
+        full = StorageSpec(102, f"{small}/private/102", layout.name, template, SPACE_KIB, INODES)
+        with pytest.raises(Failure) as caught:
+            layout.create(full)
+        assert caught.value.exit_code == Exit.FS_NO_DISK_SPACE
+        assert "no disk space left" in caught.value.message
+        assert os.listdir(small / "private") == []
+    finally:
+        umount(str(small))
+
+
+@LAYOUTS
+def test_a_create_that_was_cut_off_can_be_repeated(layout: Layout, spec: StorageSpec) -> None:
+    os.makedirs(f"{spec.private}.tmp/half")
+    layout.create(spec)
+    assert os.path.isdir(spec.private) and not os.path.exists(f"{spec.private}.tmp")
+
+
+@LAYOUTS
+def test_destroy_renames_at_once_and_deletes_in_the_background(
+    layout: Layout, spec: StorageSpec, paths: Paths
+) -> None:
+    layout.create(spec)
+    layout.destroy(spec.private, paths.vzrm_dir)
+    assert not os.path.exists(spec.private)
+    until(lambda: not os.listdir(paths.vzrm_dir))
+
+
+@LAYOUTS
+def test_destroy_refuses_below_a_mount(
+    layout: Layout, spec: StorageSpec, paths: Paths, template: str
+) -> None:
+    layout.create(spec)
+    inside = os.path.join(spec.private, "mnt")
+    os.mkdir(inside)
+    with new_filesystem("tmpfs", {}) as other:
+        move_mount(other, inside)
+    try:
+        with pytest.raises(Failure, match=f"{inside} is mounted") as caught:
+            layout.destroy(spec.private, paths.vzrm_dir)
+        assert caught.value.exit_code == Exit.FS_DEL_PRVT
+        assert os.path.isdir(inside)
+    finally:
+        umount(inside)
+
+
+def test_trash_of_an_earlier_daemon_is_swept(paths: Paths) -> None:
+    left = Path(paths.vzrm_dir, trash.PREFIX + "abc")
+    left.mkdir(parents=True)
+    (left / "file").touch()
+    kept = Path(paths.vzrm_dir, "not-ours")
+    kept.mkdir()
+    trash.sweep(paths.vzrm_dir)
+    until(lambda: os.listdir(paths.vzrm_dir) == ["not-ours"])
+
+
+def test_what_a_cut_off_create_left_is_swept(paths: Paths, spec: StorageSpec) -> None:
+    parent = os.path.dirname(spec.private)
+    halves = [f"{parent}/103.tmp", f"{paths.template_dir}/golden/.mkfs-xyz"]
+    for half in halves:
+        os.makedirs(half)
+    Overlay().create(spec)
+    assert trash.sweep_unfinished(paths.template_dir, [parent], paths.vzrm_dir) == halves
+    assert os.listdir(parent) == ["101"] and len(os.listdir(f"{paths.template_dir}/golden")) == 1
+    until(lambda: not os.listdir(paths.vzrm_dir))
+
+
+def test_trash_on_another_file_system_stays_there(paths: Paths, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    with new_filesystem("tmpfs", {}) as disk:
+        move_mount(disk, str(other))
+    try:
+        (other / "private/101").mkdir(parents=True)
+        gone = trash.discard(str(other / "private/101"), paths.vzrm_dir)
+        assert gone.startswith(f"{other}/private/vztmp/{trash.PREFIX}")
+        until(lambda: not os.path.exists(gone))
+    finally:
+        umount(str(other))
+
+
+@pytest.mark.parametrize("kib", [SPACE_KIB * 4, SPACE_KIB // 2], ids=["grow", "shrink"])
+def test_resize_keeps_the_files(spec: StorageSpec, ids: Fd, tmp_path: Path, kib: int) -> None:
+    layout = Overlay()
+    layout.create(spec)
+    with mounted(layout, spec, ids, tmp_path / "root") as root:
+        with fsids(BASE, BASE):
+            (root / "kept").write_bytes(b"x" * 1_000_000)
+        with pytest.raises(Failure, match="is mounted: stop CT 101"):
+            layout.resize(spec)
+    until(lambda: not loopdev.in_use(spec.private, os.path.join(spec.private, overlay.IMAGE)))
+    other = StorageSpec(101, spec.private, "overlay", spec.template_tree, kib, INODES)
+    layout.resize(other)
+    with mounted(layout, other, ids, tmp_path / "root") as root:
+        assert abs(usage(str(root)).size_kib - kib) < kib * 0.01
+        assert (root / "kept").stat().st_size == 1_000_000
+
+
+def test_shrinking_below_what_is_stored_is_refused(spec: StorageSpec, ids: Fd, tmp_path: Path) -> None:
+    layout = Overlay()
+    layout.create(spec)
+    with mounted(layout, spec, ids, tmp_path / "root") as root, fsids(BASE, BASE):
+        (root / "big").write_bytes(os.urandom(20 << 20))
+    image = os.path.join(spec.private, overlay.IMAGE)
+    until(lambda: not loopdev.in_use(spec.private, image))
+    size = os.path.getsize(image)
+    with pytest.raises(Failure) as caught:
+        layout.resize(StorageSpec(101, spec.private, "overlay", spec.template_tree, 8192, INODES))
+    assert caught.value.exit_code == Exit.FS_NO_DISK_SPACE
+    assert os.path.getsize(image) == size
+    with mounted(layout, spec, ids, tmp_path / "root") as root:
+        assert (root / "big").stat().st_size == 20 << 20
+
+
+def test_a_disk_too_small_to_hold_anything_is_refused(spec: StorageSpec) -> None:
+    with pytest.raises(Failure, match="at least 4096 KiB") as caught:
+        Overlay().create(StorageSpec(101, spec.private, "overlay", spec.template_tree, 100, None))
+    assert caught.value.exit_code == Exit.INVALID_PARAMETER_VALUE
+
+
+def test_many_creates_at_once_share_one_golden_image(spec: StorageSpec, paths: Paths) -> None:
+    failed: list[BaseException] = []
+
+    def create(ctid: int) -> None:
+        try:
+            Overlay().create(
+                StorageSpec(ctid, f"{paths.var_dir}/private/{ctid}", "overlay", spec.template_tree)
+            )
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=create, args=(ctid,)) for ctid in range(201, 209)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    assert len(os.listdir(f"{paths.var_dir}/private")) == 8
+    assert len(os.listdir(f"{paths.template_dir}/golden")) == 1
+
+
+def test_simfs_says_what_it_does_not_limit(spec: StorageSpec) -> None:
+    assert Simfs().warnings(StorageSpec(1, "/x", "simfs", None)) == ()
+    (line,) = Simfs().warnings(spec)
+    assert "DISKSPACE and DISKINODES" in line
+    assert Overlay().warnings(spec) == ()
+
+
+@LAYOUTS
+def test_editing_files_of_a_stopped_container(layout: Layout, spec: StorageSpec, ids: Fd) -> None:
+    layout.create(spec)
+    with layout.open(spec, ids) as opened:
+        assert edit.read(opened.root, "/etc/issue") == b"from the template\n"
+        assert edit.read(opened.root, "/etc/absent") is None
+        edit.write(opened.root, "/etc/hostname", b"ct101\n", owner=BASE)
+        found = os.stat("etc/hostname", dir_fd=opened.root.fileno())
+        assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (BASE, BASE, 0o644)
+        with pytest.raises(FileNotFoundError):
+            edit.write(opened.root, "/absent/file", b"", owner=BASE)
+
+
+@LAYOUTS
+def test_links_of_the_container_do_not_lead_an_edit_out(
+    layout: Layout, spec: StorageSpec, ids: Fd, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("of the host")
+    layout.create(spec)
+    with layout.open(spec, ids) as opened:
+        with fsids(BASE, BASE):
+            os.symlink(str(tmp_path), "out", dir_fd=opened.root.fileno())
+            os.symlink(str(secret), "etc/resolv.conf", dir_fd=opened.root.fileno())
+            os.symlink("../../../../../../../" + str(secret), "etc/climb", dir_fd=opened.root.fileno())
+        assert edit.read(opened.root, "/etc/resolv.conf") is None
+        assert edit.read(opened.root, "/etc/climb") is None
+        with pytest.raises(FileNotFoundError):
+            edit.write(opened.root, "/out/secret", b"owned", owner=BASE)
+        edit.write(opened.root, "/etc/resolv.conf", b"nameserver 192.0.2.1\n", owner=BASE)
+        assert edit.read(opened.root, "/etc/resolv.conf") == b"nameserver 192.0.2.1\n"
+    assert secret.read_text() == "of the host"
