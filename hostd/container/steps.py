@@ -29,6 +29,19 @@ class Step(Generic[Context]):
     undo: Callable[[Context], Awaitable[None]] = nothing
 
 
+async def whole(work: Awaitable[None]) -> None:
+    """Wait for *work* to its end, even when cancelled meanwhile; then be cancelled.
+
+    What a worker thread has begun cannot be stopped: an undo beside it would find nothing, and leave all of it.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
+
+
 def together(name: str, *steps: Step[Context]) -> Step[Context]:
     """One step that does *steps* at the same time; they must not depend on each other.
 
@@ -58,7 +71,7 @@ async def run(operation: str, steps: Sequence[Step[Context]], context: Context) 
             faults.point(f"{operation}.{step.name}")
             started = time.monotonic_ns()
             begun.append(step)
-            await step.do(context)
+            await whole(step.do(context))
             log.debug("%s: %s %.1f ms", operation, step.name, (time.monotonic_ns() - started) / 1e6)
         faults.point(f"{operation}.end")
     except BaseException as error:

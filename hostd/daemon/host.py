@@ -68,10 +68,10 @@ class Host:
         return sorted(int(stem) for stem in stems if stem.isdigit() and stem != "0")
 
     def facts(self, ctid: int) -> Facts:
-        ct = self._registry[ctid]
-        record = ct.record
+        ct = self._registry.get(ctid)
+        record = ct.record if ct is not None else None
         private, root = self._places(ctid)
-        running = ct.running and record is not None and record.intent not in ("start", "restore")
+        running = ct is not None and ct.running and record is not None and record.intent not in ("start", "restore")
         exists = bool(private) and os.path.isdir(private)
         up = time.clock_gettime(time.CLOCK_BOOTTIME) - record.started if running and record is not None else None
         return Facts(
@@ -93,9 +93,9 @@ class Host:
         return self.paths.below(expand(private, ctid)), self.paths.below(expand(root, ctid))
 
     def usage(self, ctid: int, *, counters: bool, load: bool, disk: bool) -> Usage:
-        ct = self._registry[ctid]
-        record = ct.record
-        if record is None:
+        ct = self._registry.get(ctid)
+        record = ct.record if ct is not None else None
+        if ct is None or record is None:
             return Usage()
         found: dict[str, Counter] = {}
         if counters and ct.running:
@@ -121,16 +121,7 @@ class Host:
         ct, config = self._registry[ctid], options.config
         async with ct.acting("create"):
             faults.point("create.lock")
-            await create.create(ct, config, report)
-            try:
-                options.conf.save(self.paths.ct_conf(ctid))
-                if config.name:
-                    names.assign(self.paths, ctid, config.name)
-            except BaseException:
-                await destroy.destroy(ct, config, lambda _line: None)
-                raise
-            report(f"CT configuration saved to {self.paths.ct_conf(ctid)}")
-            report("Container private area was created")
+            await create.create(ct, config, options.conf, report)
 
     async def destroy(self, ctid: int, report: Report) -> None:
         ct = self._registry[ctid]

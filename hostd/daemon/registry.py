@@ -2,6 +2,7 @@
 
 import asyncio
 
+from hostd.container import last_words
 from hostd.container.container import Container, Ended
 from hostd.container.ops import start, stop
 from hostd.container.report import to_log
@@ -15,6 +16,7 @@ from hostd.log import log
 FREE_REBOOTS = 5
 WINDOW = 10.0
 MAX_PAUSE = 5.0
+LAST_LINES = 10  # of the console of a container whose init died, for the log
 
 
 class Registry:
@@ -31,6 +33,10 @@ class Registry:
         if ct is None:
             ct = self._containers[ctid] = Container(self.world, ctid)
         return ct
+
+    def get(self, ctid: int) -> Container | None:
+        """The container, when anything was ever done with it: asking about others makes nothing."""
+        return self._containers.get(ctid)
 
     def known(self) -> list[Container]:
         """Containers with a record: running, mounted, or in the middle of an action."""
@@ -66,6 +72,8 @@ class Registry:
                 return
             if end.how == "died":
                 log.error("init died: %s", end.text)
+                for line in last_words.lines(ct.words, LAST_LINES):
+                    log.error("console: %s", line)
             try:
                 if end.how == "reboot" and not ct.record.setup:
                     await self._reboot(ct)

@@ -49,23 +49,54 @@ def test_an_undo_that_fails_does_not_stop_the_others() -> None:
     assert journal.done[-3:] == ["undo c", "undo b", "undo a"]
 
 
-def test_cancellation_undoes_too() -> None:
+def test_a_cancelled_step_is_let_finish_and_then_undone() -> None:
     journal = Journal()
-    reached = asyncio.Event()
+    reached, go_on = asyncio.Event(), asyncio.Event()
 
-    async def forever(_journal: Journal) -> None:
+    async def slow(journal: Journal) -> None:
         reached.set()
-        await asyncio.Event().wait()
+        await go_on.wait()
+        journal.done.append("do slow")
+
+    async def undo_slow(journal: Journal) -> None:
+        journal.done.append("undo slow")
 
     async def scenario() -> None:
-        task = asyncio.create_task(steps.run("op", [step("a"), Step("hang", forever)], journal))
+        operation = [step("a"), Step("slow", slow, undo_slow), step("b")]
+        task = asyncio.create_task(steps.run("op", operation, journal))
         await reached.wait()
         task.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
         with pytest.raises(asyncio.CancelledError):
             await task
 
     asyncio.run(scenario())
-    assert journal.done == ["do a", "undo a"]
+    assert journal.done == ["do a", "do slow", "undo slow", "undo a"]
+
+
+def test_steps_together_are_all_done_before_a_failure_of_one_undoes_them() -> None:
+    journal = Journal()
+    reached = asyncio.Event()
+
+    async def late(journal: Journal) -> None:
+        await reached.wait()
+        journal.done.append("do late")
+
+    async def undo_late(journal: Journal) -> None:
+        journal.done.append("undo late")
+
+    async def failing(journal: Journal) -> None:
+        reached.set()
+        raise OSError(5, "Input/output error", "x")
+
+    async def undo_failing(journal: Journal) -> None:
+        journal.done.append("undo failing")
+
+    both = steps.together("both", Step("late", late, undo_late), Step("failing", failing, undo_failing))
+    with pytest.raises(OSError, match="Input/output"):
+        asyncio.run(steps.run("op", [step("a"), both], journal))
+    assert journal.done == ["do a", "do late", "undo failing", "undo late", "undo a"]
 
 
 def test_every_step_passes_a_fault_point(monkeypatch: pytest.MonkeyPatch) -> None:
