@@ -79,13 +79,18 @@ def open_tree(path: str, *, dir: Fd | None = None, clone: bool = True, recursive
     """open_tree(2): a detached copy of the mount at *path* (or, not *clone*, a handle of the mount itself).
 
     With *dir*, *path* is relative to it; "" is *dir* itself.  A copy of host mounts must be made in the
-    daemon's own mount namespace: a thread in a staging namespace cannot copy them.
+    daemon's own mount namespace: a thread in a staging namespace cannot copy them.  The copy is private, as
+    mounts of a host with a shared "/" are not: pivot_root(2) refuses those, and what is mounted on one
+    copy would show on all others.
     """
     flags = os.O_CLOEXEC | (AT_EMPTY_PATH if not path else 0)
     if clone:
         flags |= OPEN_TREE_CLONE | (AT_RECURSIVE if recursive else 0)
     subject = _subject(dir, path)
-    return Fd(check(lib.vz_open_tree(_dir(dir), path_bytes(path), flags), "open_tree", subject), subject)
+    tree = Fd(check(lib.vz_open_tree(_dir(dir), path_bytes(path), flags), "open_tree", subject), subject)
+    if clone:
+        mount_setattr(tree, propagation=Propagation.PRIVATE, recursive=recursive)
+    return tree
 
 
 def fsopen(fstype: str) -> Fd:

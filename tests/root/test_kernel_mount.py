@@ -13,6 +13,7 @@ from hostd.kernel.fd import Fd
 from hostd.kernel.features import probe
 from hostd.kernel.mount import (
     MountAttr,
+    Propagation,
     fsids,
     is_mounted,
     mount_setattr,
@@ -73,6 +74,22 @@ def test_a_clone_is_a_mount_of_its_own(tmpfs: Fd, point: str) -> None:
         with pytest.raises(OSError, match="Read-only"):
             touch(clone, "other")
     touch(tmpfs, "other")
+
+
+def test_a_clone_of_a_shared_mount_shares_nothing(tmpfs: Fd, point: str) -> None:
+    os.mkdir(f"{tmpfs.path}/inner")
+    mount_setattr(tmpfs, propagation=Propagation.SHARED)
+    move_mount(tmpfs, point)
+    clone = open_tree(point)
+    second = f"{os.path.dirname(point)}/second"
+    os.mkdir(second)
+    move_mount(clone, second)
+    try:
+        move_mount(new_filesystem("tmpfs", {}), f"{second}/inner")
+        assert mounts_below(point) == [os.path.realpath(point)]
+    finally:
+        for mounted in mounts_below(second):
+            umount(mounted, detach=True)
 
 
 def test_not_cloned_it_is_the_mount_itself(tmpfs: Fd, point: str) -> None:
