@@ -4,10 +4,12 @@ import time
 
 STARTED = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 
-from vzinit import slim  # isort: skip  # noqa: E402 - the clock is read first, then room is made
+from vzinit import ring, slim  # isort: skip  # noqa: E402 - the clock is read first, then room is made
+
+LAST_WORDS = 2  # stderr: a memory file that the host holds too
 
 if __name__ == "__main__":
-    slim.forget_the_start()
+    slim.forget_the_start(ring.Ring(LAST_WORDS))
     slim.keep_what_is_named()
 
 import _socket  # noqa: E402
@@ -41,7 +43,7 @@ def main() -> None:
     control.channel.answer("hello", clock=STARTED)
     control.hand_over_lasting_pair()
 
-    control.consoles = consoles = Consoles(loop)
+    control.consoles = consoles = Consoles(loop, ring.Ring(LAST_WORDS))
     services = Services(
         loop, consoles.first, on_running=lambda failed: control.channel.report("running", failed=failed)
     )

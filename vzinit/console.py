@@ -7,14 +7,13 @@ prompt is started when the first person attaches, not at boot: an unwatched cons
 
 import posix
 
-from vzinit import child, fds, pty, reaper
+from vzinit import child, fds, pty, reaper, ring
 from vzinit.loop import READ, WRITE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from vzinit.loop import Loop
 
-RING = 64 * 1024  # bytes kept for who comes later
 BACKLOG = 128 * 1024  # bytes kept for a viewer that reads slowly; then it loses the oldest
 CHUNK = 4096
 LAST_TTY = 63
@@ -27,7 +26,7 @@ class Viewer:
 
     __slots__ = ("fd", "incoming", "outgoing")
 
-    def __init__(self, fd: int, outgoing: bytearray) -> None:
+    def __init__(self, fd: int, outgoing: bytes) -> None:
         self.fd = fd
         self.outgoing = bytearray(outgoing)
         self.incoming = b""
@@ -36,12 +35,12 @@ class Viewer:
 class Console:
     """One terminal, its ring buffer, its viewers and its login prompt."""
 
-    def __init__(self, loop: "Loop", names: list[str]) -> None:
+    def __init__(self, loop: "Loop", names: list[str], kept: ring.Ring) -> None:
         self._loop = loop
         self.master, self.slave = pty.open_pty()  # the slave stays open: without one, the master reports a hang-up
         posix.set_blocking(self.master, False)
         self.names = names
-        self._ring = bytearray()
+        self.ring = kept
         self._viewers: dict[int, Viewer] = {}
         self._prompt: list[str] | None = None
         self._prompts_started = 0
@@ -65,25 +64,19 @@ class Console:
                 pass
 
     def _show(self, data: bytes) -> None:
-        self._ring += data
-        if len(self._ring) > RING:
-            del self._ring[:-RING]
+        self.ring.add(data)
         for viewer in list(self._viewers.values()):
             viewer.outgoing += data
             if len(viewer.outgoing) > BACKLOG:
                 del viewer.outgoing[:-BACKLOG]
             self._to_viewer(viewer)
 
-    def tail(self, limit: int = RING) -> bytes:
-        """The last bytes that were shown."""
-        return bytes(self._ring[-limit:])
-
     # Viewers.
 
     def attach(self, fd: int) -> None:
         """Copy between the stream socket *fd* (ours from now on) and the terminal until it is closed."""
         posix.set_blocking(fd, False)
-        viewer = self._viewers[fd] = Viewer(fd, self._ring)
+        viewer = self._viewers[fd] = Viewer(fd, self.ring.tail())
         self._loop.watch(fd, lambda events: self._viewer_ready(viewer, events))
         self._to_viewer(viewer)
         self._want_prompt()
@@ -201,9 +194,9 @@ def login_prompt(tty: str) -> list[str]:
 class Consoles:
     """All terminals by number; number 1 is /dev/console and exists from the beginning."""
 
-    def __init__(self, loop: "Loop") -> None:
+    def __init__(self, loop: "Loop", last_words: ring.Ring) -> None:
         self._loop = loop
-        self._by_number = {1: Console(loop, ["/dev/console", "/dev/tty1"])}
+        self._by_number = {1: Console(loop, ["/dev/console", "/dev/tty1"], last_words)}
         self.first = self._by_number[1]
 
     def get(self, number: int) -> Console:
@@ -211,7 +204,7 @@ class Consoles:
         if not 1 <= number <= LAST_TTY:
             raise ValueError(f"tty {number} is not 1..{LAST_TTY}")
         if number not in self._by_number:
-            self._by_number[number] = Console(self._loop, [f"/dev/tty{number}"])
+            self._by_number[number] = Console(self._loop, [f"/dev/tty{number}"], ring.new(f"tty{number}"))
         return self._by_number[number]
 
     def attach(self, number: int, fd: int) -> None:

@@ -178,8 +178,12 @@ class Control:
         console.attach(descriptors.pop())
 
     def _tail(self, fields: protocol.Fields, _descriptors: list[int]) -> None:
-        data = self.consoles.get(int(protocol.one(fields, "tty", "1"))).tail()
+        data = self.consoles.get(int(protocol.one(fields, "tty", "1"))).ring.tail()
         self._answer("text", data=data.replace(b"\0", b"").decode("utf-8", "surrogateescape"))
+
+    def _ring(self, _fields: protocol.Fields, _descriptors: list[int]) -> None:
+        """The memory file of the first console: what is in it can be read when we are dead."""
+        self._answer("ring", self.consoles.first.ring.fd)
 
     # Stop, checkpoint.
 
@@ -221,6 +225,7 @@ HANDLERS = {
     "kill": Control._kill,
     "console": Control._console,
     "tail": Control._tail,
+    "ring": Control._ring,
     "stop": Control._stop,
     "quiesce": Control._quiesce,
     "resume": Control._resume,

@@ -53,7 +53,7 @@ def from_image(plan: BootPlan) -> set[str]:
             plan.notes.append(f"{unit.name}: not run: {unmet}")
         else:
             plan.services.append(planned(unit))
-    order(plan.services, units)
+    order([service for service in plan.services if service.name in units], units)
     return covered
 
 

@@ -9,10 +9,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from hostd.container import last_words
 from hostd.container.init_link import ChannelLost, InitLink, Message
 from hostd.container.record import Record
 from hostd.container.world import World
 from hostd.errors import Locked
+from hostd.kernel.fd import Fd
 from hostd.kernel.process import Process
 from hostd.log import about, log
 
@@ -43,6 +45,7 @@ class Container:
     record: Record | None = None
     process: Process | None = None
     link: InitLink | None = None
+    words: Fd | None = None  # what its console shows, readable after the death of PID 1: last_words
     announced: str = ""  # what vzinit said it was about to do: reboot, halt, poweroff
     action: str = ""
     sessions: dict[int, OpenSession] = field(default_factory=dict)
@@ -95,6 +98,18 @@ class Container:
         assert self.link is not None and self.record is not None
         with self.link.fd as end:
             self.world.keeper.hold(self.record.link_name, end)
+
+    async def fetch_words(self) -> None:
+        """Get hold of the memory file behind the console again: after a restore, or a death of ours."""
+        assert self.link is not None
+        self.words = None
+        try:
+            given = (await self.link.ask("ring")).fds
+        except OSError as error:  # the init of an earlier version
+            log.info("the console is not kept: %s", error.strerror)
+            return
+        if given and last_words.is_memory(given[0]):
+            self.words = given[0]
 
     def expect(self, verb: str) -> "asyncio.Future[Message]":
         """A future for the next event *verb* of vzinit; ask for it before the event can happen."""
@@ -160,7 +175,9 @@ class Container:
             self.link.close()
         if self.process is not None:
             self.process.close()
-        self.link = self.process = self._end = None
+        if self.words is not None:
+            self.words.close()
+        self.link = self.process = self.words = self._end = None
         self.record = None
 
     # --- sessions -------------------------------------------------------------------------------------------

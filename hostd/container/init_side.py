@@ -6,7 +6,7 @@ import socket
 import time
 from contextlib import ExitStack
 
-from hostd.container import furnish, mounts
+from hostd.container import furnish, last_words, mounts
 from hostd.container.init_link import ChannelLost, InitLink
 from hostd.container.plan import spawn_plan
 from hostd.container.run import Run
@@ -37,7 +37,8 @@ async def spawn_init(run: Run) -> None:
     """Make PID 1 as the keeper's child.  It stops at the start barrier; should we die now, it leaves by itself."""
     ct, rec, world = run.ct, run.record, run.world
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
-    process = await asyncio.to_thread(_spawn, run, theirs)
+    ct.words = last_words.create(rec.uid_base or 0)
+    process = await asyncio.to_thread(_spawn, run, theirs, ct.words)
     world.keeper.child(rec.child_name, process)
     await drop_mounts(run)
     plain_limits(process.pid)
@@ -57,7 +58,7 @@ def plain_limits(pid: int) -> None:
         file.write("0")
 
 
-def _spawn(run: Run, channel: socket.socket) -> Process:
+def _spawn(run: Run, channel: socket.socket, words: Fd) -> Process:
     """The root is copied here, in the daemon's mount namespace; the clone happens on the stage."""
     rec, cgroup = run.record, run.cgroup
     with ExitStack() as owned:
@@ -70,6 +71,7 @@ def _spawn(run: Run, channel: socket.socket) -> Process:
             root=owned.enter_context(open_tree(rec.root)),
             submounts=run.submounts,
             channel=owned.enter_context(Fd(channel.detach(), "channel")),
+            words=words,
             uid_base=rec.uid_base,
             join=joins,
             into=into,
@@ -119,7 +121,8 @@ async def greet(run: Run) -> None:
         raise Failure(Exit.ENVCREATE, f"the container's init did not come up in {HELLO_TIMEOUT:g} s") from None
     except ChannelLost:
         end = await ct.ended()
-        raise Failure(Exit.ENVCREATE, f"the container's init ended at once: {end.text or end.how}") from None
+        why = ": ".join([end.text or end.how, *last_words.lines(ct.words, 1)])
+        raise Failure(Exit.ENVCREATE, f"the container's init ended at once: {why}") from None
     run.hello_clock, rec.channel = hello.number("clock"), pair.number("ino")
     log.debug("main at %d", run.hello_clock)
     ct.keep_link()

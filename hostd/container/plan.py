@@ -11,7 +11,7 @@ from hostd.kernel.fd import Fd
 from hostd.kernel.seccomp import deny_filter
 from hostd.kernel.spawn import SpawnPlan
 
-CHANNEL = 3  # PID 1 finds its channel to the host here
+LAST_WORDS, CHANNEL = 2, 3  # what PID 1 has to say in the end; its channel to the host
 
 
 @cache
@@ -26,6 +26,7 @@ def spawn_plan(
     root: Fd,
     submounts: Sequence[Submount],
     channel: Fd,
+    words: Fd,
     uid_base: int | None,
     join: tuple[Fd, ...],
     into: Fd | None,
@@ -36,7 +37,7 @@ def spawn_plan(
         submounts=tuple((mount.mount, mount.path) for mount in submounts),
         argv=runtime.argv(),
         env={},
-        fds={CHANNEL: channel},
+        fds={LAST_WORDS: words, CHANNEL: channel},
         uid_base=uid_base,
         hostname=config.hostname or f"ct{config.ctid}",
         join=join,

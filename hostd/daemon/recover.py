@@ -142,6 +142,7 @@ async def _reconnect(registry: Registry, ct: Container, record: Record) -> None:
     pair = await ct.link.ask("newpair")
     record.channel = pair.number("ino")
     ct.keep_link()
+    await ct.fetch_words()
     record.save(registry.world.paths)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from hostd.container import last_words
 from tests.harness.pid1 import Pid1, busybox_root, kill, launch, pid1
 from vzinit import protocol
 
@@ -24,7 +25,7 @@ C_MODULES = {
 OF_THE_START = {"abc", "codecs", "encodings", "encodings.aliases", "encodings.utf_8", "io", "zipimport"}
 OWN_MODULES = {
     "vzinit", "vzinit.channel", "vzinit.child", "vzinit.console", "vzinit.control", "vzinit.fds", "vzinit.initctl",
-    "vzinit.loop", "vzinit.notify", "vzinit.plan", "vzinit.protocol", "vzinit.pty", "vzinit.reaper", "vzinit.service",
+    "vzinit.loop", "vzinit.notify", "vzinit.plan", "vzinit.protocol", "vzinit.pty", "vzinit.reaper", "vzinit.ring", "vzinit.service",
     "vzinit.services", "vzinit.session", "vzinit.shutdown", "vzinit.signals", "vzinit.slim", "vzinit.supervise",
 }  # fmt: skip
 
@@ -67,12 +68,26 @@ def socket_fd(pid: int, inode: str) -> str:
     return next(name for name in names if os.readlink(f"/proc/{pid}/fd/{name}") == f"socket:[{inode}]")
 
 
+def test_a_crash_of_pid_1_tells_why(root: str) -> None:
+    """Its channel is no socket: the traceback is in the memory file that the host made."""
+    with open("/dev/null", "rb") as null, last_words.create(0) as words:
+        process = launch(root, null.fileno(), words)
+        try:
+            assert process.wait(10) == 1
+        finally:
+            kill(process)
+        said = last_words.lines(words, 20)
+    assert said[0].startswith("Traceback")
+    assert said[-1] == "OSError: [Errno 88] Socket operation on non-socket"
+
+
 def test_abandoned_before_go(root: str) -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    process = launch(root, theirs.fileno())
+    words = last_words.create(0)
+    process = launch(root, theirs.fileno(), words)
     theirs.close()
     try:
-        world = Pid1(process, ours)
+        world = Pid1(process, ours, words)
         world.greet()
         world.channel.close()
         assert process.wait(10) == 1

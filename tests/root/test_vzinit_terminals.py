@@ -3,12 +3,14 @@
 import os
 import re
 import select
+import signal
 import socket
 import time
 from collections.abc import Iterator
 
 import pytest
 
+from hostd.container import last_words
 from tests.harness.pid1 import Frame, Pid1, busybox_root, pid1
 
 pytestmark = pytest.mark.root
@@ -143,6 +145,23 @@ def test_ring_keeps_the_newest(world: Pid1) -> None:
     text = tail_until(world, "line number 5999 of the flood")
     assert len(text) <= RING
     assert text.rstrip().endswith("line number 5999 of the flood")
+    assert os.fstat(world.words.fileno()).st_size <= 2 * RING + 4096
+
+
+def test_the_host_reads_the_console_of_the_dead(world: Pid1) -> None:
+    world.run("sh", "-c", "printf 'my\\033[1m last\\twords\\n\\n' > /dev/console")
+    tail_until(world, "words")
+    given = world.request("ring")
+    assert given.verb == "ring"
+    assert os.fstat(given.fds[0]) == os.fstat(world.words.fileno()), "the very file of the host"
+    os.close(given.fds[0])
+    os.kill(world.pid, signal.SIGKILL)
+    world.wait()
+    assert r"my\x1b[1m last words" in last_words.lines(world.words, 2), "unshare(1) complains last"
+
+
+def test_nothing_inside_inherits_the_ring(world: Pid1) -> None:
+    assert "memfd" not in world.run("sh", "-c", "ls -l /proc/self/fd")[1]
 
 
 def test_slow_viewer_blocks_nobody(world: Pid1) -> None:

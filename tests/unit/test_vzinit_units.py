@@ -154,6 +154,18 @@ def test_environment_file() -> None:
     assert prepare.environment_file(text) == {"A": "1", "C": "3", "D": "a b", "E": "x", "F": "a 'b", "G": ""}
 
 
+def test_order_leaves_others_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image with an inittab and units gets both, each in its own order."""
+    made = BootPlan()
+    inittab.add_to(made, "::sysinit:/etc/first\n::wait:/etc/second\n")
+    before = [service.after for service in made.services]
+    one = unit("[Unit]\nAfter=b.service\n[Service]\nExecStart=/a\n", "a.service")
+    other = unit("[Service]\nExecStart=/b\n", "b.service")
+    monkeypatch.setattr(units, "closure", lambda target: {"a.service": one, "b.service": other})
+    assert units.from_image(made) == {"a", "b"}
+    assert [service.after for service in made.services] == [*before, ["b.service"], []]
+
+
 def test_busybox_inittab() -> None:
     found = BootPlan()
     inittab.add_to(found, "::sysinit:/etc/init.d/rcS\n::respawn:/sbin/syslogd -n\n"

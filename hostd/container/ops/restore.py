@@ -88,6 +88,7 @@ async def reach(run: Resurrection) -> None:
     pair = await run.ct.link.ask("newpair")
     run.record.channel = pair.number("ino")
     run.ct.keep_link()
+    await run.ct.fetch_words()
     run.ct.link.tell("resume")
     run.save()
 
