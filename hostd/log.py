@@ -1,9 +1,12 @@
 """Logging of the daemon: stdlib logging, one line each, prefixed with the container it is about.
 
+No text can forge a second line or reach the terminal of who reads the log: control characters are escaped.
+
 The file is OpenVZ's `vzctl.log` format (`2026-11-20T15:05:50+0000 vzctl : CT 101 : text`), which tools grep.
 """
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -11,6 +14,13 @@ from contextvars import ContextVar
 current_ct: ContextVar[int | None] = ContextVar("current_ct", default=None)
 
 log = logging.getLogger("vzhost")
+
+
+def printable(text: str) -> str:
+    """*text* on one line, with everything that is not printable escaped as in Python: `\\x1b`, `\\n`."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 class _Line(logging.Formatter):
@@ -21,6 +31,13 @@ class _Line(logging.Formatter):
         ctid = current_ct.get()
         record.ct = f"CT {ctid} : " if ctid is not None else ""
         return super().format(record)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return printable(super().formatMessage(record))
+
+    def formatException(self, ei: object) -> str:
+        text = super().formatException(ei)  # type: ignore[arg-type]
+        return "\n".join("\t" + printable(line) for line in text.splitlines())
 
 
 @contextmanager
@@ -35,6 +52,7 @@ def about(ctid: int) -> Iterator[None]:
 
 def to_file(path: str, *, debug: bool = False) -> None:
     """Send the log to *path*, appending; with *debug* also the steps of every operation."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640))
     handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(_Line())
     log.handlers[:] = [handler]

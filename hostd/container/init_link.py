@@ -1,23 +1,33 @@
 """hostd's end of the channel to a container's PID 1: typed calls, events, and what a lost channel means.
 
 Requests carry a number and wait for the answer with the same number; everything else that vzinit says is an event.
-The socket never blocks the daemon: a container that does not read its channel gets an error, not our time.
+
+PID 1 belongs to the guest: whatever arrives here may be hostile.  So nothing blocks (O_NONBLOCK is no help: the
+guest may share our end's file description and clear it), numbers and texts are bounded, descriptors are looked at
+before they are used, and a guest that floods the channel waits while the others are served.
 """
 
 import array
 import asyncio
 import os
 import socket
+import stat
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from hostd.errors import Exit, Failure
 from hostd.kernel.fd import Fd
-from hostd.log import log
+from hostd.log import log, printable
 from vzinit import protocol
 
 ANSWER_TIMEOUT = 30.0  # seconds: a busy container on a busy host; a dead one is noticed by its pidfd
-MAX_FDS = 8
+MAX_FDS = 253  # SCM_MAX_FD: with less space the kernel would close the rest in its own way
+BATCH = 64  # frames read in one go: one container must not starve the others
+QUOTA = 2000  # frames per second and container; the busiest honest one ends some hundred sessions
+MAX_BAD = 16  # frames that make no sense, until the channel is given up
+LONGEST = 300  # characters of a text that goes to people
+MAX_ERRNO = 4095  # linux/err.h
 
 
 @dataclass
@@ -31,8 +41,20 @@ class Message:
     def text(self, key: str, default: str = "") -> str:
         return protocol.one(self.fields, key, default)
 
+    def words(self, key: str, default: str = "") -> str:
+        """A text for people: one line, without control characters, not long."""
+        return printable(self.text(key, default)[:LONGEST])
+
     def number(self, key: str, default: int = 0) -> int:
-        return int(protocol.one(self.fields, key, str(default)))
+        """A number of at most 18 digits; *default* for whatever is none."""
+        text = self.text(key)
+        return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else default
+
+    def descriptor(self) -> Fd:
+        """The descriptor that has to come along.  Raises ChannelLost."""
+        if not self.fds:
+            raise ChannelLost(f"{self.verb[:20]!r} came without its descriptor")
+        return self.fds[0]
 
 
 class ChannelLost(Failure):
@@ -52,6 +74,10 @@ class InitLink:
         self._on_lost = on_lost
         self._waiting: dict[str, asyncio.Future[Message]] = {}
         self._seq = 0
+        self._pair_due = True  # the first comes by itself, further ones are asked for
+        self._bad = 0
+        self._second, self._frames = 0.0, 0  # the running second, and the frames it brought
+        self._pause: asyncio.TimerHandle | None = None
         self._socket = end
         self._adopt(end)
 
@@ -67,51 +93,80 @@ class InitLink:
 
     def close(self) -> None:
         """Leave the channel; PID 1 goes on."""
-        if self._socket.fileno() >= 0:
-            asyncio.get_running_loop().remove_reader(self._socket.fileno())
-            self._socket.close()
+        self._leave()
         for waiting in self._waiting.values():
             if not waiting.done():
                 waiting.set_exception(ChannelLost("channel closed"))
         self._waiting.clear()
 
+    def _leave(self) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
+        if self._socket.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self._socket.fileno())
+            self._socket.close()
+
     def _readable(self) -> None:
-        for _ in range(64):  # bounded: one container must not starve the others
+        for _ in range(BATCH):
+            if not self._within_quota():
+                return
             try:
                 message = receive(self._socket)
+                self._dispatch(message)
             except BlockingIOError:
                 return
-            except (OSError, EOFError):
-                self.close()
-                self._on_lost()
-                return
             except protocol.BadFrame as error:
+                self._bad += 1
                 log.warning("bad frame from init: %s", error)
-                continue
-            self._dispatch(message)
+                if self._bad >= MAX_BAD:
+                    self._lose()
+                    return
+            except (OSError, EOFError):
+                self._lose()
+                return
             if self._socket.fileno() < 0:
                 return
+
+    def _lose(self) -> None:
+        self.close()
+        self._on_lost()
+
+    def _within_quota(self) -> bool:
+        """False when the guest has had its share of this second; then it is read again in the next one."""
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._second + 1:
+            self._second, self._frames = loop.time(), 0
+        self._frames += 1
+        if self._frames <= QUOTA:
+            return True
+        loop.remove_reader(self._socket.fileno())
+        self._pause = loop.call_at(self._second + 1, self._adopt, self._socket)
+        return False
 
     def _dispatch(self, message: Message) -> None:
         if message.verb == "pair" and message.fds:
             self._switch(message.fds[0])
         waiting = self._waiting.pop(message.text("seq"), None)
-        if waiting is not None and not waiting.done():
-            waiting.set_result(message)
-        else:
+        if waiting is None:
             self._on_event(message)
+        elif not waiting.done():
+            waiting.set_result(message)
 
     def _switch(self, end: Fd) -> None:
         """Go over to the lasting pair, which vzinit made in its own network namespace."""
-        asyncio.get_running_loop().remove_reader(self._socket.fileno())
-        self._socket.close()
-        self._adopt(socket.socket(fileno=end.steal()))
+        if not self._pair_due:
+            raise protocol.BadFrame("a pair that nobody asked for")
+        lasting = seqpacket(end)
+        self._pair_due = False
+        self._leave()
+        self._adopt(lasting)
 
     def tell(self, verb: str, fds: Sequence[int] = (), **fields: object) -> None:
         """Send one frame; nothing is answered."""
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         try:
-            self._socket.sendmsg([protocol.encode(verb, **fields)], ancillary)
+            self._socket.sendmsg([protocol.encode(verb, **fields)], ancillary, socket.MSG_DONTWAIT)
         except OSError as error:
             raise ChannelLost(f"{verb}: {error.strerror}") from error
 
@@ -126,6 +181,7 @@ class InitLink:
         seq = str(self._seq)
         future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._waiting[seq] = future
+        self._pair_due = self._pair_due or verb == "newpair"
         try:
             self.tell(verb, fds, seq=seq, **fields)
             async with asyncio.timeout(timeout):
@@ -135,16 +191,34 @@ class InitLink:
         finally:
             self._waiting.pop(seq, None)
         if answer.verb == "error":
-            if answer.number("errno"):
-                raise OSError(answer.number("errno"), answer.text("text", os.strerror(answer.number("errno"))))
-            raise Failure(Exit.SYSTEM, f"{verb}: {answer.text('text', 'failed inside the container')}")
+            raise refusal(verb, answer)
         return answer
+
+
+def refusal(verb: str, answer: Message) -> OSError | Failure:
+    """The exception that an `error` answer stands for."""
+    errno = answer.number("errno")
+    if 0 < errno <= MAX_ERRNO:
+        return OSError(errno, answer.words("text") or os.strerror(errno))
+    return Failure(Exit.SYSTEM, f"{verb}: {answer.words('text') or 'failed inside the container'}")
+
+
+def seqpacket(end: Fd) -> socket.socket:
+    """*end* as the connected SEQPACKET socket that it must be.  Raises BadFrame for anything else."""
+    if stat.S_ISSOCK(os.fstat(end.fileno()).st_mode):
+        found = socket.socket(fileno=end.dup().steal())
+        listens = found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        if (found.family, found.type, listens) == (socket.AF_UNIX, socket.SOCK_SEQPACKET, 0):
+            end.close()
+            return found
+        found.close()
+    raise protocol.BadFrame("the pair is no SEQPACKET socket")
 
 
 def receive(end: socket.socket) -> Message:
     """The next message of *end*.  Raises BlockingIOError when there is none, EOFError at the end."""
     data, ancillary, flags, _ = end.recvmsg(
-        protocol.MAX_FRAME, socket.CMSG_SPACE(MAX_FDS * 4), socket.MSG_CMSG_CLOEXEC
+        protocol.MAX_FRAME, socket.CMSG_SPACE(MAX_FDS * 4), socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT
     )
     fds: list[Fd] = []
     for level, kind, payload in ancillary:
@@ -152,9 +226,21 @@ def receive(end: socket.socket) -> Message:
             numbers = array.array("i")
             numbers.frombytes(payload[: len(payload) - len(payload) % numbers.itemsize])
             fds += [Fd(number, "descriptor from init") for number in numbers]
+    for fd in fds:
+        _do_not_linger(fd)
     if not data:
         raise EOFError
     if flags & socket.MSG_TRUNC:
         raise protocol.BadFrame("truncated")
     verb, parsed = protocol.decode(data)
     return Message(verb, parsed, fds)
+
+
+def _do_not_linger(fd: Fd) -> None:
+    """A TCP socket with SO_LINGER blocks whoever closes it last, for as long as its maker likes."""
+    if stat.S_ISSOCK(os.fstat(fd.fileno()).st_mode):
+        with socket.socket(fileno=fd.dup().steal()) as end:
+            try:
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, 0))
+            except OSError:
+                pass  # a kind of socket without it
