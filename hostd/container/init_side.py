@@ -6,8 +6,9 @@ import socket
 import time
 from contextlib import ExitStack
 
-from hostd.container import furnish, last_words, mounts
+from hostd.container import furnish, last_words, mounts, scripts
 from hostd.container.init_link import ChannelLost, InitLink
+from hostd.container.mounts import Submount
 from hostd.container.plan import spawn_plan
 from hostd.container.run import Run
 from hostd.errors import Exit, Failure
@@ -69,7 +70,7 @@ def _spawn(run: Run, channel: socket.socket, words: Fd) -> Process:
         plan = spawn_plan(
             run.configuration,
             root=owned.enter_context(open_tree(rec.root)),
-            submounts=run.submounts,
+            submounts=(*_made_by_scripts(run, owned), *run.submounts),
             channel=owned.enter_context(Fd(channel.detach(), "channel")),
             words=words,
             uid_base=rec.uid_base,
@@ -77,6 +78,16 @@ def _spawn(run: Run, channel: socket.socket, words: Fd) -> Process:
             into=into,
         )
         return run.world.stage.spawn(plan).result()
+
+
+def _made_by_scripts(run: Run, owned: ExitStack) -> tuple[Submount, ...]:
+    """What scripts of the administrator mounted below VE_ROOT."""
+    if not scripts.mounting(run.world.paths, run.ct.ctid):
+        return ()
+    found = mounts.made_below(run.record.root, run.record.uid_base)
+    for submount in found:
+        owned.enter_context(submount.mount)
+    return found
 
 
 async def kill_init(run: Run) -> None:
@@ -137,10 +148,14 @@ async def furnish_inside(run: Run) -> None:
 async def release_barrier(run: Run) -> None:
     ct = run.ct
     assert ct.link is not None
+    script = None if run.setup else scripts.inner(run.world.paths, ct.ctid, "start")
     ready = ct.expect("ready")
-    ct.link.tell("go", services="no" if run.setup else "yes")
+    ct.link.tell("go", services="no" if run.setup else "later" if script else "yes")
     async with asyncio.timeout(HELLO_TIMEOUT):
         await ready
+    if script:
+        await scripts.run_inside(ct, script, run.report)
+        await ct.link.ask("services")
 
 
 async def commit(run: Run) -> None:

@@ -5,10 +5,19 @@ Device nodes must be made here: the tmpfs belongs to the host's user namespace, 
 
 import os
 import stat
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from hostd.kernel.fd import Fd
-from hostd.kernel.mount import MountAttr, mount_setattr, new_filesystem, open_tree
+from hostd.kernel.mount import (
+    MountAttr,
+    Propagation,
+    mount_setattr,
+    mounts_below,
+    new_filesystem,
+    open_tree,
+)
+from hostd.kernel.namespace import userns
 
 TTY_GROUP = 5  # group `tty` of Debian and most others
 
@@ -94,6 +103,26 @@ def below_root(base: int, runtime_dir: str) -> tuple[Submount, ...]:
         Submount(scratch(base, "1777"), "dev/shm"),
         Submount(scratch(base, "755"), "run"),
     )
+
+
+def made_below(root: str, base: int | None) -> tuple[Submount, ...]:
+    """Copies of the mounts below *root* on the host, with their owners as the container's, where that can be done."""
+    top = os.path.realpath(root)
+    points = [point for point in reversed(mounts_below(top)) if point != top]
+    with userns(base) if base is not None else nullcontext() as ns:
+        return tuple(Submount(_copy(point, ns), os.path.relpath(point, top)) for point in dict.fromkeys(points))
+
+
+def _copy(path: str, ns: Fd | None) -> Fd:
+    """Private: what the container mounts below it must not come back to the host."""
+    mount = open_tree(path)
+    mount_setattr(mount, propagation=Propagation.PRIVATE)
+    if ns is not None:
+        try:
+            mount_setattr(mount, userns=ns)
+        except OSError:
+            pass  # a file system without mapped owners: its files belong to nobody there
+    return mount
 
 
 MOUNT_POINTS = (".vz", "dev", "proc", "sys", "run", "tmp")

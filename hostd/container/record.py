@@ -36,6 +36,7 @@ class Record:
     started: float = 0.0  # CLOCK_BOOTTIME, seconds
     dump: str = ""  # checkpoint that the operation in flight writes or reads
     live: dict[str, str] = field(default_factory=dict)  # configuration keys set on the running container
+    scripts: list[str] = field(default_factory=list)  # actions whose scripts have begun: premount, mount
     setup: bool = False  # started only to run a script in it: no services
 
     @property

@@ -1,7 +1,7 @@
 """A run of a container: what the steps of start, restore and stop share."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hostd.cgroup.tree import CtCgroup
 from hostd.config.model import CtConfig
@@ -11,6 +11,7 @@ from hostd.container.mounts import Submount
 from hostd.container.record import Record
 from hostd.container.report import Report
 from hostd.container.world import World
+from hostd.errors import Failure
 
 
 @dataclass
@@ -24,6 +25,7 @@ class Run:
     setup: bool = False
     submounts: tuple[Submount, ...] = ()
     greeting: "asyncio.Future[tuple[Message, Message]] | None" = None
+    failures: list[Failure] = field(default_factory=list)  # of action scripts that could not stop an undo
     hello_clock: int = 0  # CLOCK_MONOTONIC ns at which PID 1 reached main
 
     @property

@@ -22,11 +22,16 @@ async def nothing(_context: object) -> None:
 
 @dataclass(frozen=True)
 class Step(Generic[Context]):
-    """One step of an operation on *Context*."""
+    """One step of an operation on *Context*.
+
+    A cancelled operation waits for the step it is in, unless that `stops` by itself: one that is cancelled has ended
+    all it began, or leaves it to its undo.
+    """
 
     name: str
     do: Callable[[Context], Awaitable[None]]
     undo: Callable[[Context], Awaitable[None]] = nothing
+    stops: bool = False
 
 
 async def whole(work: Awaitable[None]) -> None:
@@ -71,7 +76,7 @@ async def run(operation: str, steps: Sequence[Step[Context]], context: Context) 
             faults.point(f"{operation}.{step.name}")
             started = time.monotonic_ns()
             begun.append(step)
-            await whole(step.do(context))
+            await (step.do(context) if step.stops else whole(step.do(context)))
             log.debug("%s: %s %.1f ms", operation, step.name, (time.monotonic_ns() - started) / 1e6)
         faults.point(f"{operation}.end")
     except BaseException as error:

@@ -3,8 +3,9 @@
 import os
 
 from hostd.config.model import CtConfig
-from hostd.container import host_side
+from hostd.container import host_side, scripts
 from hostd.container.container import Container
+from hostd.container.ops.start import AFTER_MOUNT, BEFORE_MOUNT, STORAGE
 from hostd.container.record import Record
 from hostd.container.report import Report
 from hostd.container.run import Run
@@ -17,7 +18,7 @@ async def note(run: Run) -> None:
     run.save()
 
 
-STEPS = (Step("record", note, host_side.give_back), Step("storage", host_side.mount_storage, host_side.unmount_storage))
+STEPS = (Step("record", note, host_side.give_back), BEFORE_MOUNT, STORAGE, AFTER_MOUNT)
 
 
 async def mount(ct: Container, config: CtConfig, report: Report) -> None:
@@ -37,11 +38,16 @@ async def mount(ct: Container, config: CtConfig, report: Report) -> None:
 
 
 async def umount(ct: Container, report: Report) -> None:
-    """Unmount the storage of a container that is mounted and not running."""
+    """Unmount the storage of a container that is mounted and not running; not when its umount script fails."""
     assert ct.record is not None
     ct.record.intent = "umount"
     this = Run(ct, ct.record, report)
     this.save()
+    await scripts.umount(this)
+    if this.failures:
+        this.record.intent = ""
+        this.save()
+        raise this.failures[0]
     await undo(STEPS, this)
     ct.buried()
     report("Container is unmounted")

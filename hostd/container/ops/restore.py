@@ -11,7 +11,7 @@ from hostd.checkpoint import images_dir
 from hostd.checkpoint.restore import RestoreSpec, saved_runtime, saved_uid_base
 from hostd.checkpoint.restore import restore as criu_restore
 from hostd.config.model import CtConfig
-from hostd.container import host_side, init_side, lease
+from hostd.container import host_side, init_side, lease, scripts
 from hostd.container.container import Container
 from hostd.container.init_link import InitLink
 from hostd.container.ops import start
@@ -101,7 +101,9 @@ async def commit(run: Resurrection) -> None:
 
 STEPS = (
     Step[Resurrection]("lease", take_saved_lease, host_side.give_back),
+    Step[Resurrection]("premount", scripts.premount, scripts.postumount, stops=True),
     Step[Resurrection]("storage", host_side.mount_storage, host_side.unmount_storage),
+    Step[Resurrection]("mount", scripts.mount, scripts.umount, stops=True),
     Step[Resurrection]("cgroup", host_side.make_cgroup, host_side.remove_cgroup),
     Step[Resurrection]("network", prepare_network, host_side.unplug_network),
     Step[Resurrection]("revive", revive, init_side.kill_init),

@@ -4,11 +4,9 @@ from types import TracebackType
 
 from hostd.config.model import CtConfig
 from hostd.container.container import Container
-from hostd.container.ops import sessions, start, stop
+from hostd.container.ops import inside, sessions, start, stop
 from hostd.container.ops.sessions import Terminal
 from hostd.container.report import to_log
-
-SCRIPT_PATH = "/run/vz-script"
 
 
 class SomehowRunning:
@@ -33,11 +31,5 @@ class SomehowRunning:
 
 async def run_script(ct: Container, text: str, terminal: Terminal) -> int:
     """Run the text of a host's script inside; its first line may name the interpreter.  Returns its exit code."""
-    link = sessions.link_of(ct)
-    path = f"{SCRIPT_PATH}.{ct.take_number()}"
-    await link.ask("write", path=path, mode="700", data=text)
-    try:
-        return await sessions.execute(ct, [[path]], None, terminal)
-    finally:
-        if ct.link is not None:
-            await sessions.quietly(ct, ["/bin/rm", "-f", path])
+    async with inside.brought_in(ct, text) as candidates:
+        return await sessions.execute(ct, candidates, None, terminal)

@@ -93,6 +93,11 @@ async def _begin(
     return session
 
 
+async def run_first(ct: Container, candidates: Sequence[Sequence[str]], stdio: tuple[int, int, int]) -> int:
+    """Run the first of *candidates* whose program exists; returns its exit code, 128 + N for signal N.  OSError."""
+    return await _result(ct, await _begin_first(ct, candidates, stdio, None))
+
+
 async def quietly(ct: Container, argv: Sequence[str]) -> int:
     """Run *argv* with /dev/null as its stdio; returns its exit code."""
     with Fd.open("/dev/null", os.O_RDWR) as null:

@@ -8,7 +8,7 @@ import asyncio
 import os
 
 from hostd.config.model import CtConfig
-from hostd.container import host_side, init_side
+from hostd.container import host_side, init_side, scripts
 from hostd.container.container import Container
 from hostd.container.record import Record
 from hostd.container.report import Report
@@ -27,12 +27,14 @@ INIT_STEPS = (
     Step("network", host_side.plug_network, host_side.unplug_network),
     Step("greet", init_side.greet),
     Step("furnish", init_side.furnish_inside),
-    Step("go", init_side.release_barrier),
+    Step("go", init_side.release_barrier, stops=True),
     Step("commit", init_side.commit),
 )
-MOUNT_STEPS = (LEASE, STORAGE)
+BEFORE_MOUNT = Step("premount", scripts.premount, scripts.postumount, stops=True)
+AFTER_MOUNT = Step("mount", scripts.mount, scripts.umount, stops=True)
+MOUNT_STEPS = (LEASE, BEFORE_MOUNT, STORAGE, AFTER_MOUNT)
 RUN_STEPS = (together("ground", CGROUP, MOUNTS), *INIT_STEPS)
-STEPS = (LEASE, together("ground", STORAGE, CGROUP, MOUNTS), *INIT_STEPS)
+STEPS = (LEASE, BEFORE_MOUNT, together("ground", STORAGE, CGROUP, MOUNTS), AFTER_MOUNT, *INIT_STEPS)
 
 
 async def start(ct: Container, config: CtConfig, report: Report, *, setup: bool = False) -> Run:
@@ -70,6 +72,7 @@ async def again(ct: Container, config: CtConfig, report: Report) -> None:
         template_tree=kept.template_tree,
         root=kept.root,
         storage=kept.storage,
+        scripts=kept.scripts,
     )
     this = Run(ct, ct.record, report, config)
     try:
@@ -81,11 +84,18 @@ async def again(ct: Container, config: CtConfig, report: Report) -> None:
         raise
 
 
-async def release(ct: Container, report: Report) -> None:
-    """Take down whatever the record of *ct* says may exist.  Idempotent; without a record there is nothing."""
+async def release(ct: Container, report: Report) -> list[Failure]:
+    """Take down whatever the record of *ct* says may exist.  Idempotent; without a record there is nothing.
+
+    Returns the action scripts that failed; nothing is left standing because of them.
+    """
+    failures: list[Failure] = []
     if ct.record is not None:
-        await undo(STEPS, Run(ct, ct.record, report))
+        this = Run(ct, ct.record, report)
+        await undo(STEPS, this)
+        failures = this.failures
     ct.buried()
+    return failures
 
 
 async def services_up(ct: Container) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 
 from hostd.config.model import CtConfig
-from hostd.container import faults, init_side
+from hostd.container import faults, init_side, scripts
 from hostd.container.container import Container
 from hostd.container.init_link import ChannelLost
 from hostd.container.ops import start
@@ -18,9 +18,16 @@ KILL_GRACE = 10.0  # seconds for the kernel to tear down killed processes
 async def stop(
     ct: Container, config: CtConfig, report: Report, *, fast: bool = False, keep_mounted: bool = False
 ) -> None:
-    """Stop a running container and release all it had."""
+    """Stop a running container and release all it had.
+
+    Raises Failure(79) when CTID.stop fails, and the container runs on; or when a script of the host fails, then it
+    is down all the same.
+    """
     assert ct.record is not None
     report("Stopping container ...")
+    script = None if fast or ct.record.setup else scripts.inner(ct.world.paths, ct.ctid, "stop")
+    if script is not None and ct.link is not None:
+        await scripts.run_inside(ct, script, report)
     ct.record.intent = "stop"
     ct.record.save(ct.world.paths)
     faults.point("stop.intent")
@@ -33,12 +40,17 @@ async def stop(
         await _kill(ct, report)
     faults.point("stop.ended")
     report("Container was stopped")
-    await leave(ct, report, keep_mounted=keep_mounted)
+    failures = await leave(ct, report, keep_mounted=keep_mounted)
     faults.point("stop.end")
+    if failures:
+        raise failures[0]
 
 
-async def leave(ct: Container, report: Report, *, keep_mounted: bool = False) -> None:
-    """Release everything of a container whose PID 1 has ended; with *keep_mounted* all but the storage."""
+async def leave(ct: Container, report: Report, *, keep_mounted: bool = False) -> list[Failure]:
+    """Release everything of a container whose PID 1 has ended; with *keep_mounted* all but the storage.
+
+    Returns the action scripts that failed.
+    """
     if keep_mounted:
         assert ct.record is not None
         this = Run(ct, ct.record, report)
@@ -48,9 +60,10 @@ async def leave(ct: Container, report: Report, *, keep_mounted: bool = False) ->
         record = this.record
         ct.buried()
         ct.record = record
-        return
-    await start.release(ct, report)
+        return []
+    failures = await start.release(ct, report)
     report("Container is unmounted")
+    return failures
 
 
 async def _ask(ct: Container, timeout: float) -> None:

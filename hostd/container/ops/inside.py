@@ -1,0 +1,25 @@
+"""A script of the host, brought into the container and run there."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from hostd.container.container import Container
+from hostd.container.ops import sessions
+
+_PATH = "/run/vz-script"
+_SHELLS = ("/bin/bash", "/bin/sh")
+
+
+@asynccontextmanager
+async def brought_in(ct: Container, text: str) -> AsyncIterator[Sequence[Sequence[str]]]:
+    """*text* as an executable file inside, for as long; yields the command lines to try, in order.
+
+    Its first line may name the interpreter; otherwise it is a shell script.
+    """
+    path = f"{_PATH}.{ct.take_number()}"
+    await sessions.link_of(ct).ask("write", path=path, mode="700", data=text)
+    try:
+        yield [[path]] if text.startswith("#!") else [[shell, path] for shell in _SHELLS]
+    finally:
+        if ct.link is not None:
+            await sessions.quietly(ct, ["/bin/rm", "-f", path])
