@@ -3,6 +3,7 @@
 from hostd.command.call import Call
 from hostd.command.host import StopOptions
 from hostd.command.verbs.start import boot
+from hostd.config import beancounters
 from hostd.errors import Exit, Failure
 
 
@@ -10,6 +11,7 @@ async def run(call: Call) -> int:
     if call.config().disabled and not call.flag("force"):
         raise Failure(Exit.VE_START_DISABLED, "Container start disabled")
     call.private_area()
+    beancounters.check(call.config(), call.host.confs.globals())
     call.console.say("Restarting container")
     if call.facts().running:
         await call.host.stop(call.ctid, StopOptions(fast=call.flag("fast")), call.console.say)

@@ -3,6 +3,7 @@
 from hostd.command import in_use
 from hostd.command.call import Call
 from hostd.command.host import StartOptions
+from hostd.config import beancounters
 from hostd.errors import AlreadyRunning, Exit, Failure, VzError
 
 
@@ -19,6 +20,7 @@ async def run(call: Call) -> int:
 
 async def boot(call: Call) -> None:
     """Start a container that is down: from its dump if there is one, otherwise from its init."""
+    beancounters.check(call.config(), call.host.confs.globals())
     in_use.check(call.host, call.ctid, call.config().addresses)
     if call.facts().suspended and await _resumed(call):
         return
