@@ -1,11 +1,13 @@
 """Compile the shim: `python -m hostd.kernel._build` leaves `_shim.*.so` beside this file.
 
 cffi in API mode, out of line: the compiler checks the declarations, and importing the result costs 0.4 ms.
-The module fits the interpreter that ran this.
+The module fits the interpreter that ran this.  Compiled by hand: `ffi.compile` would want setuptools, which
+a virtual environment has no longer since Python 3.12.
 """
 
 import os
-import shutil
+import subprocess
+import sysconfig
 import tempfile
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
 SOURCES = ("kernel.c", "clone.c", "spawn.c", "holder.c")
+NAME = f"_shim{sysconfig.get_config_var('EXT_SUFFIX')}"
 
 # The child of spawn.c may call nothing outside of itself: the compiler must not make memset() out of a loop,
 # nor check stacks; "now" resolves every symbol at load, so that not even an accident takes the loader's
@@ -25,29 +28,28 @@ COMPILE = [
     "-fno-stack-protector",
     "-fno-tree-loop-distribute-patterns",
 ]
-LINK = ["-Wl,-z,now"]
+LINK = ["-shared", "-Wl,-z,now"]
 
 ffi = FFI()
 ffi.cdef((HERE / "shim.h").read_text())
-ffi.set_source(
-    "hostd.kernel._shim",
-    '#include "shim.h"',
-    sources=[str(HERE / name) for name in SOURCES],
-    depends=[str(path) for path in HERE.glob("*.h")],
-    include_dirs=[str(HERE)],
-    extra_compile_args=COMPILE,
-    extra_link_args=LINK,
-)
+ffi.set_source("hostd.kernel._shim", '#include "shim.h"')
 
 
 def build() -> Path:
-    """Compile in a scratch directory and put the module in place by rename; return its path."""
+    """Compile, put the module in place by rename, return its path.
+
+    Raises OSError or CalledProcessError when there is no working compiler.
+    """
+    target = HERE / NAME
+    partial = HERE / f".{NAME}.{os.getpid()}"
+    compiler = os.environ.get("CC", "cc").split()
+    include = [f"-I{HERE}", f"-I{sysconfig.get_path('include')}"]
     with tempfile.TemporaryDirectory() as scratch:
-        made = Path(ffi.compile(tmpdir=scratch))
-        partial = HERE / f".{made.name}.{os.getpid()}"
-        shutil.copyfile(made, partial)
-        target = HERE / made.name
-        partial.rename(target)
+        glue = f"{scratch}/_shim.c"
+        ffi.emit_c_code(glue)
+        sources = [glue, *(str(HERE / name) for name in SOURCES)]
+        subprocess.run([*compiler, *COMPILE, "-fPIC", *include, *sources, *LINK, "-o", str(partial)], check=True)
+    partial.rename(target)
     return target
 
 
