@@ -21,7 +21,11 @@ else:
 
 VERSION = "4.11.0"  # the interface: hostd.command.usage.INTERFACE
 
-SYSTEM, NO_ACCESS, SYNTAX = 3, 12, 20  # exit codes of vzctl (hostd.errors.Exit); vzlist knows only 1
+# Exit codes of vzctl (hostd.errors.Exit); vzlist knows only 1.
+SYSTEM, COMMAND_EXECUTION, NO_ACCESS, SYNTAX = 3, 8, 12, 20
+
+READS = ("status", "check")  # verbs that change nothing: they may be asked again
+ATTEMPTS = 3
 
 
 class Leave(Exception):
@@ -31,6 +35,10 @@ class Leave(Exception):
         super().__init__(text)
         self.code = code
         self.text = text
+
+
+class HostdGone(Leave):
+    """The connection broke before the exit code."""
 
 
 def main(prog: str) -> None:
@@ -54,7 +62,25 @@ def run(prog: str, argv: list[str]) -> int:
     if posix.geteuid() != 0:
         raise Leave(NO_ACCESS, f"{prog} must be run as root")
     request = run_frame(prog, argv)
-    return Command(connected()).converse(request)
+    words = [word for word in argv if word[:2] != "--"]
+    if prog == "vzlist" or not words or words[0] in READS:
+        return ask(request, words)
+    return Command(connected(), words).converse(request)
+
+
+def ask(request: bytes, words: list[str], attempts: int = ATTEMPTS) -> int:
+    """The answer to a question; the next daemon is asked when one is killed before all of it was said."""
+    command = Command(connected(), words, kept=[])
+    try:
+        code = command.converse(request)
+    except HostdGone:
+        command.sock.close()
+        if attempts == 1:
+            raise
+        return ask(request, words, attempts - 1)
+    for fd, text in command.kept or ():
+        write_all(fd, text)
+    return code
 
 
 def run_frame(prog: str, argv: list[str]) -> bytes:
@@ -126,10 +152,14 @@ def connect(sock: socket, path: str) -> None:
 class Command:
     """One command in conversation with hostd."""
 
-    def __init__(self, sock: socket) -> None:
+    def __init__(self, sock: socket, words: list[str], kept: "list[tuple[int, str]] | None" = None) -> None:
+        """*words*: the command line without its options.  With *kept*, output goes there instead of out."""
         self.sock = sock
+        self.words = words
+        self.kept = kept
         self.relay: Relay | None = None
         self.cancelled = False
+        self.alone = False  # hostd is gone, and only the relay goes on
 
     def converse(self, request: bytes) -> int:
         """Send *request*, print the answers; the exit code."""
@@ -141,9 +171,13 @@ class Command:
                 pass
             return code
         except (ConnectionError, BadFrame):
-            raise Leave(SYSTEM, "hostd went away before it answered; the container is not harmed") from None
+            raise self.went_away() from None
         finally:
             self.close_relay()
+
+    def went_away(self) -> HostdGone:
+        see = f"; see `vzctl status {self.words[1]}`" if len(self.words) > 1 else ""
+        return HostdGone(SYSTEM, "hostd went away before it answered; the container is not harmed" + see)
 
     def step(self) -> int | None:
         """Copy until hostd says something, then do it.  The exit code when that was `exit`."""
@@ -153,6 +187,7 @@ class Command:
             return None
         frame, fds = wire.receive(self.sock)
         if not frame:
+            self.go_on_alone()
             raise ConnectionResetError
         verb, fields = decode(frame)
         if verb == "exit":
@@ -164,7 +199,7 @@ class Command:
 
     def obey(self, verb: str, fields: Fields, fds: list[int]) -> None:
         if verb in ("out", "err"):
-            write_all(1 if verb == "out" else 2, one(fields, "text"))
+            self.say(1 if verb == "out" else 2, one(fields, "text"))
         elif verb == "ask":
             self.give_pipes()
         elif verb == "relay":
@@ -174,6 +209,16 @@ class Command:
             self.tell("hungup")
         else:
             wire.close_all(fds)  # from a newer hostd: not for us
+
+    def go_on_alone(self) -> None:
+        """A running relay needs no hostd: it goes on to the program's end; only the exit code is lost."""
+        if self.relay and self.relay.carries:
+            self.alone = True
+            self.relay.finish()
+            if self.words[:1] == ["console"]:
+                raise Leave(0)
+            code = COMMAND_EXECUTION if self.words[:1] == ["exec"] else SYSTEM
+            raise Leave(code, "hostd went away meanwhile; the program went on, but how it ended is not known")
 
     def give_pipes(self) -> None:
         from hostd.cli.relay import Pipes
@@ -206,6 +251,12 @@ class Command:
             self.relay.close()
             self.relay = None
 
+    def say(self, fd: int, text: str) -> None:
+        if self.kept is None:
+            write_all(fd, text)
+        else:
+            self.kept.append((fd, text))
+
     def tell(self, verb: str) -> None:
         try:
             self.sock.send(encode(verb))
@@ -214,7 +265,7 @@ class Command:
 
     def on_signal(self, signal: int, frame: object) -> None:
         """The first SIGINT or SIGTERM asks hostd to undo, and its answer is awaited; the second leaves."""
-        if self.cancelled or signal == _signal.SIGHUP:
+        if self.cancelled or self.alone or signal == _signal.SIGHUP:
             self.close_relay()
             posix._exit(128 + signal)
         self.cancelled = True

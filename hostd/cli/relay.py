@@ -11,6 +11,7 @@ import select
 import termios
 
 from hostd.cli.escape import DETACH, Escapes
+from hostd.cli.terminal import Terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,6 +80,16 @@ class Relay:
     def on_end(self, flow: Flow) -> None:
         """*flow* has given its last byte, or lost its reader."""
 
+    @property
+    def carries(self) -> bool:
+        """The container has not closed its side yet."""
+        return any(flow.source != 0 for flow in self.flows) and not self.ended
+
+    def finish(self) -> None:
+        """Copy until the container has closed its side."""
+        while self.carries:
+            self.advance_all(self.wait())
+
     def pump(self, control: int) -> bool:
         """Copy until *control* is readable (False) or the relay is over (True)."""
         while True:
@@ -93,8 +104,8 @@ class Relay:
             self.advance(flow, ready)
         return self.ended
 
-    def wait(self, control: int) -> dict[int, int]:
-        wanted = {control: select.POLLIN}
+    def wait(self, control: int = -1) -> dict[int, int]:
+        wanted = {control: select.POLLIN} if control >= 0 else {}
         for flow in self.flows:
             fd, event = (flow.sink, select.POLLOUT) if flow.pending else (flow.source, select.POLLIN)
             wanted[fd] = wanted.get(fd, 0) | event
@@ -175,14 +186,15 @@ class Pty(Relay):
     def __init__(self, master: int) -> None:
         super().__init__([master])
         self.master = master
-        self.saved: list[int | list[bytes | int]] | None = None
+        self.terminal = Terminal()
         self.said_end = False
 
     def start(self) -> None:
         self.flows = [Flow(0, self.master), Flow(self.master, 1, portion=_PIPE_BUF)]
-        self.raw()
-        self.resize()
+        self.go_on()
         _signal.signal(_signal.SIGWINCH, self.resize)
+        _signal.signal(_signal.SIGTSTP, self.pause)
+        _signal.signal(_signal.SIGCONT, self.go_on)
 
     def on_end(self, flow: Flow) -> None:
         if flow.source == self.master:
@@ -192,7 +204,7 @@ class Pty(Relay):
 
     def input_ended(self) -> None:
         """stdin was a file or a pipe: the shell shall see its end as a user's ^D."""
-        if not self.saved and not self.said_end:
+        if not self.terminal.is_one and not self.said_end:
             self.said_end = True
             last = Flow(0, self.master)
             last.open, last.pending = False, _END_OF_TRANSMISSION
@@ -204,32 +216,20 @@ class Pty(Relay):
         except OSError:
             pass  # stdin is no terminal, or the session has ended
 
-    def raw(self) -> None:
-        """No echo, no lines, no signals, no translation: every byte is the container's.  As cfmakeraw(3)."""
-        try:
-            self.saved = termios.tcgetattr(0)
-        except termios.error:
-            return
-        iflag, oflag, cflag, lflag, ispeed, ospeed, cc = termios.tcgetattr(0)
-        iflag &= ~(
-            termios.IGNBRK | termios.BRKINT | termios.PARMRK | termios.ISTRIP
-            | termios.INLCR | termios.IGNCR | termios.ICRNL | termios.IXON
-        )  # fmt: skip
-        oflag &= ~termios.OPOST
-        lflag &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
-        cflag = cflag & ~(termios.CSIZE | termios.PARENB) | termios.CS8
-        cc[termios.VMIN], cc[termios.VTIME] = 1, 0
-        termios.tcsetattr(0, termios.TCSADRAIN, [iflag, oflag, cflag, lflag, ispeed, ospeed, cc])
+    def pause(self, *_: object) -> None:
+        """`kill -TSTP`: the shell gets its terminal as it was (^Z is a byte for the container)."""
+        self.terminal.give_back()
+        posix.kill(posix.getpid(), _signal.SIGSTOP)
+
+    def go_on(self, *_: object) -> None:
+        self.terminal.make_raw()
+        self.resize()
 
     def close(self) -> None:
-        _signal.signal(_signal.SIGWINCH, _signal.SIG_DFL)
+        for number in (_signal.SIGWINCH, _signal.SIGTSTP, _signal.SIGCONT):
+            _signal.signal(number, _signal.SIG_DFL)
         super().close()
-        if self.saved:
-            saved, self.saved = self.saved, None
-            try:
-                termios.tcsetattr(0, termios.TCSANOW, saved)
-            except termios.error:
-                pass  # the terminal is gone
+        self.terminal.give_back()
 
 
 class Console(Pty):
@@ -269,9 +269,8 @@ class Console(Pty):
             self.tell("lost")
 
     def close(self) -> None:
-        on_terminal = self.saved is not None
         super().close()
-        if on_terminal:
+        if self.terminal.is_one:
             start_line()
 
 

@@ -76,8 +76,8 @@ async def _end(run: Run, begun: str, action: str) -> None:
             failures.append(failure)
         except asyncio.CancelledError:  # the user will not wait for this script; what is half down still goes down
             failures.append(Failure(Exit.ACTIONSCRIPT, f"{path} was interrupted"))
-    for failure in failures:
-        log.warning("%s", failure.message)
+    for failed in failures:
+        log.warning("%s", failed.message)
     if failures:
         run.failures += failures
     else:

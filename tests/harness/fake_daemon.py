@@ -48,7 +48,20 @@ class FakeDaemon:
 
     async def do_status(self, session: CommandSession, ctid: str) -> int:
         session.out(f"CTID {ctid} exist unmounted down\n")
+        self.die_if_told()
         return 0
+
+    async def do_start(self, session: CommandSession, ctid: str) -> int:
+        session.out("Starting container...\n")
+        self.die_if_told()
+        return 0
+
+    def die_if_told(self) -> None:
+        """The file `deaths` in the prefix says how many daemons are to die under a question."""
+        path = f"{os.environ['VZ_PREFIX']}/deaths"
+        if os.path.exists(path) and os.path.getsize(path):
+            os.truncate(path, os.path.getsize(path) - 1)
+            os.kill(os.getpid(), signal.SIGKILL)
 
     async def do_facts(self, session: CommandSession) -> int:
         session.out(
@@ -171,6 +184,8 @@ class FakeDaemon:
             process.kill()
             await process.wait()
             raise
+
+    do_exec2 = do_exec
 
     async def do_enter(self, session: CommandSession, *argv: str) -> int:
         master, slave = os.openpty()

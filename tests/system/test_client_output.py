@@ -109,3 +109,33 @@ print(decode(s.recv(9999)), decode(s.recv(9999)))
         os.chmod(small.paths.socket, 0o600)
     said = "('err', {'text': ['vzctl: only root may do this\\n']}) ('exit', {'code': ['12']})\n"
     assert done.stdout.decode() == said, done
+
+
+def deaths(small: Small, count: int) -> None:
+    with open(f"{small.prefix}/deaths", "w", encoding="ascii") as file:
+        file.write("x" * count)
+
+
+def test_a_question_is_asked_again_when_hostd_dies(small: Small) -> None:
+    """Its answer comes once, although a part of it had been said before."""
+    deaths(small, 2)
+    assert small.ctl("status", "5") == "CTID 5 exist unmounted down\n"
+    assert os.path.getsize(f"{small.prefix}/deaths") == 0
+
+
+def test_a_question_is_not_asked_for_ever(small: Small) -> None:
+    deaths(small, 3)
+    done = small.run("vzctl", "status", "5")
+    assert (done.returncode, done.stdout) == (3, b"")
+    assert os.path.getsize(f"{small.prefix}/deaths") == 0
+
+
+def test_an_action_is_not_repeated(small: Small) -> None:
+    deaths(small, 2)
+    done = small.run("vzctl", "start", "5")
+    assert (done.returncode, done.stdout) == (3, b"Starting container...\n")
+    assert done.stderr.decode() == (
+        "vzctl: hostd went away before it answered; the container is not harmed; see `vzctl status 5`\n"
+    )
+    assert os.path.getsize(f"{small.prefix}/deaths") == 1
+    deaths(small, 0)

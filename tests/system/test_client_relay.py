@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import signal
+import termios
 from collections.abc import Iterator
 
 import pexpect
@@ -115,7 +116,7 @@ def test_the_terminal_is_given_back(small: Small) -> None:
             "vzctl enter /bin/true",
             "(sleep 0.3; kill -HUP $(cat $VZ_PREFIX/pid)) & sh -c 'echo $$ > $VZ_PREFIX/pid;"
             " exec vzctl enter sleep 1000'",
-            "(sleep 0.3; vzctl die 2>/dev/null) & vzctl enter sleep 1000",
+            "(sleep 0.3; vzctl die 2>/dev/null) & vzctl enter sleep 1",
             "vzctl hangup",
         )
     ):
@@ -123,6 +124,57 @@ def test_the_terminal_is_given_back(small: Small) -> None:
         shell.expect_exact(f"over-{number}")
         assert machine.read(f"{small.prefix}/after") == machine.read(f"{small.prefix}/before"), command
     shell.close(force=True)
+
+
+def test_a_stopped_command_gives_the_terminal_back_and_takes_it_again(small: Small) -> None:
+    shell = small.spawn("/bin/sh")
+    shell.sendline("PS1=; stty -echo; stty -g > $VZ_PREFIX/before; echo go-$((1+1))")
+    shell.expect_exact("go-2")
+    cooked = termios.tcgetattr(shell.child_fd)
+    shell.sendline("sh -c 'echo $$ > $VZ_PREFIX/pid; exec vzctl enter sh -c \"echo in-side; read x; echo got-\\$x\"'")
+    shell.expect_exact("in-side")
+    raw = termios.tcgetattr(shell.child_fd)
+    for _ in range(2):
+        os.kill(int(machine.read(f"{small.prefix}/pid")), signal.SIGTSTP)
+        shell.expect("Stopped")
+        machine.until("cooked", lambda: termios.tcgetattr(shell.child_fd) == cooked)
+        shell.sendline("fg")
+        machine.until("raw", lambda: termios.tcgetattr(shell.child_fd) == raw)
+    shell.sendline("this")
+    shell.expect_exact("got-this")
+    shell.sendline("stty -g > $VZ_PREFIX/after; echo over-$((1+1))")
+    shell.expect_exact("over-2")
+    assert machine.read(f"{small.prefix}/after") == machine.read(f"{small.prefix}/before")
+    shell.close(force=True)
+
+
+# hostd dies
+
+
+@pytest.mark.parametrize(("verb", "code"), [("exec", 8), ("exec2", 3)])
+def test_a_program_goes_on_without_hostd(small: Small, verb: str, code: int) -> None:
+    child = small.popen("vzctl", verb, "echo begun; read x; echo got-$x; exit 5")
+    assert child.stdout and child.stdin
+    assert child.stdout.readline() == b"begun\n"
+    machine.kill_and_wait(small.daemon_pid)
+    said, complaint = child.communicate(b"this\n", timeout=30)
+    assert (child.returncode, said) == (code, b"got-this\n")
+    assert complaint == b"vzctl: hostd went away meanwhile; the program went on, but how it ended is not known\n"
+
+
+def test_without_hostd_the_first_signal_ends_the_command(small: Small) -> None:
+    child = small.popen("vzctl", "exec", "echo begun; cat")
+    assert child.stdout
+    assert child.stdout.readline() == b"begun\n"
+    pid = small.daemon_pid
+    machine.kill_and_wait(pid)
+    machine.until("the command is alone", lambda: small.daemon_pid != pid)
+    child.terminate()
+    child.communicate(timeout=30)
+    assert child.returncode == 143
+
+
+# terminals, given back by others
 
 
 def test_a_hang_up_hands_on_what_was_written_before(small: Small) -> None:
