@@ -5,31 +5,64 @@ import os
 import select
 import signal
 import time
+from collections.abc import Iterator
 
 from hostd.cgroup import files
 
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 _POLL = 0.002  # seconds; v1 has no events, so here and there looking again is all one can do
 
 
 def procs(path: str) -> list[int]:
     """The pids in *path* and below; [] when it is gone."""
-    found: list[int] = []
-    for directory in below(path):
-        text = files.read_optional(f"{directory}/cgroup.procs") or ""
-        found.extend(int(pid) for pid in text.split() if pid != "0")  # 0: of another pid namespace
+    found = _pids(files.read_optional(f"{path}/cgroup.procs"))
+    for directory, name in walk(path):
+        # Not by its own path, which may be too long; and a cgroup has no links to be led astray by.
+        found += _pids(files.read_optional(f"/proc/self/fd/{directory}/{name}/cgroup.procs"))
     return found
 
 
-def below(path: str) -> list[str]:
-    """*path* and all cgroups below it, parents first."""
-    found = [path]
-    for directory in found:
-        try:
-            with os.scandir(directory) as entries:
-                found.extend(entry.path for entry in entries if entry.is_dir(follow_symlinks=False))
-        except FileNotFoundError:
-            continue
-    return found
+def _pids(text: str | None) -> list[int]:
+    return [int(pid) for pid in (text or "").split() if pid != "0"]  # 0: of another pid namespace
+
+
+def walk(path: str) -> Iterator[tuple[int, str]]:
+    """(directory, name) of every cgroup below *path*, deepest first; none when it is gone.
+
+    *directory* is a descriptor, open until the next pair is asked for.  One at a time and no paths: the guest
+    may nest deeper than a path may be long, and than we may have files open.
+    """
+    here = -1
+    try:
+        here = os.open(path, _FOLDER)
+        trail = [("", _children(here))]
+        while trail:
+            name, children = trail[-1]
+            if children:
+                child = children.pop()
+                here = _go(here, child)
+                trail.append((child, _children(here)))
+                continue
+            trail.pop()
+            if trail:
+                here = _go(here, "..")
+                yield here, name
+    except FileNotFoundError:
+        return  # removed under our feet: whoever needs all of it looks again
+    finally:
+        if here >= 0:
+            os.close(here)
+
+
+def _children(directory: int) -> list[str]:
+    with os.scandir(directory) as entries:
+        return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+
+
+def _go(directory: int, name: str) -> int:
+    there = os.open(name, _FOLDER, dir_fd=directory)
+    os.close(directory)
+    return there
 
 
 def remove(path: str, timeout: float) -> bool:
@@ -40,8 +73,8 @@ def remove(path: str, timeout: float) -> bool:
     while True:
         if _rmdir(path):
             return True
-        for directory in reversed(below(path)[1:]):
-            _rmdir(directory)
+        for directory, name in walk(path):
+            _rmdir(name, directory)
         if _rmdir(path):
             return True
         left = deadline - time.monotonic()
@@ -49,9 +82,9 @@ def remove(path: str, timeout: float) -> bool:
             return False
 
 
-def _rmdir(path: str) -> bool:
+def _rmdir(path: str, directory: int | None = None) -> bool:
     try:
-        os.rmdir(path)
+        os.rmdir(path, dir_fd=directory)
     except FileNotFoundError:
         return True
     except OSError as error:
