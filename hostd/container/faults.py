@@ -1,8 +1,9 @@
 """Fault points: named places where a test may kill hostd -9, to prove that nothing is lost there.
 
-`VZ_FAULT=NAME[:daemon|:keeper|:both]` in the daemon's environment kills at NAME, once per daemon (a restarted daemon
-finds the marker file and goes on).  `VZ_FAULT_TRACE=FILE` appends the name of every point passed: a test enumerates
-the points by running the operation once with the trace.
+`VZ_FAULT=NAME[:daemon|:keeper|:both]` in the daemon's environment kills at NAME, every time.  `VZ_FAULT=@FILE` reads
+the same from FILE, which is removed first: it kills once, and a test arms it again without a new daemon.
+`VZ_FAULT_TRACE=FILE` appends the name of every point passed: a test enumerates the points by running the operation
+once with the trace.
 """
 
 import os
@@ -22,16 +23,21 @@ def point(name: str) -> None:
 
 
 def _die_at(name: str) -> None:
-    wanted, _, victim = _armed.partition(":")
+    file = _armed[1:] if _armed.startswith("@") else ""
+    wanted, _, victim = (_read(file) if file else _armed).partition(":")
     if wanted != name:
         return
-    spent = os.environ.get("VZ_FAULT_SPENT", "")
-    if spent:
-        try:
-            os.close(os.open(spent, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-        except FileExistsError:
-            return
+    if file:
+        os.unlink(file)
     if victim in ("keeper", "both"):
         os.kill(os.getppid(), signal.SIGKILL)
     if victim != "keeper":
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _read(file: str) -> str:
+    try:
+        with open(file, encoding="ascii") as armed:
+            return armed.read().strip()
+    except FileNotFoundError:
+        return ""

@@ -8,12 +8,13 @@ from ipaddress import ip_interface
 from hostd.cgroup import limits
 from hostd.cgroup.limits import Limits
 from hostd.config.model import CtConfig
-from hostd.container import device_filter, lease
+from hostd.container import device_filter, faults, lease
 from hostd.container.run import Run
 from hostd.container.storage import layout_named, storage_spec
 from hostd.errors import Exit, Failure
 from hostd.kernel.mount import Propagation, is_mounted, mount_setattr, move_mount, umount
-from hostd.kernel.namespace import namespace, userns
+from hostd.kernel.namespace import userns
+from hostd.storage.base import Layout, StorageSpec
 
 
 async def take_lease(run: Run) -> None:
@@ -30,11 +31,13 @@ async def give_back(run: Run) -> None:
 
 async def mount_storage(run: Run) -> None:
     """Open the storage and attach it at VE_ROOT: from then on the mount itself is what keeps it."""
-    await asyncio.to_thread(_mount_storage, run)
+    for line in await asyncio.to_thread(_mount_storage, run):
+        run.report(line)
     run.save()
 
 
-def _mount_storage(run: Run) -> None:
+def _mount_storage(run: Run) -> tuple[str, ...]:
+    """Returns what the user should know about it."""
     config, base = run.configuration, run.record.uid_base
     spec = storage_spec(run.world.paths, config)
     layout = layout_named(config.layout)
@@ -44,10 +47,24 @@ def _mount_storage(run: Run) -> None:
     run.record.layout, run.record.private, run.record.root = config.layout, config.private, config.root
     run.record.template_tree = spec.template_tree or ""
     run.save()
+    faults.point("storage.noted")
+    warnings = (*_fit(layout, spec), *layout.warnings(spec))
     with userns(base) if base is not None else nullcontext() as ns, layout.open(spec, ns) as opened:
         run.record.storage = opened.record()
+        faults.point("storage.open")
         mount_setattr(opened.root, propagation=Propagation.PRIVATE)
         move_mount(opened.root, config.root)
+        faults.point("storage.attached")
+    return warnings
+
+
+def _fit(layout: Layout, spec: StorageSpec) -> tuple[str, ...]:
+    """DISKSPACE may have been changed while the container ran.  What cannot be done is no reason not to start."""
+    try:
+        layout.resize(spec)
+    except Failure as failure:
+        return (f"Warning: {failure.message}; the disk keeps its size",)
+    return ()
 
 
 async def unmount_storage(run: Run) -> None:
@@ -58,6 +75,7 @@ def _unmount_storage(run: Run) -> None:
     rec = run.record
     while rec.root and is_mounted(rec.root):
         umount(rec.root, detach=True)
+    faults.point("storage.unmounted")
     if rec.layout:
         layout = layout_named(rec.layout)
         layout.release(rec.private, rec.storage)
@@ -66,6 +84,7 @@ def _unmount_storage(run: Run) -> None:
 async def make_cgroup(run: Run) -> None:
     cgroup = run.cgroup
     cgroup.create(run.record.uid_base)
+    faults.point("cgroup.made")
     device_filter.protect(cgroup)
     limits.apply(cgroup, limits_of(run.configuration))
 
@@ -98,7 +117,8 @@ async def plug_network(run: Run) -> None:
     rec.host_if = run.world.paths.veth(run.ct.ctid)
     rec.addresses = [str(address) for address in config.addresses]
     run.save()
-    with namespace(rec.pid, "net") as netns:
+    faults.point("network.noted")
+    with run.ct.netns() as netns:
         await run.world.network.plug(run.ct.ctid, rec.host_if, config.addresses, netns)
 
 

@@ -6,7 +6,7 @@ import socket
 import time
 from contextlib import ExitStack
 
-from hostd.container import furnish, last_words, mounts, scripts
+from hostd.container import faults, furnish, last_words, mounts, scripts
 from hostd.container.init_link import ChannelLost, InitLink
 from hostd.container.mounts import Submount
 from hostd.container.plan import spawn_plan
@@ -40,7 +40,9 @@ async def spawn_init(run: Run) -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
     ct.words = last_words.create(rec.uid_base or 0)
     process = await asyncio.to_thread(_spawn, run, theirs, ct.words)
+    faults.point("spawn.cloned")
     world.keeper.child(rec.child_name, process)
+    faults.point("spawn.told")
     await drop_mounts(run)
     plain_limits(process.pid)
     rec.pid, rec.identity = process.pid, process.identity
@@ -137,6 +139,7 @@ async def greet(run: Run) -> None:
     run.hello_clock, rec.channel = hello.number("clock"), pair.number("ino")
     log.debug("main at %d", run.hello_clock)
     ct.keep_link()
+    faults.point("greet.held")
     run.save()
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from hostd.config.addresses import Interface
 from hostd.config.model import GlobalConfig
+from hostd.container import faults
 from hostd.kernel.fd import Fd
 from hostd.net import guard, neighbours, protect, venet
 from hostd.net.venet import Address, Venet
@@ -36,18 +37,21 @@ class HostNetwork:
         """The container's device, addresses and routes.  Raises Failure naming the step and the address."""
         await self.ready()
         await venet.plug(Venet(ctid, host_name, addresses, await self._sources()), netns)
+        faults.point("network.plugged")
         await self._announce(addresses)
 
     async def pair(self, ctid: int, host_name: str, addresses: tuple[Interface, ...]) -> str:
         """For a restore: both ends on the host, complete; answers the name of the container's end."""
         await self.ready()
         _, loose = await venet.host_end(Venet(ctid, host_name, addresses, await self._sources()))
+        faults.point("network.pair")
         await self._announce(addresses)
         return loose
 
     async def unplug(self, host_name: str, addresses: Iterable[Address]) -> None:
         """Take the device and the routes away; idempotent."""
         await venet.unplug(host_name)
+        faults.point("network.unplugged")
         await neighbours.withdraw(addresses)
 
     async def add(self, host_name: str, netns: Fd, address: Interface) -> None:

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field, fields
 from hostd.config.paths import Paths
 from hostd.kernel.boot import boot_id
 
+HALF = ".tmp"  # after the name of a record that is being written
+
 
 @dataclass
 class Record:
@@ -36,6 +38,8 @@ class Record:
     started: float = 0.0  # CLOCK_BOOTTIME, seconds
     dump: str = ""  # checkpoint that the operation in flight writes or reads
     live: dict[str, str] = field(default_factory=dict)  # configuration keys set on the running container
+    trying: list[str] = field(default_factory=list)  # addresses that a `set` in flight adds or takes away
+    conf: str = ""  # of a container that is being created: what its configuration shall be
     scripts: list[str] = field(default_factory=list)  # actions whose scripts have begun: premount, mount
     setup: bool = False  # started only to run a script in it: no services
 
@@ -54,29 +58,30 @@ class Record:
         path = paths.ct_record(self.ctid)
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         # /run is a tmpfs: rename is the atomicity, fsync would add nothing but time.
-        temporary = f"{path}.tmp"
-        with open(temporary, "w", encoding="utf-8") as file:
-            json.dump(asdict(self), file)
+        temporary = f"{path}{HALF}"
+        try:
+            with open(temporary, "w", encoding="utf-8") as file:
+                json.dump(asdict(self), file)
+        except OSError as error:  # a full /run gives back what it took
+            _unlink(temporary)
+            raise OSError(error.errno, error.strerror, path) from error
         os.rename(temporary, path)
 
     def remove(self, paths: Paths) -> None:
         """Forget the container's run."""
-        try:
-            os.unlink(paths.ct_record(self.ctid))
-        except FileNotFoundError:
-            pass
+        _unlink(paths.ct_record(self.ctid))
 
 
 def load(paths: Paths, ctid: int) -> Record | None:
-    """The record of *ctid*, or None when there is none of this boot."""
+    """The record of *ctid*, or None when there is none of this boot that can be read."""
     try:
         with open(paths.ct_record(ctid), encoding="utf-8") as file:
             raw = json.load(file)
-    except (FileNotFoundError, ValueError):
+        known = {f.name for f in fields(Record)}
+        record = Record(**{key: value for key, value in raw.items() if key in known})
+    except (OSError, ValueError, TypeError, AttributeError):
         return None
-    known = {f.name for f in fields(Record)}
-    record = Record(**{key: value for key, value in raw.items() if key in known})
-    return record if record.boot == boot_id() else None
+    return record if record.boot == boot_id() and record.ctid == ctid else None
 
 
 def recorded(paths: Paths) -> list[int]:
@@ -87,3 +92,18 @@ def recorded(paths: Paths) -> list[int]:
     except FileNotFoundError:
         return []
     return sorted(int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdigit())
+
+
+def sweep(paths: Paths) -> None:
+    """Remove records that were being written when their daemon was killed."""
+    if os.path.isdir(paths.records_dir):
+        for name in os.listdir(paths.records_dir):
+            if name.endswith(HALF):
+                _unlink(f"{paths.records_dir}/{name}")
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass

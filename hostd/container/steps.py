@@ -89,6 +89,7 @@ async def run(operation: str, steps: Sequence[Step[Context]], context: Context) 
 async def undo(steps: Sequence[Step[Context]], context: Context) -> None:
     """Undo *steps* in reverse order.  One undo that fails is logged and does not stop the others."""
     for step in reversed(steps):
+        faults.point(f"undo.{step.name}")
         try:
             await step.undo(context)
         except Exception:

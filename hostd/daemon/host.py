@@ -1,7 +1,6 @@
 """The machine and its containers, as the commands see them (`hostd.command.host.Host`)."""
 
 import os
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 
@@ -21,9 +20,8 @@ from hostd.command.host import (
     StopOptions,
     Usage,
 )
-from hostd.config import names
 from hostd.config.cache import ConfCache
-from hostd.config.model import CtConfig, effective, expand
+from hostd.config.model import CtConfig, expand
 from hostd.config.paths import Paths
 from hostd.container import faults
 from hostd.container.container import Container
@@ -32,6 +30,7 @@ from hostd.container.ops import (
     chkpnt,
     create,
     destroy,
+    disk,
     mount,
     password,
     restore,
@@ -46,6 +45,8 @@ from hostd.daemon.registry import Registry
 from hostd.errors import NotRunning, VzError
 from hostd.kernel.fd import Fd
 from hostd.kernel.features import ROWS, probe
+
+COMING_UP = ("start", "restore", "reboot")  # operations during which PID 1 is there, but nobody was told
 
 
 class Host:
@@ -71,7 +72,7 @@ class Host:
         ct = self._registry.get(ctid)
         record = ct.record if ct is not None else None
         private, root = self._places(ctid)
-        running = ct is not None and ct.running and record is not None and record.intent not in ("start", "restore")
+        running = ct is not None and ct.running and record is not None and record.intent not in COMING_UP
         exists = bool(private) and os.path.isdir(private)
         up = time.clock_gettime(time.CLOCK_BOOTTIME) - record.started if running and record is not None else None
         return Facts(
@@ -126,12 +127,7 @@ class Host:
     async def destroy(self, ctid: int, report: Report) -> None:
         ct = self._registry[ctid]
         async with ct.acting("destroy"):
-            config = self.confs.ct(ctid)
-            await destroy.destroy(ct, config, report)
-            if config.name:
-                names.remove(self.paths, ctid, config.name)
-            _retire(self.paths, ctid)
-            faults.point("destroy.end")
+            await destroy.destroy(ct, self.confs.ct(ctid), report)
 
     async def start(self, ctid: int, options: StartOptions, report: Report) -> None:
         ct = self._registry[ctid]
@@ -170,21 +166,14 @@ class Host:
         async with ct.acting("set"):
             record = ct.record
             assert record is not None
-            before = self._as_it_runs(ctid, change.before)
-            await apply.apply(ct, LiveChange(before, change.after, change.add, change.delete))
-            for key in change.keys:
-                record.live[key] = change.after.raw.get(key) or ""
-            record.save(self.paths)
+            before = apply.as_it_runs(change.before, record, self.confs.globals())
+            live = {key: change.after.raw.get(key) or "" for key in change.keys}
+            await apply.apply(ct, LiveChange(before, change.after, change.add, change.delete, live))
 
-    def _as_it_runs(self, ctid: int, config: CtConfig) -> CtConfig:
-        """*config* with what was changed on the running container and not saved."""
-        record = self._registry[ctid].record
-        if record is None or not record.live:
-            return config
-        raw = config.raw.copy()
-        for key, value in record.live.items():
-            raw.set(key, value) if value else raw.unset(key)
-        return effective(ctid, raw, self.confs.globals())
+    async def resize(self, ctid: int, config: CtConfig) -> None:
+        ct = self._registry[ctid]
+        async with ct.acting("set"):
+            await disk.resize(ct, config)
 
     async def set_password(self, ctid: int, user: str, secret: str) -> None:
         ct = self._registry[ctid]
@@ -260,14 +249,3 @@ def _disk_use(root: str) -> tuple[int | None, int | None]:
 def _read_script(file: Fd) -> str:
     with file, open(file.steal(), encoding="utf-8", errors="surrogateescape") as stream:
         return stream.read()
-
-
-def _retire(paths: Paths, ctid: int) -> None:
-    """The configuration and the action scripts of a destroyed container are kept under another name."""
-    conf = paths.ct_conf(ctid)
-    if os.path.lexists(conf):
-        os.rename(conf, f"{conf}.destroyed")
-    for action in ("premount", "mount", "umount", "postumount", "start", "stop"):
-        path = f"{paths.conf_dir}/{ctid}.{action}"
-        if os.path.lexists(path):
-            shutil.move(path, f"{path}.destroyed")

@@ -6,19 +6,20 @@ import asyncio
 import os
 import socket
 
-from hostd.cgroup.tree import CtCgroup
 from hostd.checkpoint import state
+from hostd.config import lockfile
 from hostd.config.paths import Paths
 from hostd.container import record as records
 from hostd.container.container import Container
-from hostd.container.init_link import InitLink
-from hostd.container.ops import start
+from hostd.container.init_link import ChannelLost, InitLink
+from hostd.container.ops import apply, create, destroy, start
 from hostd.container.record import Record
 from hostd.container.report import to_log
-from hostd.daemon.keeper_link import ChildExit, KeeperLink
+from hostd.daemon.keeper_link import KeeperLink
 from hostd.daemon.registry import Registry, how_it_ended
+from hostd.errors import VzError
 from hostd.image import template
-from hostd.kernel.namespace import namespace, socket_in_netns
+from hostd.kernel.namespace import socket_in_netns
 from hostd.kernel.process import Process
 from hostd.log import log
 from hostd.net import venet
@@ -28,8 +29,9 @@ RESCUE_ADDRESS = "\0vzinit"
 REATTACH_TIMEOUT = 10.0  # seconds
 
 # What the next daemon does with an operation that the last one left in the middle.  A start is undone (nobody was told
-# that it worked); what was on its way down goes on down; anything else left the container running.
-UNDO, FINISH, KEEP = "undo", "finish", "keep"
+# that it worked); what was on its way down goes on down; a container that wanted to be started again is started; a
+# change of a running one is taken back; anything else left the container running.
+UNDO, FINISH, KEEP, AGAIN, REVERT = "undo", "finish", "keep", "again", "revert"
 CUT_OFF = {
     "": KEEP,
     "start": UNDO,
@@ -37,18 +39,35 @@ CUT_OFF = {
     "mount": UNDO,
     "umount": FINISH,
     "stop": FINISH,
-    "reboot": FINISH,
+    "reboot": AGAIN,
     "chkpnt": KEEP,
+    "set": REVERT,
+    "create": FINISH,
+    "destroy": FINISH,
 }
 
 
 def load(registry: Registry) -> None:
     """Know every container that has a record; before the keeper tells who ended, so that nothing is forgotten."""
     paths = registry.world.paths
+    for path in lockfile.sweep(paths):
+        log.info("removed a stale lock: %s", path)
+    records.sweep(paths)
     for ctid in records.recorded(paths):
-        record = registry[ctid].record = records.load(paths, ctid)
-        if record is None:  # of an earlier boot, or unreadable: nothing of it exists
-            Record(ctid=ctid).remove(paths)
+        registry[ctid].record = records.load(paths, ctid) or _whatever_is_left(registry, ctid)
+
+
+def _whatever_is_left(registry: Registry, ctid: int) -> Record:
+    """What a container may have on the machine that no record describes: to be released."""
+    world = registry.world
+    record = Record(ctid=ctid, intent="lost", host_if=world.paths.veth(ctid))
+    try:
+        config = world.load_config(ctid)
+    except VzError:
+        return record
+    record.layout, record.private, record.root = config.layout, config.private, config.root
+    record.addresses = [str(address) for address in config.addresses]
+    return record
 
 
 async def recover(registry: Registry, keeper: KeeperLink) -> None:
@@ -57,21 +76,34 @@ async def recover(registry: Registry, keeper: KeeperLink) -> None:
     A container whose checkpoint is still in CRIU's hands is left to a task of its own, which holds its lock:
     one slow container must not keep the others waiting.
     """
-    paths = registry.world.paths
-    slow = []
+    _find_lost(registry, keeper)
+    slow, again = [], []
     for ct in registry.known():
         assert ct.record is not None
+        if CUT_OFF.get(ct.record.intent) == AGAIN:
+            again.append(ct)
         work = asyncio.ensure_future(_guarded(registry, ct, ct.record, keeper))
         if ct.record.dump:
             registry.background(work)
             slow.append(ct.ctid)
         else:
             await work
-    await asyncio.to_thread(_sweep, registry, paths)
+    await asyncio.to_thread(_sweep, registry.world.paths)
     _forget_strays(registry, keeper)
     await venet.sweep()
+    for ct in again:
+        registry.background(asyncio.ensure_future(registry.start_again(ct)))
     if slow:
         log.info("waiting for CRIU in the background: CT %s", slow)
+
+
+def _find_lost(registry: Registry, keeper: KeeperLink) -> None:
+    """Containers without a record of which there is something all the same: a cgroup, a process."""
+    kept = {int(name.partition(":")[0]) for name in keeper.children}
+    for ctid in {*registry.world.tree.ctids(), *kept}:
+        ct = registry[ctid]
+        if ct.record is None:
+            ct.record = _whatever_is_left(registry, ctid)
 
 
 async def _guarded(registry: Registry, ct: Container, record: Record, keeper: KeeperLink) -> None:
@@ -79,64 +111,97 @@ async def _guarded(registry: Registry, ct: Container, record: Record, keeper: Ke
         try:
             await _one(registry, ct, record, keeper)
         except Exception:
-            log.exception("recovery failed; releasing")
-            await start.release(ct, to_log)
+            if ct.running and CUT_OFF.get(record.intent) in (KEEP, REVERT):
+                log.exception("recovery failed; it runs on")
+            elif record.intent in ("create", "destroy"):
+                log.exception("recovery failed; the next daemon tries again")
+            else:
+                log.exception("recovery failed; releasing")
+                await start.release(ct, to_log)
 
 
 async def _one(registry: Registry, ct: Container, record: Record, keeper: KeeperLink) -> None:
+    if record.intent == "create":
+        log.info("cut off in the middle: create; %s", FINISH if record.conf else UNDO)
+        await create.settle(ct)
+        return
+    if record.intent == "destroy":
+        log.info("cut off in the middle: destroy; %s", FINISH)
+        await destroy.finish(ct)
+        return
     if record.dump:
         # A criu that the last daemon started is let finish: killed in the middle it would take the container along.
         log.info("checkpoint: %s", (await state.settled(record.dump)).phase.value)
     process = Process.reopen(record.pid, record.identity) if record.pid else None
     fate = CUT_OFF.get(record.intent, UNDO)
     if process is None:
-        await _without_init(registry, ct, record, keeper.exits.get(record.child_name))
+        await _without_init(registry, ct, record, keeper)
         return
     ct.born(process)
     if record.child_name not in keeper.children:
         # Our keeper is not its parent; it can still wait for the end, though not for the reason.
         keeper.child(record.child_name, process)
-    if fate == KEEP:
+    if fate in (KEEP, REVERT):
         await _take_over(registry, ct, record)
         return
     log.info("cut off in the middle: %s; %s", record.intent, fate)
-    await start.release(ct, to_log)
+    if fate != AGAIN:
+        await start.release(ct, to_log)
 
 
-async def _without_init(registry: Registry, ct: Container, record: Record, end: ChildExit | None) -> None:
+async def _without_init(registry: Registry, ct: Container, record: Record, keeper: KeeperLink) -> None:
     """PID 1 is gone, or was never made."""
+    fate, end = CUT_OFF.get(record.intent, UNDO), keeper.exits.get(record.child_name)
+    if fate == AGAIN:
+        return
     if record.intent == "" and not record.pid:
         log.info("mounted")
         return
-    if record.intent == "" and end is not None and how_it_ended(end.code, end.status).how == "reboot":
-        ct.unborn()
-        registry.child_ended(end)
-        return
+    if fate in (KEEP, REVERT) and not record.dump:
+        if end is None and record.child_name in keeper.children:
+            ct.unborn()  # it ended a moment ago: the keeper is about to say how
+            return
+        if end is not None and how_it_ended(end.code, end.status).how == "reboot":
+            ct.unborn()
+            registry.child_ended(end)
+            return
     log.info("is down")
     await start.release(ct, to_log)
 
 
 async def _take_over(registry: Registry, ct: Container, record: Record) -> None:
     """A running container: back to a working channel."""
-    record.intent = record.dump = ""
-    record.save(registry.world.paths)
+    reverting = CUT_OFF[record.intent] == REVERT
+    if not reverting:
+        record.intent = record.dump = ""
+        record.save(registry.world.paths)
     try:
         await asyncio.wait_for(_reconnect(registry, ct, record), REATTACH_TIMEOUT)
         log.info("taken over")
-    except (OSError, TimeoutError) as error:
+    except (OSError, TimeoutError, VzError) as error:
         log.error("runs, but its channel cannot be restored: %s", error)
+    if reverting:
+        await apply.settle(ct, registry.world.load_config(ct.ctid))
 
 
 async def _reconnect(registry: Registry, ct: Container, record: Record) -> None:
     """The channel that the keeper held, or a new one over vzinit's rescue listener."""
     held = registry.world.held.pop(record.link_name, None)
     if held is not None:
-        ct.connect(InitLink(socket.socket(fileno=held.steal()), ct.on_event, ct.on_lost))
-    else:
-        with namespace(record.pid, "net") as netns:
-            end = socket_in_netns(netns, socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        end.connect(RESCUE_ADDRESS)
-        ct.connect(InitLink(end, ct.on_event, ct.on_lost))
+        try:
+            await _use(registry, ct, record, socket.socket(fileno=held.steal()))
+            return
+        except ChannelLost:
+            log.warning("the channel that the keeper held is dead")
+    with ct.netns() as netns:
+        end = socket_in_netns(netns, socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    end.setblocking(False)  # a guest may let the backlog run full
+    end.connect(RESCUE_ADDRESS)
+    await _use(registry, ct, record, end)
+
+
+async def _use(registry: Registry, ct: Container, record: Record, end: socket.socket) -> None:
+    ct.connect(InitLink(end, ct.on_event, ct.on_lost))
     assert ct.link is not None
     await ct.link.ask("resume")
     pair = await ct.link.ask("newpair")
@@ -146,19 +211,18 @@ async def _reconnect(registry: Registry, ct: Container, record: Record) -> None:
     record.save(registry.world.paths)
 
 
-def _sweep(registry: Registry, paths: Paths) -> None:
-    """Remove what belongs to no container with a record: cgroups, half-made private areas and templates."""
-    tree = registry.world.tree
-    owned = {ct.ctid for ct in registry.known()}
-    for ctid in tree.ctids():
-        if ctid not in owned:
-            cgroup = CtCgroup(tree, ctid)
-            log.warning("removing a cgroup that no container owns: %d", ctid)
-            cgroup.kill()
-            cgroup.destroy()
-    trash.sweep(paths.vzrm_dir)
-    trash.sweep_unfinished(paths.template_dir, [os.path.dirname(paths.private_default)], paths.vzrm_dir)
-    template.sweep(paths)
+def _sweep(paths: Paths) -> None:
+    """Remove what belongs to no container: half-made private areas and templates.  What resists stays."""
+    places = [os.path.dirname(paths.private_default)]
+    for work in (
+        lambda: trash.sweep(paths.vzrm_dir),
+        lambda: trash.sweep_unfinished(paths.template_dir, places, paths.vzrm_dir),
+        lambda: template.sweep(paths),
+    ):
+        try:
+            work()
+        except Exception:
+            log.exception("cannot remove what an earlier daemon left")
 
 
 def _forget_strays(registry: Registry, keeper: KeeperLink) -> None:

@@ -83,6 +83,17 @@ class Registry:
                 level = log.error if isinstance(error, VzError) else log.exception
                 level("after its end: %s", error)
 
+    async def start_again(self, ct: Container) -> None:
+        """Finish a reboot that an earlier daemon had begun."""
+        async with ct.acting("reboot", wait=True):
+            if ct.record is None:
+                return
+            try:
+                await self._reboot(ct)
+            except Exception as error:
+                level = log.error if isinstance(error, VzError) else log.exception
+                level("cannot be started again: %s", error)
+
     async def _reboot(self, ct: Container) -> None:
         await self._pause(ct.ctid)
         log.info("rebooting")

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from hostd.config.paths import Paths
 from hostd.errors import Exit, Failure, doing
+from hostd.kernel.process import WITH_US
 
 FORMATS = ("", ".gz", ".bz2", ".xz", ".zst")  # after ".tar", in order of preference
 _DIGITS = 16  # of the sha256: enough to tell the versions of one template apart
@@ -168,7 +169,7 @@ def extract(template: Template, into: str) -> None:
     Members that point out of *into* (absolute names, `..`, links followed by members below them) are tar's to
     refuse; device nodes are dropped because /dev of a container is made at every start.
     """
-    argv = [*_TAR, *_COMPRESS[template.format], f"--directory={into}", f"--file={template.path}"]
+    argv = [*WITH_US, *_TAR, *_COMPRESS[template.format], f"--directory={into}", f"--file={template.path}"]
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                           env={**os.environ, "LC_ALL": "C"})  # fmt: skip
     if done.returncode:

@@ -7,6 +7,10 @@ from functools import cache
 
 from hostd.kernel.fd import Fd
 
+# In front of a command line: the program is killed when the thread that started it ends, as by kill -9 of us
+# (PR_SET_PDEATHSIG of prctl(2)).  What it works on can then be taken away without it going on underneath.
+WITH_US = ("setpriv", "--pdeathsig", "KILL")
+
 START_TIME_FIELD = 22  # of /proc/PID/stat, counted from 1: clock ticks after boot
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from hostd.errors import Exit, Failure
 from hostd.kernel.mount import mounts_below
+from hostd.kernel.process import WITH_US
 from hostd.storage.names import UNFINISHED
 
 
@@ -60,7 +61,7 @@ def copy_tree(source: str, target: str) -> None:
 
     Raises Failure(FS_NO_DISK_SPACE) or Failure(FS_NEW_VE_PRVT).
     """
-    argv = ["cp", "--archive", "--reflink=auto", "--no-target-directory", source, target]
+    argv = [*WITH_US, "cp", "--archive", "--reflink=auto", "--no-target-directory", source, target]
     done = subprocess.run(argv, stderr=subprocess.PIPE, env={**os.environ, "LC_ALL": "C"})
     if not done.returncode:
         subprocess.run(["sync", "-f", target], check=True)

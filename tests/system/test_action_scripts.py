@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from hostd.config import files
 from tests.harness import leaks, machine
 from tests.harness.installation import Vz
 
@@ -141,7 +142,8 @@ def test_umount_scripts_run_after_a_crash_of_hostd(vz: Vz) -> None:
     for name in MOUNTS + UMOUNTS:
         script(vz, name)
     vz.stop_hostd()
-    vz.start_hostd(VZ_FAULT="start.spawn:both", VZ_FAULT_SPENT=f"{vz.prefix}/spent")
+    files.replace(f"{vz.prefix}/fault", "start.spawn:both")
+    vz.start_hostd(VZ_FAULT=f"@{vz.prefix}/fault")
     vz.ctl("start", "101", check=None)
     vz.wait_status(101, DOWN)
     machine.until("the last script", lambda: "vps.postumount" in machine.read(f"{vz.prefix}/ran"))

@@ -10,15 +10,18 @@ from dataclasses import dataclass
 
 import pytest
 
+from hostd.config import files
 from tests.harness import leaks, machine
 from tests.harness.installation import Vz
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 RUNNING = "exist mounted running"
+MOUNTED = "exist mounted down"
 DOWN = "exist unmounted down"
 SUSPENDED = "exist unmounted down suspended"
 GONE = "deleted unmounted down"
+CREATE = ("create", "101", "--ostemplate", "busybox", "--ipadd", "192.0.2.1", "--name", "web")
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,18 @@ class Operation:
     before: str
     after: tuple[str, ...]
     keeps_pid_1: bool = False  # a container that still runs afterwards was never interrupted
+    reset: tuple[str, ...] = ()  # given before it, so that the command has something to do again
+    then: Callable[[Vz, str], None] = lambda _vz, _clock: None  # what follows the command by itself
+
+
+def rebooted(vz: Vz, clock: str) -> None:
+    vz.wait_reboot(101, clock)
 
 
 OPERATIONS = {
+    "create": Operation(CREATE, GONE, (GONE, DOWN)),
+    "mount": Operation(("mount", "101"), DOWN, (DOWN, MOUNTED)),
+    "umount": Operation(("umount", "101"), MOUNTED, (DOWN, MOUNTED)),
     "start": Operation(("start", "101"), DOWN, (DOWN, RUNNING)),
     "stop": Operation(("stop", "101"), RUNNING, (DOWN, RUNNING), keeps_pid_1=True),
     "set": Operation(
@@ -39,7 +51,9 @@ OPERATIONS = {
         RUNNING,
         (RUNNING,),
         keeps_pid_1=True,
+        reset=("set", "101", "--ipdel", "192.0.2.7", "--hostname", "old", "--ram", "256M", "--save"),
     ),
+    "reboot": Operation(("exec", "101", "reboot"), RUNNING, (RUNNING,), then=rebooted),
     "chkpnt": Operation(("chkpnt", "101"), RUNNING, (RUNNING, SUSPENDED), keeps_pid_1=True),
     "restore": Operation(("restore", "101"), SUSPENDED, (RUNNING, SUSPENDED)),
     "destroy": Operation(("destroy", "101"), DOWN, (DOWN, GONE)),
@@ -48,21 +62,28 @@ OPERATIONS = {
 
 def bring_to(vz: Vz, state: str) -> None:
     """CT 101 in *state*, whatever it was before, by commands that must all work."""
-    now = vz.status(101)
-    if now == state:
-        return None
+    vz.template("busybox")
+    for _ in range(5):
+        now = vz.status(101)
+        if now == state:
+            return
+        vz.ctl(*towards(now, state))
+        if now == GONE:
+            vz.ctl("set", "101", "--stop-timeout", "20", "--save")
+    raise AssertionError(f"{now} does not lead to {state}")
+
+
+def towards(now: str, state: str) -> tuple[str, ...]:
+    """The next command on the way from *now* to *state*."""
     if now == GONE:
-        vz.create(101, "--ipadd", "192.0.2.1")
-        return bring_to(vz, state)
-    if now == SUSPENDED and state != SUSPENDED:
-        vz.ctl("restore", "101")
-    elif state in (RUNNING, SUSPENDED) and now == DOWN:
-        vz.ctl("start", "101")
-    elif state == SUSPENDED:
-        vz.ctl("chkpnt", "101")
-    else:
-        vz.ctl("stop", "101", "--fast")
-    return bring_to(vz, state)
+        return CREATE
+    if now == RUNNING:
+        return ("chkpnt", "101") if state == SUSPENDED else ("stop", "101", "--fast")
+    if now == SUSPENDED:
+        return ("restore", "101")
+    if now == MOUNTED:
+        return ("umount", "101")
+    return {GONE: ("destroy", "101"), MOUNTED: ("mount", "101")}.get(state, ("start", "101"))
 
 
 def points(vz: Vz, operation: Operation) -> list[str]:
@@ -72,7 +93,9 @@ def points(vz: Vz, operation: Operation) -> list[str]:
     vz.stop_hostd()
     vz.start_hostd(VZ_FAULT_TRACE=trace)
     marked = len(machine.read(trace).splitlines())
-    vz.ctl(*operation.command)
+    clock = vz.uptime_clock(101)
+    vz.ctl(*operation.command, check=None if operation.then is rebooted else 0)
+    operation.then(vz, clock)
     names = list(dict.fromkeys(machine.read(trace).splitlines()[marked:]))
     vz.stop_hostd()
     assert len(names) >= 3, f"only {names}: the trace does not see the operation"
@@ -83,6 +106,7 @@ def settled(vz: Vz, operation: Operation, clock: str) -> None:
     """The state is one that a user knows; what runs, works; what does not, holds nothing."""
     machine.until("hostd answers", lambda: vz.ctl("status", "101", check=None).code == 0)
     machine.until(f"one of {operation.after}", lambda: vz.status(101) in operation.after)
+    operation.then(vz, clock)
     state = vz.status(101)
     if state == RUNNING:
         machine.until("CT 101 answers", lambda: vz.answers(101))
@@ -92,34 +116,57 @@ def settled(vz: Vz, operation: Operation, clock: str) -> None:
     else:
         machine.until(
             f"nothing held by a {state} container",
-            lambda: not leaks.of_container(vz.prefix, vz.paths.cgroup_root, 101),
+            lambda: state == MOUNTED or not leaks.of_container(vz.prefix, vz.paths.cgroup_root, 101),
         )
         assert "192.0.2.1 " not in vz.ip("route")
         assert vz.paths.veth(101) not in vz.ip("-o", "link")
-    for path in (vz.paths.conf_dir, vz.paths.records_dir, vz.paths.dump_dir):
-        left = [name for name in os.listdir(path) if name.endswith((".tmp", ".new"))]
+    nothing_half_done(vz, state)
+
+
+def nothing_half_done(vz: Vz, state: str) -> None:
+    """On the disk there is all of a container or nothing of it."""
+    for path in (vz.paths.conf_dir, vz.paths.records_dir, vz.paths.dump_dir, vz.paths.lock_dir):
+        left = [name for name in os.listdir(path) if name.endswith((".tmp", ".new", ".part")) or ".lck" in name]
         assert left == [], f"{path}: {left}"
+    private = os.path.dirname(vz.paths.private_default)
+    exists = state != GONE
+    assert [name for name in os.listdir(private) if name.startswith("101")] == ["101"] * exists
+    assert os.path.lexists(vz.paths.ct_conf(101)) == exists, "configuration without private area, or the reverse"
+    names = os.listdir(vz.paths.names_dir) if os.path.isdir(vz.paths.names_dir) else []
+    assert names == ["web"] * exists
+    trees = [name for name in os.listdir(vz.paths.template_tree) if name.startswith(".unpack")]
+    assert not trees, f"half a template: {trees}"
+    if state in (DOWN, GONE, SUSPENDED):
+        assert not os.path.lexists(vz.paths.ct_record(101)), "a record of nothing"
 
 
-@pytest.mark.parametrize("victim", ["daemon", "both"])
+@pytest.mark.parametrize("victim", ["daemon", "keeper", "both"])
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_killed_at_every_point(vz: Vz, name: str, victim: str) -> None:
+def test_killed_at_every_point(vz: Vz, name: str, victim: str, record_property: Callable[[str, object], None]) -> None:
+    """From every state that comes out, the same command, given again, does what it always does."""
     operation = OPERATIONS[name]
     vz.start(102, "--ipadd", "192.0.2.2")
     neighbour = vz.uptime_clock(102)
-    for number, point in enumerate(points(vz, operation)):
+    found = points(vz, operation)
+    record_property("points", len(found))
+    fault = f"{vz.prefix}/fault"
+    vz.env["VZ_FAULT"] = f"@{fault}"  # for every hostd that is started on demand
+    for point in found:
         bring_to(vz, operation.before)
+        if operation.reset:
+            vz.ctl(*operation.reset)
         clock = vz.uptime_clock(101)
-        vz.stop_hostd()
-        vz.start_hostd(VZ_FAULT=f"{point}:{victim}", VZ_FAULT_SPENT=f"{vz.prefix}/spent-{number}")
+        files.replace(fault, f"{point}:{victim}")
         vz.ctl(*operation.command, check=None)
-        assert os.path.exists(f"{vz.prefix}/spent-{number}"), f"{point} was not passed"
+        machine.until(f"{point} passed", lambda: not os.path.exists(fault))
         try:
             settled(vz, operation, clock)
             assert vz.uptime_clock(102) == neighbour, "the neighbour was disturbed"
             assert vz.ctl("exec2", "102", "echo calm").stdout == "calm\n"
+            if vz.status(101) == operation.before and operation.then is not rebooted:
+                vz.ctl(*operation.command)
         except AssertionError as error:
-            raise AssertionError(f"killed {victim} at {point}: {error}") from error
+            raise AssertionError(f"killed {victim} at {point}: {error}\n{vz.log_tail()}") from error
 
 
 @pytest.mark.parametrize(

@@ -196,7 +196,7 @@ def test_missing_decompressor_is_named_as_such(paths: Paths, monkeypatch: pytest
     tarball(paths, "tiny.tar.gz", *fresh_members())
     tools = Path(paths.prefix, "bin")
     tools.mkdir()
-    for tool in ("tar", "rm"):
+    for tool in ("tar", "rm", "setpriv"):
         (tools / tool).symlink_to(subprocess.check_output(["which", tool], text=True).strip())
     monkeypatch.setenv("PATH", str(tools))
     with pytest.raises(Failure, match="decompressor is not installed"):

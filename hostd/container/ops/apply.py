@@ -1,45 +1,102 @@
 """set on a running container: every change takes effect, or none does."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_interface
 
 from hostd.cgroup import limits
 from hostd.cgroup.tree import CtCgroup
 from hostd.config.addresses import Interface
-from hostd.config.model import CtConfig
+from hostd.config.model import CtConfig, GlobalConfig, effective
 from hostd.container import faults, furnish
 from hostd.container.container import Container
 from hostd.container.host_side import limits_of
 from hostd.container.ops.sessions import link_of
+from hostd.container.record import Record
 from hostd.kernel.fd import Fd
-from hostd.kernel.namespace import namespace
+from hostd.log import log
 
 Undo = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True)
 class LiveChange:
-    """From the running configuration to the wanted one; addresses as a difference of the kernel's truth."""
+    """From the running configuration to the wanted one; addresses as a difference of the kernel's truth.
+
+    *live* are the keys that change, with their texts: what is not saved is remembered as long as the container runs.
+    """
 
     old: CtConfig
     new: CtConfig
     add: tuple[Interface, ...]
     delete: tuple[Interface, ...]
+    live: dict[str, str] = field(default_factory=dict)
+
+
+def as_it_runs(config: CtConfig, record: Record, globals: GlobalConfig) -> CtConfig:
+    """*config* with what was changed on the running container and not saved."""
+    if not record.live:
+        return config
+    raw = config.raw.copy()
+    for key, value in record.live.items():
+        raw.set(key, value) if value else raw.unset(key)
+    return effective(config.ctid, raw, globals)
 
 
 async def apply(ct: Container, change: LiveChange) -> None:
     """Change a running *ct*.  On failure all that was changed is changed back."""
+    record, paths = ct.record, ct.world.paths
+    assert record is not None
     undos: list[Undo] = []
+    record.intent = "set"
+    record.trying = [str(address) for address in (*change.add, *change.delete)]
+    record.save(paths)
     try:
         for step in (_limits, _addresses, _names):
             faults.point(f"set.{step.__name__.strip('_')}")
             await step(ct, change, undos)
         faults.point("set.end")
+        _remember(ct, change)
     except BaseException:
         for undo in reversed(undos):
             await undo()
+        record.intent, record.trying = "", []
+        record.save(paths)
         raise
+
+
+def _remember(ct: Container, change: LiveChange) -> None:
+    """What runs now is what was asked for: from here on nothing is taken back."""
+    record = ct.record
+    assert record is not None
+    present = {ip_interface(address).ip for address in record.addresses}
+    wanted = present - {address.ip for address in change.delete} | {address.ip for address in change.add}
+    record.addresses = [str(ip) for ip in sorted(wanted, key=lambda ip: (ip.version, ip))]
+    record.live |= change.live
+    record.intent, record.trying = "", []
+    record.save(ct.world.paths)
+    faults.point("set.remembered")
+
+
+async def settle(ct: Container, config: CtConfig) -> None:
+    """A change was cut off: make what runs agree with *config* and the record again."""
+    record, world = ct.record, ct.world
+    assert record is not None
+    log.info("cut off in the middle: set; taken back")
+    config = as_it_runs(config, record, world.load_globals())
+    limits.apply(CtCgroup(world.tree, ct.ctid), limits_of(config))
+    present = {ip_interface(address).ip for address in record.addresses}
+    with ct.netns() as netns:
+        for address in map(ip_interface, record.trying):
+            await world.network.delete(record.host_if, netns, address)
+            if address.ip in present:
+                await world.network.add(record.host_if, netns, address)
+    if ct.link is not None:
+        await furnish.write_all(ct.link, [file for file in furnish.files(config) if not file.unless_set])
+        if config.hostname:
+            await ct.link.ask("hostname", name=config.hostname)
+    record.intent, record.trying = "", []
+    record.save(world.paths)
 
 
 async def _limits(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
@@ -62,23 +119,21 @@ async def _addresses(ct: Container, change: LiveChange, undos: list[Undo]) -> No
     gone = [address for address in change.delete if address.ip in present]
     come = [address for address in change.add if address.ip not in present]
     network = ct.world.network
-    with namespace(record.pid, "net") as netns:
+    with ct.netns() as netns:
         for address in gone:
             await network.delete(record.host_if, netns, address)
+            faults.point("set.address")
             undos.append(_reversal(ct, network.add, address))
         for address in come:
             await network.add(record.host_if, netns, address)
+            faults.point("set.address")
             undos.append(_reversal(ct, network.delete, address))
-    if gone or come:
-        left = present - {address.ip for address in gone}
-        record.addresses = [str(ip) for ip in left] + [str(address.ip) for address in come]
-        record.save(ct.world.paths)
 
 
 def _reversal(ct: Container, act: Callable[[str, Fd, Interface], Awaitable[None]], address: Interface) -> Undo:
     async def back() -> None:
         assert ct.record is not None
-        with namespace(ct.record.pid, "net") as netns:
+        with ct.netns() as netns:
             await act(ct.record.host_if, netns, address)
 
     return back
@@ -98,5 +153,6 @@ async def _names(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
 
         undos.append(back)
         await furnish.write_all(link, changed)
+        faults.point("set.files")
     if old.hostname != new.hostname and new.hostname:
         await link_of(ct).ask("hostname", name=new.hostname)

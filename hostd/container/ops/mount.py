@@ -3,7 +3,7 @@
 import os
 
 from hostd.config.model import CtConfig
-from hostd.container import host_side, scripts
+from hostd.container import faults, host_side, scripts
 from hostd.container.container import Container
 from hostd.container.ops.start import AFTER_MOUNT, BEFORE_MOUNT, STORAGE
 from hostd.container.record import Record
@@ -43,6 +43,7 @@ async def umount(ct: Container, report: Report) -> None:
     ct.record.intent = "umount"
     this = Run(ct, ct.record, report)
     this.save()
+    faults.point("umount.intent")
     await scripts.umount(this)
     if this.failures:
         this.record.intent = ""

@@ -11,7 +11,7 @@ from hostd.checkpoint import images_dir
 from hostd.checkpoint.restore import RestoreSpec, saved_runtime, saved_uid_base
 from hostd.checkpoint.restore import restore as criu_restore
 from hostd.config.model import CtConfig
-from hostd.container import host_side, init_side, lease, scripts
+from hostd.container import faults, host_side, init_side, lease, scripts
 from hostd.container.container import Container
 from hostd.container.init_link import InitLink
 from hostd.container.ops import start
@@ -71,10 +71,12 @@ async def revive(run: Resurrection) -> None:
                 devices={INSIDE: run.device},
             )
         )
+    faults.point("revive.alive")
     process = Process.reopen(result.pid, result.identity)
     if process is None:
         raise Failure(Exit.RESTORE, "Restoring failed: the restored init ended at once")
     world.keeper.child(rec.child_name, process)
+    faults.point("revive.told")
     rec.runtime = saved_runtime(run.images)
     rec.pid, rec.identity = process.pid, process.identity
     ct.born(process)
@@ -88,6 +90,7 @@ async def reach(run: Resurrection) -> None:
     pair = await run.ct.link.ask("newpair")
     run.record.channel = pair.number("ino")
     run.ct.keep_link()
+    faults.point("reach.held")
     await run.ct.fetch_words()
     run.ct.link.tell("resume")
     run.save()

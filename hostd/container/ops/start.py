@@ -8,7 +8,7 @@ import asyncio
 import os
 
 from hostd.config.model import CtConfig
-from hostd.container import host_side, init_side, scripts
+from hostd.container import faults, host_side, init_side, scripts
 from hostd.container.container import Container
 from hostd.container.record import Record
 from hostd.container.report import Report
@@ -60,12 +60,13 @@ async def again(ct: Container, config: CtConfig, report: Report) -> None:
     old = Run(ct, ct.record, report)
     old.record.intent = "reboot"
     old.save()
+    faults.point("reboot.intent")
     await undo(RUN_STEPS, old)
     kept = old.record
     ct.buried()
     ct.record = Record(
         ctid=ct.ctid,
-        intent="start",
+        intent="reboot",
         uid_base=kept.uid_base,
         layout=kept.layout,
         private=kept.private,
