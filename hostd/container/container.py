@@ -4,6 +4,8 @@ The object itself decides nothing: operations (`ops/`) act on it, the daemon tel
 """
 
 import asyncio
+import errno
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -15,8 +17,11 @@ from hostd.container.record import Record
 from hostd.container.world import World
 from hostd.errors import Locked
 from hostd.kernel.fd import Fd
+from hostd.kernel.namespace import namespace
 from hostd.kernel.process import Process
 from hostd.log import about, log
+
+MOST_NAMES, LONGEST_NAME = 20, 100  # of services that failed, in the log
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,12 @@ class Container:
         """PID 1 lives and its start was completed (or is being completed by this daemon)."""
         return self.process is not None and self.process.alive()
 
+    def netns(self) -> Fd:
+        """The network namespace of PID 1, and never that of a later process with its number: ProcessLookupError."""
+        if self.process is None:
+            raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH), f"PID 1 of CT {self.ctid}")
+        return namespace(self.process.pidfd, "net")
+
     # --- PID 1 and its channel ------------------------------------------------------------------------------
 
     def born(self, process: Process) -> None:
@@ -127,13 +138,14 @@ class Container:
         elif message.verb == "ended":
             self._session_ended(message)
         elif message.verb == "running":
-            self._services_started(message.fields.get("failed", []))
+            self._services_started(message.fields.get("failed", [])[:MOST_NAMES])
 
     def _services_started(self, failed: list[str]) -> None:
-        self._services.set()
-        if any(failed):
+        """Said once: a guest that repeats itself must not fill the log."""
+        if any(failed) and not self._services.is_set():
             with about(self.ctid):
-                log.warning("services that failed: %s", " ".join(failed))
+                log.warning("services that failed: %s", " ".join(name[:LONGEST_NAME] for name in failed))
+        self._services.set()
 
     async def services_up(self) -> None:
         """Wait until vzinit has started every service."""

@@ -5,6 +5,7 @@ pty's master and console sockets go straight from the command to PID 1 or the ot
 import asyncio
 import os
 import socket
+import threading
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Protocol
 
@@ -134,14 +135,27 @@ async def enter(ct: Container, command: str | None, terminal: Terminal) -> int:
     except BaseException:
         ct.sessions.pop(session.number, None)
         raise
-    with answer.fds[0] as master:
+    with answer.descriptor() as master:
         if command:
-            os.write(master.fileno(), command.encode("utf-8", "surrogateescape") + b"\n")
+            _type(master, command)
         relay = asyncio.ensure_future(terminal.relay_pty(master))
         try:
             return await _result(ct, session)
         finally:
             relay.cancel()  # what the terminal still holds is flushed when the command gets its exit code
+
+
+def _type(master: Fd, command: str) -> None:
+    """Type *command*.  Beside us: a guest may hand out a terminal (or what it calls one) that takes nothing."""
+    threading.Thread(target=_typing, args=(master.dup(), command), name="typing", daemon=True).start()
+
+
+def _typing(master: Fd, command: str) -> None:
+    with master:
+        try:
+            os.write(master.fileno(), command.encode("utf-8", "surrogateescape") + b"\n")
+        except OSError:
+            pass  # the session is over
 
 
 async def console(ct: Container, tty: int, terminal: Terminal) -> None:
@@ -171,7 +185,7 @@ async def _result(ct: Container, session: OpenSession) -> int:
 def exit_code(ended: Message) -> int:
     """The shell's convention: the code itself, or 128 + the signal's number."""
     signal = ended.number("signal")
-    return 128 + signal if signal else ended.number("code")
+    return 128 + signal % 128 if signal else ended.number("code") % 256
 
 
 async def hang_up_logins(ct: Container) -> None:
