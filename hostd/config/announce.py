@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from hostd.config.addresses import Interface
 from hostd.config.model import CtConfig
 
+PRIVILEGED = "Warning: privileged: root inside is root of the host, and can take the host over (see vzctl(8))"
+
 
 def adding(addresses: Iterable[Interface]) -> str:
     return "Adding IP address(es): " + " ".join(str(one.ip) for one in addresses)
@@ -28,4 +30,5 @@ def starting(config: CtConfig) -> list[str]:
     """The lines of a start, between `Container is mounted` and `Container start in progress...`."""
     lines = [adding(config.addresses)] if config.addresses else []
     keys = frozenset(("CPULIMIT",) if config.cpulimit else ()) | frozenset(("CPUS",) if config.cpus else ())
-    return [*lines, *processor(config, keys | {"CPUUNITS"})]
+    privileged = [PRIVILEGED] if config.privileged else []
+    return [*privileged, *lines, *processor(config, keys | {"CPUUNITS"})]
