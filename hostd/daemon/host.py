@@ -20,6 +20,7 @@ from hostd.command.host import (
     StopOptions,
     Usage,
 )
+from hostd.config import announce
 from hostd.config.cache import ConfCache
 from hostd.config.model import CtConfig, expand
 from hostd.config.paths import Paths
@@ -136,7 +137,7 @@ class Host:
             report("Starting container...")
             await start.start(ct, config, report)
             report("Container is mounted")
-            for line in announcements(config):
+            for line in announce.starting(config):
                 report(line)
             await restore.forget(self.paths.dump(ctid))
             report("Container start in progress..." + (", waiting ..." if options.wait else ""))
@@ -220,19 +221,6 @@ class Host:
             await restore.restore(ct, config, dumpfile or self.paths.dump(ctid), report)
             if dumpfile is None:
                 await restore.forget(self.paths.dump(ctid))
-
-
-def announcements(config: CtConfig) -> list[str]:
-    """The settings of a start that OpenVZ tells of."""
-    lines = []
-    if config.addresses:
-        lines.append("Adding IP address(es): " + " ".join(str(a.ip) for a in config.addresses))
-    lines.append(f"Setting CPU units: {config.cpuunits}")
-    if config.cpulimit:
-        lines.append(f"Setting CPU limit: {config.cpulimit}")
-    if config.cpus:
-        lines.append(f"Setting CPUs: {config.cpus}")
-    return lines
 
 
 def _disk_use(root: str) -> tuple[int | None, int | None]:
