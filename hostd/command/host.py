@@ -197,6 +197,11 @@ class Host(Protocol):
         `config.announce` are printed by the caller.
         """
 
+    async def resize(self, ctid: int, config: CtConfig) -> None:
+        """Give the disk of a container that is down the size that *config* says; on failure it keeps its own.
+        Failure 46: more is stored than would fit; 41: it is mounted.
+        """
+
     async def set_password(self, ctid: int, user: str, password: str) -> None:
         """Also of a stopped container.  An unknown user is created.  Failure 74."""
 

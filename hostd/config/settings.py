@@ -277,7 +277,7 @@ _HOST = (
     Setting("onboot", "ONBOOT", _onboot, "yes|no", "start with the host", _STORED),
     Setting("disabled", "DISABLED", _yes_no, "yes|no", "refuse to start", _STORED),
     Setting("diskquota", "DISK_QUOTA", _yes_no, "yes|no", "disk limits on or off", _UNENFORCED),
-    Setting("diskspace", "DISKSPACE", _soft_hard(values.disk_kib), "SOFT[:HARD]", "disk size in KiB", _LIVE),
+    Setting("diskspace", "DISKSPACE", _soft_hard(values.disk_kib), "SOFT[:HARD]", "disk size in KiB", _RESTART),
     Setting("diskinodes", "DISKINODES", _soft_hard(_ITEMS), "SOFT[:HARD]", "number of files", _STORED),
     Setting(
         "quotatime", "QUOTATIME", _number(0, 2**31 - 1), "SECONDS", "grace time of the quota", _UNENFORCED

@@ -135,17 +135,30 @@ def clone(golden_path: str, path: str) -> None:
 
 
 def resize(path: str, old_kib: int, new_kib: int) -> None:
-    """Make the image of a stopped container, that shows *old_kib* of space, show *new_kib* (0.1 % less or
-    more).
+    """Make the image of a stopped container, that shows *old_kib* of space, show *new_kib*.
 
-    The number of inodes follows the size.  Raises Failure: FS_NO_DISK_SPACE when more is stored than would
-    fit, RESOURCE when the image is damaged beyond what may be repaired without asking.
+    How much ext4 needs for itself is known afterwards only: resize, look, correct.  The number of inodes follows
+    the size.  Raises Failure: FS_NO_DISK_SPACE when more is stored than would fit, RESOURCE when the image is
+    damaged beyond what may be repaired without asking.
     """
-    old = os.path.getsize(path)
-    new = old + int((new_kib - old_kib) / (1 - inode_share(path))) * 1024 // _BLOCK * _BLOCK
     checked = subprocess.run(["e2fsck", "-f", "-p", path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if checked.returncode > 1:  # 1: repaired
         raise Failure(Exit.RESOURCE, f"{path} is damaged: run e2fsck -f on it")
+    free, size = free_blocks(path), os.path.getsize(path)
+    more = (new_kib - old_kib) * 1024 // _BLOCK
+    _set_size(path, size + int(more / (1 - inode_share(path))) * _BLOCK, new_kib)
+    for _ in range(4):
+        missing = more - (free_blocks(path) - free)
+        if missing == 0:
+            return
+        try:
+            _set_size(path, os.path.getsize(path) + missing * _BLOCK, new_kib)
+        except Failure:
+            return  # as near as it gets
+
+
+def _set_size(path: str, new: int, new_kib: int) -> None:
+    old = os.path.getsize(path)
     if new > old:
         os.truncate(path, new)
     resized = ["resize2fs", path, f"{new // 1024}K"]

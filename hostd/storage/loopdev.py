@@ -6,12 +6,14 @@ taken again when it still has that image behind it; holding it open keeps it fro
 """
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from hostd.kernel import loop
 
 NOTE = "loop"
+PATIENCE = 5.0  # seconds for the mounts of a container that has just stopped to go
 
 
 @contextmanager
@@ -31,6 +33,16 @@ def in_use(private: str, image: str) -> bool:
     if device is None:
         return False
     device.fd.close()
+    return True
+
+
+def left(private: str, image: str) -> bool:
+    """Wait for the last mount of *image* to go; False when it stays.  The kernel tells nobody when it has gone."""
+    patience = time.monotonic() + PATIENCE
+    while in_use(private, image):
+        if time.monotonic() > patience:
+            return False
+        time.sleep(0.01)
     return True
 
 

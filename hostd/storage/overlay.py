@@ -76,15 +76,16 @@ class Overlay:
     def resize(self, spec: StorageSpec) -> None:
         must_exist(spec.private)
         wanted = ext4image.geometry(spec.diskspace_kib, spec.diskinodes)
-        image = os.path.join(spec.private, IMAGE)
-        if loopdev.in_use(spec.private, image):
-            raise Failure(Exit.FS_MOUNTED, f"{image} is mounted: stop CT {spec.ctid} to resize its disk")
         note = Note.read(spec.private)
-        if note.space_kib != wanted.space_kib:
-            ext4image.resize(image, note.space_kib, wanted.space_kib)
-            write_durably(
-                os.path.join(spec.private, LAYOUT), replace(note, space_kib=wanted.space_kib).text()
+        if note.space_kib == wanted.space_kib:
+            return
+        image = os.path.join(spec.private, IMAGE)
+        if not loopdev.left(spec.private, image):
+            raise Failure(
+                Exit.FS_MOUNTED, f"{image} is mounted: stop or unmount CT {spec.ctid} to resize its disk"
             )
+        ext4image.resize(image, note.space_kib, wanted.space_kib)
+        write_durably(os.path.join(spec.private, LAYOUT), replace(note, space_kib=wanted.space_kib).text())
 
     def template_of(self, paths: Paths, private: str) -> str | None:
         """Raises Failure(FS_NOPRVT) without a private area of this layout."""

@@ -28,6 +28,7 @@ from hostd.command.host import (
 from hostd.command.main import run
 from hostd.config import names, skeleton
 from hostd.config.cache import ConfCache
+from hostd.config.model import CtConfig
 from hostd.config.paths import Paths
 from hostd.errors import VzError
 from hostd.kernel.fd import Fd
@@ -130,6 +131,9 @@ class FakeHost:
     async def apply(self, ctid: int, change: Change, report: Report) -> None:
         self._do("apply", ctid)
         self.changes.append(change)
+
+    async def resize(self, ctid: int, config: CtConfig) -> None:
+        self._do("resize", ctid, config.diskspace_kib)
 
     async def set_password(self, ctid: int, user: str, password: str) -> None:
         self._do("set_password", ctid, user, password)

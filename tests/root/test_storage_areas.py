@@ -147,16 +147,20 @@ def test_trash_on_another_file_system_stays_there(paths: Paths, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("kib", [SPACE_KIB * 4, SPACE_KIB // 2], ids=["grow", "shrink"])
-def test_resize_keeps_the_files(spec: StorageSpec, ids: Fd, tmp_path: Path, kib: int) -> None:
+def test_resize_keeps_the_files(
+    spec: StorageSpec, ids: Fd, tmp_path: Path, kib: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     layout = Overlay()
     layout.create(spec)
+    other = StorageSpec(101, spec.private, "overlay", spec.template_tree, kib, INODES)
     with mounted(layout, spec, ids, tmp_path / "root") as root:
         with fsids(BASE, BASE):
             (root / "kept").write_bytes(b"x" * 1_000_000)
-        with pytest.raises(Failure, match="is mounted: stop CT 101"):
-            layout.resize(spec)
-    until(lambda: not loopdev.in_use(spec.private, os.path.join(spec.private, overlay.IMAGE)))
-    other = StorageSpec(101, spec.private, "overlay", spec.template_tree, kib, INODES)
+        layout.resize(spec)  # nothing to be done
+        monkeypatch.setattr(loopdev, "PATIENCE", 0.1)
+        with pytest.raises(Failure, match="is mounted: stop or unmount CT 101"):
+            layout.resize(other)
+    monkeypatch.undo()
     layout.resize(other)
     with mounted(layout, other, ids, tmp_path / "root") as root:
         assert abs(usage(str(root)).size_kib - kib) < kib * 0.01

@@ -186,3 +186,22 @@ def test_stop_script(vz: Vz) -> None:
         "leaving",
         "Container was stopped",
     ]
+
+
+def test_create_script(vz: Vz) -> None:
+    vz.template("busybox")
+    script(vz, "vps.create", 'echo "made $VEID"; test -f $VE_CONFFILE', mode=0o644)
+    create = ("create", "101", "--ostemplate", "busybox", "--name", "one")
+    assert "made" not in vz.ctl(*create).stdout
+    vz.ctl("destroy", "101")
+    script(vz, "vps.create", 'echo "made $VEID"; test -f $VE_CONFFILE')
+    assert vz.ctl(*create).stdout.splitlines()[-2:] == ["made 101", "Container private area was created"]
+    vz.ctl("destroy", "101")
+    script(vz, "vps.create", "exit 1")
+    failed = vz.ctl(*create, check=79)
+    assert failed.stderr.splitlines() == [
+        f"{vz.paths.conf_dir}/vps.create failed: exit code 1",
+        "Creation of container private area failed",
+    ]
+    assert vz.status(101) == "deleted unmounted down"
+    assert not os.path.exists(vz.paths.ct_conf(101)) and os.listdir(vz.paths.names_dir) == []

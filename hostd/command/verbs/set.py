@@ -138,11 +138,11 @@ def _refuse_while_running(call: Call, request: Request, facts: Facts, conf: VeCo
     for key, option in (("VE_ROOT", "root"), ("VE_PRIVATE", "private")):
         if key in keys:
             raise AlreadyRunning(f"Unable to change --{option}: container is running")
+    if "DISKSPACE" in keys and not request.save:
+        raise Usage("Error: unable to use --diskspace option without --save")
     waiting = _waiting(request, conf)
     if waiting and not request.save:
         raise AlreadyRunning(f"Unable to change {waiting} of a running container (use --save)")
-    if "DISKSPACE" in keys and not request.save and call.config().layout != "simfs":
-        raise Usage("Error: unable to use --diskspace option without --save")
 
 
 def _waiting(request: Request, conf: VeConf) -> str:
@@ -161,6 +161,8 @@ async def _apply(call: Call, request: Request, facts: Facts, conf: VeConf) -> in
     try:
         if facts.running and (request.changes.keys or request.reset_ub):
             await _apply_live(call, request, facts, conf)
+        elif "DISKSPACE" in request.changes.keys and facts.exists:
+            await _resize(call, request, conf)
         if request.changes.password:
             await call.host.set_password(call.ctid, *request.changes.password)
     except VzError as error:
@@ -173,6 +175,12 @@ async def _apply(call: Call, request: Request, facts: Facts, conf: VeConf) -> in
         return error.exit_code
     _say_unenforced(call, request)
     return Exit.OK
+
+
+async def _resize(call: Call, request: Request, conf: VeConf) -> None:
+    then = conf.copy()
+    request.changes.edit(then)
+    await call.host.resize(call.ctid, effective(call.ctid, then, call.host.confs.globals()))
 
 
 async def _apply_live(call: Call, request: Request, facts: Facts, conf: VeConf) -> None:

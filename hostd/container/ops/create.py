@@ -10,7 +10,7 @@ import os
 from hostd.config import names
 from hostd.config.model import CtConfig
 from hostd.config.veconf import VeConf
-from hostd.container import faults
+from hostd.container import faults, scripts
 from hostd.container.container import Container
 from hostd.container.record import Record
 from hostd.container.report import Report
@@ -30,7 +30,7 @@ async def create(ct: Container, config: CtConfig, conf: VeConf, report: Report) 
     ct.record = Record(ctid=ct.ctid, intent="create", layout=config.layout, private=private)
     ct.record.save(paths)
     try:
-        await _make(ct, config)
+        await _make(ct, config, report)
         report("Performing postcreate actions")
         ct.record.conf = conf.text()
         ct.record.save(paths)
@@ -39,15 +39,32 @@ async def create(ct: Container, config: CtConfig, conf: VeConf, report: Report) 
         await abandon(ct)
         raise
     report(f"CT configuration saved to {paths.ct_conf(ct.ctid)}")
+    try:
+        await scripts.created(paths, ct.ctid, report)
+    except BaseException:
+        await _take_back(ct, config)
+        raise
     report("Container private area was created")
 
 
-async def _make(ct: Container, config: CtConfig) -> None:
+async def _make(ct: Container, config: CtConfig, report: Report) -> None:
     faults.point("create.begin")
     spec = await asyncio.to_thread(new_storage_spec, ct.world.paths, config)
     faults.point("create.template")
-    await asyncio.to_thread(layout_named(config.layout).create, spec)
+    layout = layout_named(config.layout)
+    for line in layout.warnings(spec):
+        report(line)
+    await asyncio.to_thread(layout.create, spec)
     faults.point("create.private")
+
+
+async def _take_back(ct: Container, config: CtConfig) -> None:
+    """vps.create has refused the finished container."""
+    paths = ct.world.paths
+    if config.name:
+        names.remove(paths, ct.ctid, config.name)
+    os.unlink(paths.ct_conf(ct.ctid))
+    await asyncio.to_thread(discard, config.private, paths.vzrm_dir)
 
 
 def finish(ct: Container) -> None:

@@ -1,0 +1,79 @@
+"""set --diskspace: the disk of a stopped container at once, that of a running one at its next start."""
+
+import pytest
+
+from tests.harness import machine
+from tests.harness.installation import Vz
+
+pytestmark = pytest.mark.system
+
+OLD = "262144:262144"
+
+
+def disk(vz: Vz) -> int:
+    """KiB that df shows inside."""
+    return int(vz.ctl("exec2", "101", "df -k / | tail -1").stdout.split()[1])
+
+
+def resized(vz: Vz, text: str, kib: int) -> None:
+    vz.ctl("set", "101", "--diskspace", text, "--save")
+    assert f'DISKSPACE="{kib}:{kib}"' in machine.read(vz.paths.ct_conf(101))
+    vz.ctl("start", "101")
+    assert disk(vz) == pytest.approx(kib, abs=16)  # a few blocks
+
+
+def test_grow_and_shrink_while_stopped(vz: Vz) -> None:
+    vz.start(101, "--diskspace", OLD)
+    vz.ctl("exec2", "101", "head -c 5000000 /dev/urandom >/data; md5sum /data >/sum")
+    for text, kib in (("400M", 400 << 10), ("100M", 100 << 10)):
+        vz.ctl("stop", "101")
+        resized(vz, text, kib)
+        vz.ctl("exec2", "101", "md5sum -c /sum")
+
+
+def test_what_does_not_fit_changes_nothing(vz: Vz) -> None:
+    vz.start(101, "--diskspace", OLD)
+    before = disk(vz)
+    vz.ctl("exec2", "101", "head -c 90000000 /dev/urandom >/data; sync")
+    vz.ctl("stop", "101")
+    failed = vz.ctl("set", "101", "--diskspace", "50M", "--save", check=46)
+    assert failed.stderr.splitlines()[-1] == (
+        "Error: failed to apply some parameters, not saving configuration file!"
+    )
+    assert f'DISKSPACE="{OLD}"' in machine.read(vz.paths.ct_conf(101))
+    vz.ctl("start", "101")
+    assert disk(vz) == before
+
+
+def test_mounted(vz: Vz) -> None:
+    vz.create(101, "--diskspace", OLD)
+    vz.ctl("mount", "101")
+    assert "unmount CT 101" in vz.ctl("set", "101", "--diskspace", "400M", "--save", check=41).stderr
+    assert f'DISKSPACE="{OLD}"' in machine.read(vz.paths.ct_conf(101))
+
+
+def test_running(vz: Vz) -> None:
+    """Saved, and done at the next start; one that cannot be done keeps nobody from starting."""
+    vz.start(101, "--diskspace", OLD)
+    before = disk(vz)
+    assert "--save" in vz.ctl("set", "101", "--diskspace", "400M", check=20).stderr
+    said = vz.ctl("set", "101", "--diskspace", "400M", "--save").stdout
+    assert "Warning: --diskspace takes effect after a restart of the container" in said
+    assert disk(vz) == before
+    vz.ctl("restart", "101")
+    assert disk(vz) == pytest.approx(400 << 10, abs=16)
+    vz.ctl("exec2", "101", "head -c 90000000 /dev/urandom >/data; sync")
+    vz.ctl("set", "101", "--diskspace", "50M", "--save")
+    said = vz.ctl("restart", "101").stdout
+    assert "the disk keeps its size" in said
+    assert disk(vz) == pytest.approx(400 << 10, abs=16)
+
+
+def test_a_layout_without_limits_says_so(vz: Vz) -> None:
+    line = "Warning: layout simfs does not enforce DISKSPACE and DISKINODES; layout overlay does"
+    vz.template("busybox")
+    created = vz.ctl("create", "101", "--ostemplate", "busybox", "--layout", "simfs")
+    assert line in created.stdout.splitlines()
+    started = vz.ctl("start", "101")
+    assert started.stdout.splitlines().count(line) == 1
+    assert started.stderr == ""
