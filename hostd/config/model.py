@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from hostd.config import addresses, values
+from hostd.config import addresses, places, values
 from hostd.config.addresses import Interface
 from hostd.config.paths import Paths
+from hostd.config.places import expand as expand
 from hostd.config.values import Pair
 from hostd.config.veconf import VeConf
 from hostd.errors import BadConfig, NoConfig, NoGlobalConfig
@@ -132,6 +133,7 @@ def effective(ctid: int, own: VeConf, globals: GlobalConfig) -> CtConfig:
     """What *own* means, with the defaults of vz.conf.  Raises BadConfig."""
     read = _Reader((own, globals.raw))
     number = values.integer
+    private, root = _places(own, globals, ctid)
     return CtConfig(
         ctid=ctid,
         name=own.get("NAME") or "",
@@ -142,8 +144,8 @@ def effective(ctid: int, own: VeConf, globals: GlobalConfig) -> CtConfig:
         searchdomains=read.value("SEARCHDOMAIN", _words, ()),
         ostemplate=own.get("OSTEMPLATE") or "",
         layout=read.value("VE_LAYOUT", _layout, globals.layout),
-        private=_place(globals, own.get("VE_PRIVATE") or globals.private, ctid),
-        root=_place(globals, own.get("VE_ROOT") or globals.root, ctid),
+        private=private,
+        root=root,
         diskspace_kib=read.value("DISKSPACE", lambda text: values.bar_limit(text, values.disk_kib), None),
         diskinodes=read.value("DISKINODES", lambda text: values.bar_limit(text, values.items), None),
         ram=_bytes(read.value("PHYSPAGES", _page_limit, values.UNLIMITED)),
@@ -198,13 +200,22 @@ def _words(text: str) -> tuple[str, ...]:
     return ("inherit",) if "inherit" in words else words
 
 
-def _place(globals: GlobalConfig, path: str, ctid: int) -> str:
-    return globals.paths.below(expand(path, ctid))
-
-
-def expand(path: str, ctid: int) -> str:
-    """*path* with the only variable there is."""
-    return path.replace("${VEID}", "$VEID").replace("$VEID", str(ctid))
+def _places(own: VeConf, globals: GlobalConfig, ctid: int) -> tuple[str, str]:
+    """VE_PRIVATE and VE_ROOT."""
+    found = []
+    for key, fallback in (("VE_PRIVATE", globals.private), ("VE_ROOT", globals.root)):
+        text = own.get(key)
+        origin = own.origin if text else globals.raw.origin
+        try:
+            found.append((places.place if text else places.default)(globals.paths, text or fallback, ctid))
+        except ValueError as error:
+            raise BadConfig(f'{origin}: {key}="{text or fallback}": {error}') from error
+    private, root = found
+    try:
+        places.apart(private, root)
+    except ValueError as error:
+        raise BadConfig(f"{own.origin}: {error}") from error
+    return private, root
 
 
 def _page_limit(text: str) -> int:

@@ -41,6 +41,10 @@ def lookup(paths: Paths, name: str) -> int | None:
 
 def assign(paths: Paths, ctid: int, name: str) -> None:
     """Make *name* lead to container *ctid*.  Failure 131 when another container has it.  Idempotent."""
+    try:
+        values.name(name)
+    except ValueError as error:
+        raise Failure(Exit.SET_NAME, f"Bad name {name!r}: {error}") from error
     owner = lookup(paths, name)
     if owner not in (None, ctid):
         raise Failure(Exit.SET_NAME, f"Conflict: name {name} already used by container {owner}")
@@ -52,6 +56,8 @@ def assign(paths: Paths, ctid: int, name: str) -> None:
 
 def remove(paths: Paths, ctid: int, name: str) -> None:
     """Take the link of *name* away if it is container *ctid*'s.  Idempotent."""
+    if "/" in name:
+        return  # edited into a configuration by hand: no link of ours
     link = f"{paths.names_dir}/{name}"
     if name and _target(link) == ctid:
         os.unlink(link)
