@@ -107,17 +107,23 @@ def _find_lost(registry: Registry, keeper: KeeperLink) -> None:
 
 
 async def _guarded(registry: Registry, ct: Container, record: Record, keeper: KeeperLink) -> None:
+    """One container's trouble stays its own."""
     async with ct.acting("recovery", wait=True):
         try:
             await _one(registry, ct, record, keeper)
         except Exception:
-            if ct.running and CUT_OFF.get(record.intent) in (KEEP, REVERT):
-                log.exception("recovery failed; it runs on")
-            elif record.intent in ("create", "destroy"):
-                log.exception("recovery failed; the next daemon tries again")
-            else:
-                log.exception("recovery failed; releasing")
-                await start.release(ct, to_log)
+            log.exception("recovery failed")
+            await _make_the_best(ct, record)
+
+
+async def _make_the_best(ct: Container, record: Record) -> None:
+    """What runs goes on; what was to be finished is left for the next daemon; anything else is released."""
+    if record.intent in ("create", "destroy") or (ct.running and CUT_OFF.get(record.intent) in (KEEP, REVERT)):
+        return
+    try:
+        await start.release(ct, to_log)
+    except Exception:
+        log.exception("cannot be released either")
 
 
 async def _one(registry: Registry, ct: Container, record: Record, keeper: KeeperLink) -> None:

@@ -1,0 +1,281 @@
+"""What a new daemon makes of what the last one left: decided from record, keeper and kernel, each of them a fake."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from hostd.config.paths import Paths
+from hostd.container.container import Container, Ended
+from hostd.container.ops import apply, create, destroy, start
+from hostd.container.record import Record
+from hostd.container.report import Report
+from hostd.container.world import World
+from hostd.daemon import recover
+from hostd.daemon.keeper_link import ChildExit, KeeperLink, KeptChild
+from hostd.daemon.registry import CLD_EXITED, CLD_KILLED, SIGHUP, SIGINT, Registry
+from hostd.errors import BadConfig
+from hostd.kernel.fd import Fd
+from hostd.kernel.process import Process
+
+
+class FakeKeeper:
+    """Remembers what it is told."""
+
+    def __init__(self) -> None:
+        self.children: dict[str, KeptChild] = {}
+        self.exits: dict[str, ChildExit] = {}
+        self.held: dict[str, Fd] = {}
+        self.adopted: list[str] = []
+        self.forgotten: list[str] = []
+
+    def child(self, name: str, process: Process) -> None:
+        self.adopted.append(name)
+
+    def forget(self, name: str) -> None:
+        self.forgotten.append(name)
+
+
+class Machine:
+    """An installation below a directory of its own, and the calls that recovery made of the operations."""
+
+    def __init__(self, prefix: Path) -> None:
+        self.paths = Paths(str(prefix))
+        recover.lay_out(self.paths)
+        os.makedirs(self.paths.lock_dir, exist_ok=True)
+        self.keeper = FakeKeeper()
+        self.cgroups: list[int] = []
+        self.calls: list[tuple[str, int]] = []
+        self.broken: set[int] = set()
+        world = SimpleNamespace(
+            paths=self.paths,
+            keeper=self.keeper,
+            tree=SimpleNamespace(ctids=lambda: self.cgroups),
+            load_config=self.no_config,
+            held=self.keeper.held,
+        )
+        self.registry = Registry(cast(World, world))
+
+    def no_config(self, ctid: int) -> None:
+        raise BadConfig(f"CT {ctid} has no configuration")
+
+    def note(self, what: str, ct: Container) -> None:
+        self.calls.append((what, ct.ctid))
+        if ct.ctid in self.broken:
+            raise RuntimeError("broken")
+
+    def recover(self) -> list[tuple[str, int]]:
+        """Run the recovery of a new daemon; what it did, in order."""
+
+        async def run() -> None:
+            recover.load(self.registry)
+            await recover.recover(self.registry, cast(KeeperLink, self.keeper))
+            await self.registry.settle()
+
+        asyncio.run(run())
+        return self.calls
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    made = Machine(tmp_path)
+
+    async def release(ct: Container, report: Report) -> None:
+        made.note("release", ct)
+        assert ct.record is not None
+        ct.record.remove(made.paths)
+        ct.buried()
+
+    async def settle(ct: Container, config: object = None) -> None:
+        made.note("revert" if config else "finish create" if ct.record and ct.record.conf else "undo create", ct)
+
+    async def finish(ct: Container) -> None:
+        made.note("finish destroy", ct)
+
+    async def reconnect(registry: Registry, ct: Container, record: Record) -> None:
+        made.note("reconnect", ct)
+
+    async def start_again(self: Registry, ct: Container) -> None:
+        made.note("start again", ct)
+
+    async def aftermath(self: Registry, ct: Container, end: Ended) -> None:
+        made.note(f"aftermath {end.how}", ct)
+
+    async def no_sweep() -> None:
+        pass
+
+    monkeypatch.setattr(start, "release", release)
+    monkeypatch.setattr(create, "settle", settle)
+    monkeypatch.setattr(apply, "settle", settle)
+    monkeypatch.setattr(destroy, "finish", finish)
+    monkeypatch.setattr(recover, "_reconnect", reconnect)
+    monkeypatch.setattr(Registry, "start_again", start_again)
+    monkeypatch.setattr(Registry, "aftermath", aftermath)
+    monkeypatch.setattr(recover.venet, "sweep", no_sweep)
+    return made
+
+
+@pytest.fixture
+def init() -> Iterator[Process]:
+    """A process that plays PID 1."""
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    process = Process.open(child.pid)
+    yield process
+    process.close()
+    child.communicate(b"\n")
+
+
+def record_of(ctid: int, intent: str, process: Process | None = None) -> Record:
+    record = Record(ctid=ctid, intent=intent, serial=ctid)
+    if process is not None:
+        record.pid, record.identity = process.pid, process.identity
+    return record
+
+
+ALIVE = [
+    ("", "reconnect"),
+    ("chkpnt", "reconnect"),
+    ("start", "release"),
+    ("restore", "release"),
+    ("stop", "release"),
+    ("an operation of a later version", "release"),
+    ("reboot", "start again"),
+]
+GONE = [
+    ("", "release"),
+    ("start", "release"),
+    ("restore", "release"),
+    ("mount", "release"),
+    ("umount", "release"),
+    ("stop", "release"),
+    ("chkpnt", "release"),
+    ("set", "release"),
+    ("reboot", "start again"),
+    ("create", "undo create"),
+    ("destroy", "finish destroy"),
+]
+
+
+@pytest.mark.parametrize(("intent", "expected"), ALIVE)
+def test_cut_off_while_pid_1_lives(machine: Machine, init: Process, intent: str, expected: str) -> None:
+    record_of(101, intent, init).save(machine.paths)
+    assert machine.recover() == [(expected, 101)]
+    assert machine.keeper.adopted == ["101:101"], "somebody must wait for its end"
+
+
+@pytest.mark.parametrize(("intent", "expected"), GONE)
+def test_cut_off_without_pid_1(machine: Machine, intent: str, expected: str) -> None:
+    record = record_of(101, intent)
+    record.pid, record.identity = (2**22 + 1, "gone") if intent in ("", "stop", "chkpnt", "set") else (0, "")
+    record.save(machine.paths)
+    assert machine.recover() == [(expected, 101)]
+
+
+def test_every_operation_is_in_one_of_the_tables() -> None:
+    assert {intent for intent, _ in ALIVE + GONE} >= set(recover.CUT_OFF)
+
+
+def test_a_set_is_taken_back_after_the_channel_is_there(machine: Machine, init: Process) -> None:
+    object.__setattr__(machine.registry.world, "load_config", lambda ctid: f"configuration of {ctid}")
+    record_of(101, "set", init).save(machine.paths)
+    assert machine.recover() == [("reconnect", 101), ("revert", 101)]
+
+
+def test_a_create_whose_area_is_complete_is_finished(machine: Machine) -> None:
+    record = record_of(101, "create")
+    record.conf = "OSTEMPLATE=x\n"
+    record.save(machine.paths)
+    assert machine.recover() == [("finish create", 101)]
+
+
+def test_mounted_stays_mounted(machine: Machine) -> None:
+    record_of(101, "").save(machine.paths)
+    assert machine.recover() == []
+    assert os.path.exists(machine.paths.ct_record(101))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"ctid": 101, "boot": "an earlier one"}', '{"pid": 5}'])
+def test_what_no_record_describes_is_released(machine: Machine, text: str) -> None:
+    """Unreadable, or of an earlier boot."""
+    Path(machine.paths.ct_record(101)).write_text(text)
+    Path(f"{machine.paths.ct_record(101)}.tmp").write_text("half")
+    assert machine.recover() == [("release", 101)]
+    assert os.listdir(machine.paths.records_dir) == []
+
+
+def test_a_cgroup_or_a_child_without_record(machine: Machine, init: Process) -> None:
+    machine.cgroups = [101]
+    machine.keeper.children["102:5"] = KeptChild("102:5", init.pid, init.pidfd)
+    assert sorted(machine.recover()) == [("release", 101), ("release", 102)]
+    assert "102:5" in machine.keeper.forgotten
+
+
+def test_a_descriptor_without_record_is_dropped(machine: Machine) -> None:
+    held = Fd(os.eventfd(0), "held")
+    machine.keeper.held["link:101:7"] = held
+    assert machine.recover() == []
+    assert machine.keeper.forgotten == ["link:101:7"] and machine.keeper.held == {}
+
+
+def test_the_pid_belongs_to_another_process_now(machine: Machine, init: Process) -> None:
+    record = record_of(101, "", init)
+    record.identity = "pidfs:1"
+    record.save(machine.paths)
+    assert machine.recover() == [("release", 101)]
+    assert init.alive() and machine.keeper.adopted == []
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "expected"),
+    [
+        (CLD_KILLED, SIGHUP, "aftermath reboot"),
+        (CLD_KILLED, SIGINT, "release"),
+        (CLD_KILLED, 9, "release"),
+        (CLD_EXITED, 0, "release"),
+    ],
+)
+def test_it_ended_while_no_daemon_was_there(machine: Machine, code: int, status: int, expected: str) -> None:
+    record = record_of(101, "")
+    record.pid, record.identity = 2**22 + 1, "gone"
+    record.save(machine.paths)
+    machine.keeper.exits["101:101"] = ChildExit("101:101", code, status)
+    assert machine.recover() == [(expected, 101)]
+
+
+def test_it_ended_but_the_keeper_has_not_said_how_yet(machine: Machine, init: Process) -> None:
+    """A reboot must not be taken for an end only because the wait status is still on its way."""
+    record = record_of(101, "")
+    record.pid, record.identity = 2**22 + 1, "gone"
+    record.save(machine.paths)
+    machine.keeper.children["101:101"] = KeptChild("101:101", record.pid, init.pidfd)
+
+    async def run() -> None:
+        recover.load(machine.registry)
+        await recover.recover(machine.registry, cast(KeeperLink, machine.keeper))
+        assert machine.calls == []
+        machine.registry.child_ended(ChildExit("101:101", CLD_KILLED, SIGHUP))
+        await machine.registry.settle()
+
+    asyncio.run(run())
+    assert machine.calls == [("aftermath reboot", 101)]
+
+
+def test_one_that_cannot_be_recovered_does_not_harm_another(machine: Machine, init: Process) -> None:
+    record_of(101, "stop", init).save(machine.paths)
+    record_of(102, "", init).save(machine.paths)
+    machine.broken.add(101)
+    assert machine.recover() == [("release", 101), ("release", 101), ("reconnect", 102)]
+
+
+def test_a_running_one_whose_recovery_fails_runs_on(machine: Machine, init: Process) -> None:
+    machine.broken.add(101)
+    record_of(101, "", init).save(machine.paths)
+    record_of(102, "start").save(machine.paths)
+    assert machine.recover() == [("reconnect", 101), ("release", 102)]
+    assert init.alive() and os.path.exists(machine.paths.ct_record(101))
