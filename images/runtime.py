@@ -38,6 +38,8 @@ C_MODULES = (
     "select",
     "time",
 )
+# Modules that offer much of which little is named.
+MUCH_UNUSED = ("_codecs", "_signal", "_socket", "errno", "fcntl", "posix", "select", "time")
 # Without `encodings` the interpreter does not start.  Its table of 300 aliases is cut to the ones PID 1 can
 # meet.
 ALIASES = """\
@@ -113,9 +115,9 @@ def write_telinit(path: str) -> None:
 
 
 def shared_modules(target: str) -> list[str]:
-    """Copies of the C modules that are not built into the interpreter, and of cffi's backend."""
+    """Copies of the C modules that are not built into the interpreter."""
     copies = []
-    for name in (*C_MODULES, "_cffi_backend"):
+    for name in C_MODULES:
         if name in sys.builtin_module_names:
             continue
         spec = importlib.util.find_spec(name)
@@ -147,7 +149,7 @@ def compile_vzinit(target: str, scratch: str) -> list[str]:
 
 def names_used() -> dict[str, tuple[str, ...]]:
     """What vzinit and the import system name of the C modules that offer much; `vzinit.slim` drops the rest."""
-    used: dict[str, set[str]] = {name: set() for name in ("_socket", "errno", "fcntl", "posix", "select", "time")}
+    used: dict[str, set[str]] = {name: set() for name in MUCH_UNUSED}
     used["_socket"].add("timeout")
     used["posix"].add("environ")
     importer = f"{sysconfig.get_path('stdlib')}/importlib/_bootstrap_external.py"

@@ -21,7 +21,7 @@ TIMEOUT = 20.0  # seconds; only ever reached by a failing test
 APPLETS = [
     "cat", "chmod", "echo", "env", "false", "getty", "grep", "halt", "id", "init", "kill", "ln", "login", "ls",
     "mkdir", "od", "poweroff", "printf", "ps", "pwd", "readlink", "reboot", "rm", "seq", "setsid", "sh", "sleep",
-    "stat", "stty", "sync", "test", "touch", "true", "tty", "umask", "wc",
+    "stat", "stty", "sync", "test", "touch", "true", "tty", "umask", "umount", "wc",
 ]  # fmt: skip
 
 SETUP = r"""

@@ -16,20 +16,6 @@ from vzinit import protocol
 
 pytestmark = pytest.mark.root
 
-# What PID 1 may have in sys.modules, besides vzinit's own: C modules and what the interpreter cannot do without.
-C_MODULES = {
-    "__main__", "_frozen_importlib", "_frozen_importlib_external", "_imp", "_io", "_signal", "_socket", "_thread",
-    "_warnings", "_weakref", "_codecs", "_abc", "builtins", "errno", "fcntl", "gc", "marshal", "posix", "select", "sys",
-    "time",
-}  # fmt: skip
-OF_THE_START = {"abc", "codecs", "encodings", "encodings.aliases", "encodings.utf_8", "io", "zipimport"}
-OWN_MODULES = {
-    "vzinit", "vzinit.channel", "vzinit.child", "vzinit.console", "vzinit.control", "vzinit.fds", "vzinit.initctl",
-    "vzinit.loop", "vzinit.notify", "vzinit.plan", "vzinit.protocol", "vzinit.pty", "vzinit.reaper", "vzinit.ring", "vzinit.service",
-    "vzinit.services", "vzinit.session", "vzinit.shutdown", "vzinit.signals", "vzinit.slim", "vzinit.supervise",
-}  # fmt: skip
-
-
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> str:
     return busybox_root(str(tmp_path_factory.mktemp("busybox")))
@@ -276,28 +262,3 @@ def test_quiesce_and_resume(world: Pid1) -> None:
     assert world.ended("stubborn")["signal"] == str(int(signal.SIGKILL))
     world.use(world.request("newpair"))
     assert world.run("true")[0] == 0
-
-
-def test_imports_are_a_budget(world: Pid1) -> None:
-    """Every module costs memory in every container: a new one is a decision, made here."""
-    code = (
-        "import marshal, sys\n"
-        "code = marshal.loads(open('/.vz/lib/init.pyc', 'rb').read()[16:])\n"
-        "exec(code, {'__name__': 'not main'})\n"
-        "print(*sys.modules)"
-    )
-    status, output = world.run("/.vz/bin/vzinit", "-ISOO", "-Xutf8", "-c", code)
-    assert status == 0
-    assert set(output.split()) == C_MODULES | OF_THE_START | OWN_MODULES
-
-
-def test_memory(root: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Reported, not asserted: what an idle PID 1 has for itself while another one runs."""
-    with pid1(root) as one, pid1(root) as other:
-        one.boot()
-        other.boot()
-        with open(f"/proc/{one.pid}/smaps_rollup") as file:
-            rows = dict(line.split(":")[:2] for line in file.readlines()[1:])
-        private = sum(int(rows[key].split()[0]) for key in ("Private_Dirty", "Private_Clean"))
-    with capsys.disabled():
-        print(f"\nvzinit: {private / 1024:.2f} MiB private")

@@ -1,0 +1,44 @@
+/* What PID 1 needs and no module of the interpreter offers. */
+
+#define Py_LIMITED_API 0x030b0000
+#include <Python.h>
+#include <linux/reboot.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static PyObject *vz_reboot(PyObject *module, PyObject *argument)
+{
+    unsigned long command = PyLong_AsUnsignedLong(argument);
+
+    (void)module;
+    if (PyErr_Occurred())
+        return NULL;
+    syscall(SYS_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, (unsigned int)command, 0);
+    return PyErr_SetFromErrno(PyExc_OSError);
+}
+
+static PyObject *vz_type_modified(PyObject *module, PyObject *type)
+{
+    (void)module;
+    if (!PyType_Check(type)) {
+        PyErr_SetString(PyExc_TypeError, "not a type");
+        return NULL;
+    }
+    PyType_Modified((PyTypeObject *)type);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef functions[] = {
+    {"reboot", vz_reboot, METH_O, NULL},
+    {"type_modified", vz_type_modified, METH_O, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, .m_name = "_sys", .m_size = 0, .m_methods = functions,
+};
+
+PyMODINIT_FUNC PyInit__sys(void)
+{
+    return PyModuleDef_Init(&definition);
+}
