@@ -3,12 +3,20 @@
 import os
 
 from hostd.errors import Exit, VzError
-from hostd.log import log
+from hostd.log import log, printable
 from vzinit.protocol import BadFrame
 
 
 def report(error: Exception) -> tuple[str, int]:
-    """(text, exit code) of *error*.  What is nobody's mistake but ours goes to the log with its traceback."""
+    """(text, exit code) of *error*, fit for a terminal.
+
+    What is nobody's mistake but ours goes to the log with its traceback.
+    """
+    text, code = _told(error)
+    return "\n".join(map(printable, text.split("\n"))), code
+
+
+def _told(error: Exception) -> tuple[str, int]:
     match error:
         case VzError():
             return _with_hint(error), error.exit_code
@@ -19,7 +27,7 @@ def report(error: Exception) -> tuple[str, int]:
         case BadFrame():
             return _noted(error, f"broken message: {error}"), Exit.SYSTEM
         case ExceptionGroup():
-            return report(error.exceptions[0])
+            return _told(error.exceptions[0])
     log.error("internal error", exc_info=error)
     return _noted(error, f"internal error: {type(error).__name__}: {error}"), Exit.SYSTEM
 

@@ -105,7 +105,7 @@ class CommandServer:
         except CommandGone:
             raise
         except Exception as error:
-            log.exception("%s %s", prog, " ".join(argv))
+            log.exception("%s %s", prog, " ".join(argv[:2]))  # not the rest: a password may be among it
             session.err(f"{prog}: internal error, see the log: {type(error).__name__}: {error}\n")
             return 1 if prog == "vzlist" else Exit.SYSTEM
 

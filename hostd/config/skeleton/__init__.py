@@ -28,12 +28,14 @@ def install(paths: Paths) -> bool:
 
 
 def directories(paths: Paths) -> None:
-    """Make the directories of the state that are missing.  Trees of containers are for root alone."""
-    for path in (paths.lock_dir, paths.template_cache, paths.template_tree, os.path.dirname(paths.log_file)):
+    """Make the directories of the state that are missing.  Trees of containers, which may hold set-user-id
+    programs of anybody's making, are for root alone.
+    """
+    for path in (paths.lock_dir, paths.template_cache, os.path.dirname(paths.log_file)):
         os.makedirs(path, exist_ok=True)
     for path in (paths.private_default, paths.root_default):
         _secret(path.partition("/$VEID")[0])
-    for path in (paths.dump_dir, paths.vzrm_dir):
+    for path in (paths.template_tree, paths.dump_dir, paths.vzrm_dir):
         _secret(path)
 
 

@@ -3,6 +3,7 @@
 from hostd.container.container import Container
 from hostd.container.ops import sessions
 from hostd.errors import Exit, Failure
+from hostd.log import printable
 
 # Written for any Bourne shell; the password comes on stdin so that no process list shows it.
 SCRIPT = """
@@ -21,4 +22,4 @@ async def change(ct: Container, user: str, secret: str) -> None:
     )
     if code:
         reason = output.decode("utf-8", "replace").strip().splitlines()
-        raise Failure(Exit.CHANGEPASS, f"Password change failed: {reason[-1] if reason else f'code {code}'}")
+        raise Failure(Exit.CHANGEPASS, f"Password change failed: {printable(reason[-1]) if reason else f'code {code}'}")
