@@ -99,6 +99,19 @@ def test_runscript(vz: Vz) -> None:
     vz.ctl("runscript", "101", f"{vz.prefix}/absent", check=11)
 
 
+@pytest.mark.parametrize(("verb", "code"), [("exec", 8), ("exec2", 3)])
+def test_a_command_goes_on_when_hostd_is_killed(vz: Vz, verb: str, code: int) -> None:
+    vz.start(101)
+    child = vz.popen("vzctl", verb, "101", "echo begun; read x; echo got-$x; exit 5")
+    assert child.stdout and child.stdin
+    assert child.stdout.readline() == "begun\n"
+    vz.kill_both()
+    vz.wait_status(101, "exist mounted running")
+    said, complaint = child.communicate("this\n", timeout=30)
+    assert (child.returncode, said) == (code, "got-this\n")
+    assert complaint.endswith("the program went on, but how it ended is not known\n")
+
+
 def test_exec_does_not_wait_for_the_lock(vz: Vz) -> None:
     """exec and status answer while another command holds the container."""
     vz.start(101)

@@ -104,7 +104,6 @@ def points(vz: Vz, operation: Operation) -> list[str]:
 
 def settled(vz: Vz, operation: Operation, clock: str) -> None:
     """The state is one that a user knows; what runs, works; what does not, holds nothing."""
-    machine.until("hostd answers", lambda: vz.ctl("status", "101", check=None).code == 0)
     machine.until(f"one of {operation.after}", lambda: vz.status(101) in operation.after)
     operation.then(vz, clock)
     state = vz.status(101)
@@ -152,7 +151,10 @@ def test_killed_at_every_point(vz: Vz, name: str, victim: str, record_property: 
     fault = f"{vz.prefix}/fault"
     vz.env["VZ_FAULT"] = f"@{fault}"  # for every hostd that is started on demand
     for point in found:
-        bring_to(vz, operation.before)
+        try:
+            bring_to(vz, operation.before)
+        except AssertionError as error:
+            raise AssertionError(f"after all points before {point}: {error}\n{machine.read(vz.paths.log_file)[-4000:]}")
         if operation.reset:
             vz.ctl(*operation.reset)
         clock = vz.uptime_clock(101)

@@ -129,3 +129,26 @@ def test_a_broken_file_can_be_repaired(fake: Fake) -> None:
     fake.ct(101, 'CPUUNITS="heavy"\nIP_ADDRESS="300.1.1.1 192.0.2.1"\n')
     assert fake.ctl("set", "101", "--cpuunits", "1000", "--ipadd", "192.0.2.2", "--save").code == 0
     assert fake.conf(101) == 'CPUUNITS="1000"\nIP_ADDRESS="192.0.2.1 192.0.2.2"\n'
+
+
+def test_a_new_size_of_the_disk(fake: Fake) -> None:
+    """On a stopped container at once; when that fails, nothing is written.  A running one waits for its restart."""
+    fake.ct(101)
+    argv = ("set", "101", "--diskspace", "1G", "--save")
+    assert fake.ctl(*argv) == Said(0, saved(fake), "")
+    assert fake.host.calls == [("resize", 101, (1048576, 1048576))]
+    fake.host.failure = Failure(46, "no")
+    failed = fake.ctl("set", "101", "--diskspace", "2G", "--save")
+    text = "no\nError: failed to apply some parameters, not saving configuration file!\n"
+    assert failed == Said(46, "", text)
+    assert fake.conf(101) == 'DISKSPACE="1048576:1048576"\n'
+    fake.host.failure = None
+    fake.up(102)
+    said = fake.ctl("set", "102", "--diskspace", "2G", "--save").stdout
+    assert said.splitlines()[-1].startswith("Warning: --diskspace takes effect after a restart")
+    assert "resize" not in fake.asked()[2:]
+
+
+def test_a_container_without_a_disk_is_only_written(fake: Fake) -> None:
+    assert fake.ctl("set", "101", "--diskspace", "1G", "--save").code == 0
+    assert fake.asked() == []
