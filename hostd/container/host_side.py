@@ -8,7 +8,7 @@ from ipaddress import ip_interface
 from hostd.cgroup import limits
 from hostd.cgroup.limits import Limits
 from hostd.config.model import CtConfig
-from hostd.container import device_filter, faults, lease
+from hostd.container import device_filter, faults, lease, mounts
 from hostd.container.run import Run
 from hostd.container.storage import layout_named, storage_spec
 from hostd.errors import Exit, Failure
@@ -52,7 +52,7 @@ def _mount_storage(run: Run) -> tuple[str, ...]:
     with userns(base) if base is not None else nullcontext() as ns, layout.open(spec, ns) as opened:
         run.record.storage = opened.record()
         faults.point("storage.open")
-        mount_setattr(opened.root, propagation=Propagation.PRIVATE)
+        mount_setattr(opened.root, set=mounts.AT_VE_ROOT, propagation=Propagation.PRIVATE)
         move_mount(opened.root, config.root)
         faults.point("storage.attached")
     return warnings

@@ -13,7 +13,6 @@ from hostd.container.plan import spawn_plan
 from hostd.container.run import Run
 from hostd.errors import Exit, Failure
 from hostd.kernel.fd import Fd
-from hostd.kernel.mount import open_tree
 from hostd.kernel.process import Process
 from hostd.log import log
 
@@ -71,7 +70,7 @@ def _spawn(run: Run, channel: socket.socket, words: Fd) -> Process:
             owned.enter_context(into)
         plan = spawn_plan(
             run.configuration,
-            root=owned.enter_context(open_tree(rec.root)),
+            root=owned.enter_context(mounts.root(rec.root)),
             submounts=(*_made_by_scripts(run, owned), *run.submounts),
             channel=owned.enter_context(Fd(channel.detach(), "channel")),
             words=words,

@@ -87,6 +87,17 @@ def scratch(base: int, mode: str) -> Fd:
     return new_filesystem("tmpfs", options, MountAttr.NOSUID | MountAttr.NODEV)
 
 
+# On the host, a program or device of the container's must not be what its name says: VE_ROOT may be open to others.
+AT_VE_ROOT = MountAttr.NOSUID | MountAttr.NODEV
+
+
+def root(place: str) -> Fd:
+    """The tree mounted at *place* (VE_ROOT), as the container gets it."""
+    mount = open_tree(place)
+    mount_setattr(mount, clear=AT_VE_ROOT)
+    return mount
+
+
 def runtime(directory: str) -> Fd:
     """The vzinit runtime, read-only."""
     mount = open_tree(directory)

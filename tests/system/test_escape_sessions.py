@@ -23,7 +23,8 @@ def test_30_leaked_descriptors(vz: Vz) -> None:
     child = vz.spawn("vzctl", "enter", "101", "--exec", f"echo BEG''IN; {FDS}; echo EN''D; exit")
     child.expect("BEGIN\r\n(.*)\r\nEND")
     *fds, cwd = child.match[1].split()
-    assert cwd == "/root" and all(re.fullmatch("/dev/(pts/.+|tty)", fd) for fd in fds)  # tty: of the shell itself
+    assert cwd == "/root" and fds[:3] == [fds[0]] * 3 and fds[0].startswith("/dev/pts/"), child.match[1]
+    assert set(fds[3:]) <= {"/dev/tty"}, "besides, the shell's own"
     listing = "for f in /proc/1/fd/*; do readlink $f; done; readlink /proc/1/cwd"
     of_init = vz.ctl("exec2", "101", listing).stdout.split("\n")
     kinds = r"(anon_inode|socket|pipe|/memfd|/dev/(null|tty\d?|console|pts/\w+|initctl)|/run/.*|/)(:.*| .*)?"
@@ -117,3 +118,28 @@ def test_a_deep_cgroup_tree_of_the_guest_goes_away(vz: Vz) -> None:
     vz.ctl("stop", "101", "--fast")
     vz.ctl("start", "101")
     assert Guest(vz, 101).sh("true").code == 0
+
+
+def test_what_lies_on_the_host_is_closed(vz: Vz) -> None:
+    """A set-user-id program of the guest's, or its memory in a dump, must not be within reach of the host's users."""
+    vz.start(101)
+    paths = vz.paths
+    modes = {
+        os.path.dirname(paths.private_default): 0o700,
+        os.path.dirname(paths.root_default): 0o700,
+        paths.template_tree: 0o700,
+        paths.dump_dir: 0o700,
+        paths.vzrm_dir: 0o700,
+        paths.records_dir: 0o700,
+        paths.socket: 0o600,
+        paths.log_file: 0o640,
+        paths.hostd_log: 0o640,
+    }
+    assert {path: os.stat(path).st_mode & 0o777 for path in modes} == modes
+    assert {os.stat(path).st_uid for path in modes} == {0}
+
+    root = f"{vz.prefix}/var/lib/vz/root/101"
+    mount = os.ST_NOSUID | os.ST_NODEV
+    assert os.statvfs(root).f_flag & mount == mount
+    inside = vz.ctl("exec2", "101", "grep ' / / ' /proc/self/mountinfo").stdout
+    assert "nosuid" not in inside, "set-user-id programs work inside"
