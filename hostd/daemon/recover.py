@@ -10,6 +10,7 @@ from hostd.checkpoint import state
 from hostd.config import lockfile
 from hostd.config.paths import Paths
 from hostd.container import record as records
+from hostd.container import rescue
 from hostd.container.container import Container
 from hostd.container.init_link import ChannelLost, InitLink
 from hostd.container.ops import apply, create, destroy, start
@@ -19,13 +20,11 @@ from hostd.daemon.keeper_link import KeeperLink
 from hostd.daemon.registry import Registry, how_it_ended
 from hostd.errors import VzError
 from hostd.image import template
-from hostd.kernel.namespace import socket_in_netns
 from hostd.kernel.process import Process
 from hostd.log import log
 from hostd.net import venet
 from hostd.storage import trash
 
-RESCUE_ADDRESS = "\0vzinit"
 REATTACH_TIMEOUT = 10.0  # seconds
 
 # What the next daemon does with an operation that the last one left in the middle.  A start is undone (nobody was told
@@ -180,12 +179,12 @@ async def _take_over(registry: Registry, ct: Container, record: Record) -> None:
     reverting = CUT_OFF[record.intent] == REVERT
     if not reverting:
         record.intent = record.dump = ""
-        record.save(registry.world.paths)
     try:
         await asyncio.wait_for(_reconnect(registry, ct, record), REATTACH_TIMEOUT)
         log.info("taken over")
     except (OSError, TimeoutError, VzError) as error:
         log.error("runs, but its channel cannot be restored: %s", error)
+    record.save(registry.world.paths)
     if reverting:
         await apply.settle(ct, registry.world.load_config(ct.ctid))
 
@@ -194,27 +193,22 @@ async def _reconnect(registry: Registry, ct: Container, record: Record) -> None:
     """The channel that the keeper held, or a new one over vzinit's rescue listener."""
     held = registry.world.held.pop(record.link_name, None)
     if held is not None:
+        link = InitLink(socket.socket(fileno=held.steal()), ct.on_event, ct.on_lost)
+        ct.connect(link)
         try:
-            await _use(registry, ct, record, socket.socket(fileno=held.steal()))
+            await _use(ct, record, link)
             return
         except ChannelLost:
             log.warning("the channel that the keeper held is dead")
-    with ct.netns() as netns:
-        end = socket_in_netns(netns, socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    end.setblocking(False)  # a guest may let the backlog run full
-    end.connect(RESCUE_ADDRESS)
-    await _use(registry, ct, record, end)
+    await _use(ct, record, rescue.connect(ct))
 
 
-async def _use(registry: Registry, ct: Container, record: Record, end: socket.socket) -> None:
-    ct.connect(InitLink(end, ct.on_event, ct.on_lost))
-    assert ct.link is not None
-    await ct.link.ask("resume")
-    pair = await ct.link.ask("newpair")
+async def _use(ct: Container, record: Record, link: InitLink) -> None:
+    await link.ask("resume")
+    pair = await link.ask("newpair")
     record.channel = pair.number("ino")
     ct.keep_link()
     await ct.fetch_words()
-    record.save(registry.world.paths)
 
 
 def _sweep(paths: Paths) -> None:

@@ -23,6 +23,7 @@ from hostd.daemon.registry import CLD_EXITED, CLD_KILLED, SIGHUP, SIGINT, Regist
 from hostd.errors import BadConfig
 from hostd.kernel.fd import Fd
 from hostd.kernel.process import Process
+from hostd.net import venet
 
 
 class FakeKeeper:
@@ -117,7 +118,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(recover, "_reconnect", reconnect)
     monkeypatch.setattr(Registry, "start_again", start_again)
     monkeypatch.setattr(Registry, "aftermath", aftermath)
-    monkeypatch.setattr(recover.venet, "sweep", no_sweep)
+    monkeypatch.setattr(venet, "sweep", no_sweep)
     return made
 
 
