@@ -92,6 +92,13 @@ def free_blocks(path: str) -> int:
     return int(high << 32 | low)
 
 
+def blocks(path: str) -> int:
+    """Size of an unmounted ext4 file system in blocks: s_blocks_count of its superblock."""
+    superblock = _superblock(path)
+    low, high = (struct.unpack_from("<I", superblock, offset)[0] for offset in (0x04, 0x150))
+    return int(high << 32 | low)
+
+
 def inode_share(path: str) -> float:
     """The part of each block group that its inode table takes, 0..1; fixed when the image was formatted."""
     superblock = _superblock(path)
@@ -134,41 +141,47 @@ def clone(golden_path: str, path: str) -> None:
             os.close(source)
 
 
-def resize(path: str, old_kib: int, new_kib: int) -> None:
-    """Make the image of a stopped container, that shows *old_kib* of space, show *new_kib*.
+def resize(path: str, old_kib: int, new_kib: int, free: int) -> None:
+    """Make the image of a stopped container show *new_kib*; it showed *old_kib* when *free* blocks were free.
 
     How much ext4 needs for itself is known afterwards only: resize, look, correct.  The number of inodes follows
-    the size.  Raises Failure: FS_NO_DISK_SPACE when more is stored than would fit, RESOURCE when the image is
-    damaged beyond what may be repaired without asking.
+    the size.  May be repeated after a crash.  Raises Failure: FS_NO_DISK_SPACE when more is stored than would
+    fit, RESOURCE when the image is damaged beyond what may be repaired without asking.
     """
-    checked = subprocess.run(["e2fsck", "-f", "-p", path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    if checked.returncode > 1:  # 1: repaired
-        raise Failure(Exit.RESOURCE, f"{path} is damaged: run e2fsck -f on it")
-    free, size = free_blocks(path), os.path.getsize(path)
-    more = (new_kib - old_kib) * 1024 // _BLOCK
-    _set_size(path, size + int(more / (1 - inode_share(path))) * _BLOCK, new_kib)
-    for _ in range(4):
-        missing = more - (free_blocks(path) - free)
-        if missing == 0:
-            return
-        try:
-            _set_size(path, os.path.getsize(path) + missing * _BLOCK, new_kib)
-        except Failure:
-            return  # as near as it gets
+    with open(path, "rb") as lock:  # the programs inherit it: one that outlives us is waited for
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if _run_locked(["e2fsck", "-f", "-p", path], lock.fileno()).returncode > 1:  # 1: repaired
+            raise Failure(Exit.RESOURCE, f"{path} is damaged: run e2fsck -f on it")
+        more = (new_kib - old_kib) * 1024 // _BLOCK
+        share = 1 - inode_share(path)
+        for attempt in range(5):
+            missing = more - (free_blocks(path) - free)
+            if missing == 0:
+                break
+            try:
+                wanted = blocks(path) + (int(missing / share) if attempt == 0 else missing)
+                _set_size(path, wanted, lock.fileno(), f"cannot resize {path} to {new_kib} KiB")
+            except Failure:
+                if attempt == 0:
+                    raise
+                break  # as near as it gets
 
 
-def _set_size(path: str, new: int, new_kib: int) -> None:
-    old = os.path.getsize(path)
-    if new > old:
-        os.truncate(path, new)
-    resized = ["resize2fs", path, f"{new // 1024}K"]
-    done = subprocess.run(resized, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def _set_size(path: str, wanted: int, lock: int, what: str) -> None:
+    """*wanted*: blocks."""
+    old = blocks(path)
+    if wanted > old:
+        os.truncate(path, wanted * _BLOCK)
+    done = _run_locked(["resize2fs", path, f"{wanted * _BLOCK // 1024}K"], lock)
+    os.truncate(path, blocks(path) * _BLOCK)
     if done.returncode:
-        if new > old:
-            os.truncate(path, old)
-        reason = _last_line(done.stdout)
-        raise Failure(Exit.FS_NO_DISK_SPACE, f"cannot resize {path} to {new_kib} KiB: {reason}")
-    os.truncate(path, new)
+        raise Failure(Exit.FS_NO_DISK_SPACE, f"{what}: {_last_line(done.stdout)}")
+
+
+def _run_locked(argv: list[str], lock: int) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, pass_fds=(lock,)
+    )
 
 
 def _sync(path: str) -> None:

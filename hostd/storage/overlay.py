@@ -77,15 +77,24 @@ class Overlay:
         must_exist(spec.private)
         wanted = ext4image.geometry(spec.diskspace_kib, spec.diskinodes)
         note = Note.read(spec.private)
-        if note.space_kib == wanted.space_kib:
+        if note.space_kib == wanted.space_kib and note.free is None:
             return
         image = os.path.join(spec.private, IMAGE)
         if not loopdev.left(spec.private, image):
             raise Failure(
                 Exit.FS_MOUNTED, f"{image} is mounted: stop or unmount CT {spec.ctid} to resize its disk"
             )
-        ext4image.resize(image, note.space_kib, wanted.space_kib)
-        write_durably(os.path.join(spec.private, LAYOUT), replace(note, space_kib=wanted.space_kib).text())
+        if note.free is None:
+            note = replace(note, free=ext4image.free_blocks(image))
+            note.write(spec.private)
+        assert note.free is not None
+        try:
+            ext4image.resize(image, note.space_kib, wanted.space_kib, note.free)
+        except Failure:
+            if ext4image.free_blocks(image) == note.free:  # as it was
+                Note(note.tree, note.space_kib).write(spec.private)
+            raise
+        Note(note.tree, wanted.space_kib).write(spec.private)
 
     def template_of(self, paths: Paths, private: str) -> str | None:
         """Raises Failure(FS_NOPRVT) without a private area of this layout."""
@@ -99,23 +108,28 @@ class Overlay:
 @dataclass(frozen=True, slots=True)
 class Note:
     """What the file `layout` of a private area says: the template's tree, and the space the image was made
-    for.
+    for.  `free` is there while it is resized: the blocks that were free before.
     """
 
     tree: str
     space_kib: int
+    free: int | None = None
 
     def text(self) -> str:
-        return f"overlay {self.tree} {self.space_kib}\n"
+        words = ("overlay", self.tree, self.space_kib, *(() if self.free is None else (self.free,)))
+        return " ".join(str(word) for word in words) + "\n"
+
+    def write(self, private: str) -> None:
+        write_durably(os.path.join(private, LAYOUT), self.text())
 
     @classmethod
     def read(cls, private: str) -> "Note":
         """Raises Failure(FS_NOPRVT) when *private* is no private area of this layout."""
         try:
             with open(os.path.join(private, LAYOUT), encoding="utf-8") as file:
-                layout, tree, space = file.read().split()
+                layout, tree, space, *free = file.read().split()
             if layout == "overlay" and "/" not in tree:
-                return cls(tree, int(space))
+                return cls(tree, int(space), int(free[0]) if free else None)
         except (FileNotFoundError, ValueError):
             pass
         raise Failure(Exit.FS_NOPRVT, f"{private} is not a private area of layout overlay")

@@ -11,7 +11,7 @@ from hostd.config.paths import Paths
 from hostd.errors import Exit, Failure
 from hostd.kernel.fd import Fd
 from hostd.kernel.mount import fsids, move_mount, new_filesystem, umount
-from hostd.storage import edit, loopdev, overlay, trash
+from hostd.storage import edit, ext4image, loopdev, overlay, trash
 from hostd.storage.base import Layout, StorageSpec, usage
 from hostd.storage.overlay import Overlay
 from hostd.storage.simfs import Simfs
@@ -165,6 +165,30 @@ def test_resize_keeps_the_files(
     with mounted(layout, other, ids, tmp_path / "root") as root:
         assert abs(usage(str(root)).size_kib - kib) < kib * 0.01
         assert (root / "kept").stat().st_size == 1_000_000
+
+
+@pytest.mark.parametrize("goal", [SPACE_KIB, SPACE_KIB * 4], ids=["undone", "repeated"])
+def test_a_resize_that_was_cut_off(
+    spec: StorageSpec, ids: Fd, tmp_path: Path, goal: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """hostd dies after the image has another size, and before that is written down."""
+    layout = Overlay()
+    layout.create(spec)
+    real = ext4image._set_size
+
+    def die(*args: object) -> None:
+        real(*args)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ext4image, "_set_size", die)
+    with pytest.raises(KeyboardInterrupt):
+        layout.resize(StorageSpec(101, spec.private, "overlay", spec.template_tree, SPACE_KIB * 4, INODES))
+    monkeypatch.undo()
+    wanted = StorageSpec(101, spec.private, "overlay", spec.template_tree, goal, INODES)
+    layout.resize(wanted)
+    with mounted(layout, wanted, ids, tmp_path / "root") as root:
+        assert abs(usage(str(root)).size_kib - goal) <= 16
+    assert overlay.Note.read(spec.private).free is None
 
 
 def test_shrinking_below_what_is_stored_is_refused(spec: StorageSpec, ids: Fd, tmp_path: Path) -> None:
