@@ -247,6 +247,8 @@ def _save(call: Call, request: Request, conf: VeConf) -> None:
     if old and old != new:
         names.remove(call.host.paths, call.ctid, old)
     call.console.say(f"CT configuration saved to {path}")
+    if request.changes.texts.get("PRIVILEGED") == "yes":
+        call.console.say(announce.PRIVILEGED)
 
 
 def _write(conf: VeConf, path: str) -> None:
