@@ -11,9 +11,9 @@ from hostd.checkpoint import images_dir
 from hostd.checkpoint.restore import RestoreSpec, saved_runtime, saved_uid_base
 from hostd.checkpoint.restore import restore as criu_restore
 from hostd.config.model import CtConfig
-from hostd.container import faults, host_side, init_side, lease, scripts
+from hostd.container import faults, host_side, init_side, lease, mounts, rescue, scripts
 from hostd.container.container import Container
-from hostd.container.init_link import InitLink
+from hostd.container.init_link import ChannelLost, InitLink, Message
 from hostd.container.ops import start
 from hostd.container.record import Record
 from hostd.container.report import Report
@@ -21,7 +21,6 @@ from hostd.container.run import Run
 from hostd.container.steps import Step, run
 from hostd.errors import AlreadyRunning, Exit, Failure
 from hostd.kernel.fd import Fd
-from hostd.kernel.mount import open_tree
 from hostd.kernel.process import Process
 
 INSIDE = "venet0"
@@ -64,7 +63,7 @@ async def revive(run: Resurrection) -> None:
                 images_dir=run.images,
                 cache_dir=world.criu_cache,
                 uid_base=rec.uid_base or 0,
-                root=owned.enter_context(open_tree(rec.root)),
+                root=owned.enter_context(mounts.root(rec.root)),
                 channel=channel,
                 cgroups=tuple(run.cgroup.paths()),
                 cgroup_joins=tuple(owned.enter_context(fd) for fd in run.cgroup.all_joins()),
@@ -86,14 +85,22 @@ async def revive(run: Resurrection) -> None:
 
 async def reach(run: Resurrection) -> None:
     """PID 1 makes a channel that the next dump can save, and goes on."""
-    assert run.ct.link is not None
-    pair = await run.ct.link.ask("newpair")
+    try:
+        link, pair = await _new_pair(run.ct.link)
+    except ChannelLost:  # saved without one: its hostd was killed in the middle of the dump
+        link, pair = await _new_pair(rescue.connect(run.ct))
     run.record.channel = pair.number("ino")
     run.ct.keep_link()
     faults.point("reach.held")
     await run.ct.fetch_words()
-    run.ct.link.tell("resume")
+    link.tell("resume")
     run.save()
+
+
+async def _new_pair(link: InitLink | None) -> tuple[InitLink, Message]:
+    if link is None:
+        raise ChannelLost("newpair")
+    return link, await link.ask("newpair")
 
 
 async def commit(run: Resurrection) -> None:
