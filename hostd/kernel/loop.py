@@ -6,6 +6,7 @@ import glob
 import os
 import stat
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 
 from hostd.kernel.fd import Fd
@@ -15,6 +16,8 @@ LOOP_GET_STATUS64 = 0x4C05
 LOOP_CONFIGURE = 0x4C0A
 LOOP_CTL_GET_FREE = 0x4C82
 LOOP_MAJOR = 7
+CONTROL_PATH = "/dev/loop-control"
+CONTROL = os.makedev(10, 237)  # MISC_MAJOR, LOOP_CTRL_MINOR: opening it loads the driver
 LO_FLAGS_READ_ONLY = 1
 LO_FLAGS_AUTOCLEAR = 4
 LO_FLAGS_DIRECT_IO = 16
@@ -64,7 +67,7 @@ def attach(
     name = os.fsencode(file.what)[: NAME_SIZE - 1]
     info = INFO.pack(0, 0, 0, 0, 0, 0, 0, 0, flags, name, b"", b"", 0, 0)
     config = CONFIG.pack(file.fileno(), 0, info)
-    with Fd.open("/dev/loop-control", os.O_RDWR) as control:
+    with _open_node(CONTROL_PATH, stat.S_IFCHR | 0o600, CONTROL, os.O_RDWR) as control:
         while True:
             number = fcntl.ioctl(control.fileno(), LOOP_CTL_GET_FREE)
             device = _open(number, access)
@@ -107,12 +110,16 @@ def backing(device: str) -> tuple[int, int] | None:
 
 
 def _open(number: int, access: int) -> Fd:
-    """Open /dev/loopN; its node may be missing where no udev makes one."""
-    path = f"/dev/loop{number}"
+    return _open_node(f"/dev/loop{number}", stat.S_IFBLK | 0o660, os.makedev(LOOP_MAJOR, number), access)
+
+
+def _open_node(path: str, mode: int, device: int, access: int) -> Fd:
+    """Open a device; its node may be missing where no udev makes one."""
     try:
         return Fd.open(path, access)
     except FileNotFoundError:
-        os.mknod(path, stat.S_IFBLK | 0o660, os.makedev(LOOP_MAJOR, number))
+        with suppress(FileExistsError):
+            os.mknod(path, mode, device)
         return Fd.open(path, access)
 
 

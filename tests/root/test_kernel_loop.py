@@ -83,6 +83,15 @@ def test_a_missing_node_is_made(image: str) -> None:
         device.detach()
 
 
+def test_a_missing_control_node_is_made(image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody makes it before the driver is loaded, where neither udev nor systemd is; opening it loads the driver."""
+    control = tmp_path / "loop-control"
+    monkeypatch.setattr(loop, "CONTROL_PATH", str(control))
+    device = loop.attach(image)
+    device.detach()
+    assert os.stat(control).st_rdev == loop.CONTROL
+
+
 def test_a_missing_image_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere"):
         loop.attach(str(tmp_path / "nowhere.img"))
