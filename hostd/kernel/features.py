@@ -68,7 +68,7 @@ ROWS = (
     Row("idmapped mounts on ext4", "idmap_ext4", "only privileged containers can use ext4 storage"),
     Row("idmapped mounts on tmpfs", "idmap_tmpfs", "only privileged containers can have storage on tmpfs"),
     Row("overlay", "overlay", "layout overlay is not available; use simfs"),
-    Row("overlay layers by descriptor", "overlay_fd_layers", "containers see host paths in /proc/mounts"),
+    Row("overlay layers by descriptor", "overlay_fd_layers", "none: layers are attached for a moment and named"),
     Row("overlay on idmapped layers", "overlay_idmapped", "only privileged containers can use overlay"),
     Row("loop devices", "loop", "layout overlay is not available; use simfs"),
     Row("direct I/O on loop devices", "loop_direct_io", "disk data of containers is cached twice"),

@@ -35,6 +35,8 @@ RESERVED_BLOCKS = 256  # 1 MiB for ext4's delayed allocation; by itself it takes
 # xino: inode numbers fit CRIU; metacopy: chown of a big file copies nothing; redirect_dir: directories of the
 # template can be renamed.  Never index or nfs_export: they tie the upper layer to one lower file system.
 OPTIONS = {"xino": "on", "metacopy": "on", "redirect_dir": "on"}
+# What a kernel answers that takes no descriptor for a layer, or none opened with O_PATH, or none that is detached.
+NO_DESCRIPTORS = (errno.EINVAL, errno.EBADF)
 SOURCE = "vz"  # what the container sees as the device of /
 
 
@@ -58,9 +60,8 @@ class Overlay:
         try:
             return _open(spec.private, lower, userns)
         except OSError as error:
-            reason = (
-                f"cannot mount the storage of CT {spec.ctid} in {spec.private}: {error.strerror or error}"
-            )
+            what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or error
+            reason = f"cannot mount the storage of CT {spec.ctid} in {spec.private}: {what}"
             raise Failure(Exit.FS_CANTMOUNT, reason) from error
 
     def release(self, private: str, record: Record) -> None:
@@ -176,7 +177,7 @@ def _overlay(private: str, lower: Fd, disk: Fd, *, mapped: bool) -> Fd:
             try:
                 root = _mounted({"lowerdir+": lower, "upperdir": upper, "workdir": work})
             except OSError as error:
-                if error.errno != errno.EINVAL:
+                if error.errno not in NO_DESCRIPTORS:
                     raise
                 # Before Linux 6.13 layers are named, before 6.15 they must be attached somewhere.
                 with _attached(private, lower, disk):

@@ -179,16 +179,17 @@ def test_an_image_that_was_not_unmounted_cleanly_mounts(spec: StorageSpec, ids: 
         assert (root / "kept").read_text() == "on the disk"
 
 
+@pytest.mark.parametrize("answer", [errno.EINVAL, errno.EBADF])
 def test_older_kernels_get_named_layers(
-    spec: StorageSpec, ids: Fd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    answer: int, spec: StorageSpec, ids: Fd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before Linux 6.13 overlay knows no descriptors, before 6.15 no detached layers: EINVAL for both."""
+    """Before Linux 6.13 fsconfig takes no O_PATH descriptor (EBADF), before 6.15 no detached layer (EINVAL)."""
     asked: list[list[str]] = []
 
     def older(fstype: str, options: dict[str, str | Fd | None]) -> Fd:
         asked.append(list(options))
         if "lowerdir+" in options:
-            raise OSError(errno.EINVAL, "Invalid argument")
+            raise OSError(answer, os.strerror(answer))
         assert fstype == "ext4" or is_mounted(os.path.join(spec.private, "lower.mnt"))
         return new_filesystem(fstype, options)
 
