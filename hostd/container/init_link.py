@@ -25,6 +25,7 @@ ANSWER_TIMEOUT = 30.0  # seconds: a busy container on a busy host; a dead one is
 MAX_FDS = 253  # SCM_MAX_FD: with less space the kernel would close the rest in its own way
 BATCH = 64  # frames read in one go: one container must not starve the others
 QUOTA = 2000  # frames per second and container; the busiest honest one ends some hundred sessions
+MOST_QUEUED = 5000  # frames; a socket's buffer holds some hundred
 MAX_BAD = 16  # frames that make no sense, until the channel is given up
 LONGEST = 300  # characters of a text that goes to people
 MAX_ERRNO = 4095  # linux/err.h
@@ -105,7 +106,18 @@ class InitLink:
             self._pause = None
         if self._socket.fileno() >= 0:
             asyncio.get_running_loop().remove_reader(self._socket.fileno())
+            self._drain()
             self._socket.close()
+
+    def _drain(self) -> None:
+        """Take what is still queued: with descriptors in it, the last to close our end (the keeper) might linger."""
+        for _ in range(MOST_QUEUED):
+            try:
+                receive(self._socket)
+            except protocol.BadFrame:
+                continue
+            except (OSError, EOFError):
+                return
 
     def _readable(self) -> None:
         for _ in range(BATCH):

@@ -180,22 +180,42 @@ def test_a_shared_description_made_blocking_does_not_block_us() -> None:
     play(scenario)
 
 
-def test_a_socket_that_lingers_does_not_make_us_wait() -> None:
-    """Closing a TCP socket with SO_LINGER and unsent data blocks; we close what comes unasked."""
+def lingering(server: socket.socket) -> socket.socket:
+    """A TCP socket whose last close takes half a minute: SO_LINGER, and data that nobody reads."""
+    client = socket.create_connection(server.getsockname())
+    client.setblocking(False)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 30))
+    with pytest.raises(BlockingIOError):
+        while True:
+            client.send(bytes(1 << 16))
+    return client
 
+
+def test_a_socket_that_lingers_does_not_make_us_wait() -> None:
     async def scenario(guest: Guest) -> None:
         server = socket.create_server(("127.0.0.1", 0))
-        client = socket.create_connection(server.getsockname())
-        client.setblocking(False)
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 30))
-        with pytest.raises(BlockingIOError):
-            while True:
-                client.send(bytes(1 << 16))
+        client = lingering(server)
         guest.send("running", client.fileno())
         client.close()
         before = time.monotonic()
         await guest.heard(1)
         guest.events.clear()  # and with them the descriptor
+        assert time.monotonic() - before < 5
+        server.close()
+
+    play(scenario)
+
+
+def test_nor_does_one_that_was_never_read_make_the_keeper_wait() -> None:
+    async def scenario(guest: Guest) -> None:
+        server = socket.create_server(("127.0.0.1", 0))
+        client = lingering(server)
+        guest.send("running", client.fileno())
+        client.close()
+        keepers = guest.link.fd
+        before = time.monotonic()
+        guest.link.close()
+        keepers.close()
         assert time.monotonic() - before < 5
         server.close()
 
