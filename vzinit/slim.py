@@ -29,7 +29,7 @@ def forget_the_start(stderr: "Ring") -> None:
         module = sys.modules.pop(name, None)
         if module:
             vars(module).clear()
-    del sys.stdlib_module_names
+    sys.stdlib_module_names = frozenset()
     forget_documentation()
     gc.collect()
 
@@ -56,13 +56,16 @@ def keep_what_is_named() -> None:
     """
     import vzinit.kept  # type: ignore[import-not-found]
 
-    for module_name, names in vzinit.kept.NAMES.items():
-        members = vars(__import__(module_name))
-        rest = {name: value for name, value in members.items() if name in names or name.startswith("__")}
-        for one in gc.get_objects():  # also the copy that the import system keeps for a second interpreter
-            if type(one) is dict and one is not rest and one.get("__name__") == module_name:
+    kept = vzinit.kept.NAMES
+    members = {name: vars(__import__(name)) for name in kept}
+    # Also the copies that the import system keeps for a second interpreter.
+    whole = [one for one in gc.get_objects() if type(one) is dict and one.get("__name__") in kept]
+    for module, names in kept.items():
+        rest = {name: value for name, value in members[module].items() if name in names or name[:2] == "__"}
+        for one in whole:
+            if one.get("__name__") == module:
                 one.clear()
-        members.update(rest)
+        members[module].update(rest)
     del sys.modules["vzinit.kept"], vzinit.kept
 
 
