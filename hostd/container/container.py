@@ -53,6 +53,7 @@ class Container:
     words: Fd | None = None  # what its console shows, readable after the death of PID 1: last_words
     announced: str = ""  # what vzinit said it was about to do: reboot, halt, poweroff
     action: str = ""
+    clearing: bool = False  # the action is the daemon's own: to clear away what has ended by itself
     sessions: dict[int, OpenSession] = field(default_factory=dict)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _services: asyncio.Event = field(default_factory=asyncio.Event)
@@ -64,17 +65,21 @@ class Container:
     # --- one action at a time -------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def acting(self, action: str, *, wait: bool = False) -> AsyncIterator[None]:
-        """Hold the container for *action*.  A user's second action gets `Locked` at once; the daemon's own waits."""
-        if self._lock.locked() and not wait:
+    async def acting(self, action: str, *, wait: bool = False, fresh: bool = False) -> AsyncIterator[None]:
+        """Hold the container for *action*.  A user's second action gets `Locked` at once; the daemon's own *wait*.
+
+        A *fresh* one begins with a container that is down: it waits for the daemon to clear away one that ended by
+        itself, which nobody sees, and so nobody can wait for.
+        """
+        if self._lock.locked() and not (wait or (fresh and self.clearing)):
             raise Locked(f"Container already locked: busy: {self.action}")
         async with self._lock:
-            self.action = action
+            self.action, self.clearing = action, wait and action == "stop"
             try:
                 with about(self.ctid):
                     yield
             finally:
-                self.action = ""
+                self.action, self.clearing = "", False
 
     # --- what it is -----------------------------------------------------------------------------------------
 

@@ -127,12 +127,12 @@ class Host:
 
     async def destroy(self, ctid: int, report: Report) -> None:
         ct = self._registry[ctid]
-        async with ct.acting("destroy"):
+        async with ct.acting("destroy", fresh=True):
             await destroy.destroy(ct, self.confs.ct(ctid), report)
 
     async def start(self, ctid: int, options: StartOptions, report: Report) -> None:
         ct = self._registry[ctid]
-        async with ct.acting("start"):
+        async with ct.acting("start", fresh=True):
             config = self.confs.ct(ctid)
             report("Starting container...")
             await start.start(ct, config, report)
@@ -154,7 +154,7 @@ class Host:
 
     async def mount(self, ctid: int, report: Report) -> None:
         ct = self._registry[ctid]
-        async with ct.acting("mount"):
+        async with ct.acting("mount", fresh=True):
             await mount.mount(ct, self.confs.ct(ctid), report)
 
     async def umount(self, ctid: int, report: Report) -> None:
@@ -216,7 +216,7 @@ class Host:
 
     async def restore(self, ctid: int, dumpfile: str | None, report: Report) -> None:
         ct = self._registry[ctid]
-        async with ct.acting("restore"):
+        async with ct.acting("restore", fresh=True):
             config = self.confs.ct(ctid)
             await restore.restore(ct, config, dumpfile or self.paths.dump(ctid), report)
             if dumpfile is None:

@@ -1,0 +1,47 @@
+"""One action at a time: who waits, and who is told."""
+
+import asyncio
+from typing import cast
+
+import pytest
+
+from hostd.container.container import Container
+from hostd.container.world import World
+from hostd.errors import Locked
+
+
+def test_who_waits() -> None:
+    async def scene() -> None:
+        ct = Container(cast(World, None), 101)
+        held = asyncio.Event()
+        order: list[str] = []
+
+        async def hold(action: str, *, own: bool) -> None:
+            async with ct.acting(action, wait=own):
+                await held.wait()
+                order.append(action)
+
+        async def start() -> None:
+            async with ct.acting("start", fresh=True):
+                order.append("start")
+
+        for action, own in (("stop", False), ("reboot", True)):
+            busy = asyncio.ensure_future(hold(action, own=own))
+            await asyncio.sleep(0)
+            with pytest.raises(Locked, match=f"busy: {action}"):
+                await start()
+            held.set()
+            await busy
+            held.clear()
+        busy = asyncio.ensure_future(hold("stop", own=True))
+        await asyncio.sleep(0)
+        with pytest.raises(Locked, match="busy: stop"):
+            async with ct.acting("set"):
+                pass
+        waiting = asyncio.ensure_future(start())
+        await asyncio.sleep(0)
+        held.set()
+        await asyncio.gather(busy, waiting)
+        assert order == ["stop", "reboot", "stop", "start"]
+
+    asyncio.run(scene())
