@@ -26,6 +26,7 @@ from hostd.net import venet
 from hostd.storage import trash
 
 REATTACH_TIMEOUT = 10.0  # seconds
+PATIENCE = 5.0  # seconds for all containers together, until commands are served
 
 # What the next daemon does with an operation that the last one left in the middle.  A start is undone (nobody was told
 # that it worked); what was on its way down goes on down; a container that wanted to be started again is started; a
@@ -72,9 +73,10 @@ def _whatever_is_left(registry: Registry, ctid: int) -> Record:
 async def recover(registry: Registry, keeper: KeeperLink) -> None:
     """Bring *registry* to the state of the machine, with the help of what *keeper* kept.
 
-    A container whose checkpoint is still in CRIU's hands is left to a task of its own, which holds its lock:
-    one slow container must not keep the others waiting.
+    A container whose checkpoint is still in CRIU's hands is left to a task of its own, which holds its lock, and
+    so is one whose PID 1 does not answer: slow or hostile ones must not keep the others waiting.
     """
+    patience = asyncio.get_running_loop().time() + PATIENCE
     _find_lost(registry, keeper)
     slow, again = [], []
     for ct in registry.known():
@@ -82,18 +84,19 @@ async def recover(registry: Registry, keeper: KeeperLink) -> None:
         if CUT_OFF.get(ct.record.intent) == AGAIN:
             again.append(ct)
         work = asyncio.ensure_future(_guarded(registry, ct, ct.record, keeper))
-        if ct.record.dump:
+        if not ct.record.dump:
+            left = max(patience - asyncio.get_running_loop().time(), 0)
+            await asyncio.wait((work,), timeout=left)
+        if not work.done():
             registry.background(work)
             slow.append(ct.ctid)
-        else:
-            await work
     await asyncio.to_thread(_sweep, registry.world.paths)
     _forget_strays(registry, keeper)
     await venet.sweep()
     for ct in again:
         registry.background(asyncio.ensure_future(registry.start_again(ct)))
     if slow:
-        log.info("waiting for CRIU in the background: CT %s", slow)
+        log.info("taken over in the background: CT %s", " ".join(map(str, slow)))
 
 
 def _find_lost(registry: Registry, keeper: KeeperLink) -> None:
@@ -231,9 +234,9 @@ def _forget_strays(registry: Registry, keeper: KeeperLink) -> None:
     wanted = {record.child_name for record in records_} | {record.link_name for record in records_}
     for name in {*keeper.children, *keeper.exits, *keeper.held} - wanted:
         keeper.forget(name)
-    for fd in keeper.held.values():
-        fd.close()
-    keeper.held.clear()
+        stray = keeper.held.pop(name, None)
+        if stray is not None:
+            stray.close()
 
 
 def lay_out(paths: Paths) -> None:
