@@ -36,7 +36,7 @@ RESERVED_BLOCKS = 256  # 1 MiB for ext4's delayed allocation; by itself it takes
 # template can be renamed.  Never index or nfs_export: they tie the upper layer to one lower file system.
 OPTIONS = {"xino": "on", "metacopy": "on", "redirect_dir": "on"}
 # What a kernel answers that takes no descriptor for a layer, or none opened with O_PATH, or none that is detached.
-NO_DESCRIPTORS = (errno.EINVAL, errno.EBADF)
+NO_DESCRIPTORS = (errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP)
 SOURCE = "vz"  # what the container sees as the device of /
 
 
