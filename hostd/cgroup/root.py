@@ -1,5 +1,6 @@
 """The machine's cgroup hierarchies and the one directory in each that holds all containers."""
 
+import errno
 import os
 
 from hostd.cgroup import files
@@ -64,12 +65,13 @@ class CgroupTree:
         return sorted(int(name) for name in names if name.isdecimal())
 
     def remove(self) -> None:
-        """Remove our directories, if no container has a cgroup any more."""
+        """Remove our directories where no container has a cgroup any more; the keeper's own leaf keeps one."""
         for root in self.roots:
             try:
                 os.rmdir(root)
-            except FileNotFoundError:
-                pass
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.EBUSY, errno.ENOTEMPTY):
+                    raise
         self._ready = False
 
     def root_of(self, controller: str) -> str | None:

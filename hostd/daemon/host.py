@@ -22,7 +22,7 @@ from hostd.command.host import (
 )
 from hostd.config import announce
 from hostd.config.cache import ConfCache
-from hostd.config.model import CtConfig, expand
+from hostd.config.model import CtConfig, effective, expand
 from hostd.config.paths import Paths
 from hostd.container import faults
 from hostd.container.container import Container
@@ -43,7 +43,7 @@ from hostd.container.ops import (
 from hostd.container.ops.apply import LiveChange
 from hostd.daemon.mount_table import MountTable
 from hostd.daemon.registry import Registry
-from hostd.errors import NotRunning, VzError
+from hostd.errors import BadConfig, NotRunning, VzError
 from hostd.kernel.fd import Fd
 from hostd.kernel.features import ROWS, probe
 
@@ -128,7 +128,17 @@ class Host:
     async def destroy(self, ctid: int, report: Report) -> None:
         ct = self._registry[ctid]
         async with ct.acting("destroy", fresh=True):
-            await destroy.destroy(ct, self.confs.ct(ctid), report)
+            await destroy.destroy(ct, self._what_destroy_needs(ctid), report)
+
+    def _what_destroy_needs(self, ctid: int) -> CtConfig:
+        """The configuration; of a file with a bad value only what says where the container is."""
+        try:
+            return self.confs.ct(ctid)
+        except BadConfig:
+            raw = self.confs.raw(ctid).copy()
+            for key in {key for key, _ in raw.items()} - {"VE_PRIVATE", "VE_ROOT", "VE_LAYOUT", "NAME"}:
+                raw.unset(key)
+            return effective(ctid, raw, self.confs.globals())
 
     async def start(self, ctid: int, options: StartOptions, report: Report) -> None:
         ct = self._registry[ctid]

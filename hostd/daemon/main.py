@@ -23,6 +23,7 @@ from hostd.image import runtime
 from hostd.kernel.features import probe
 from hostd.kernel.stage import Stage
 from hostd.log import log, to_file
+from hostd.net import protect
 
 
 def main() -> None:
@@ -88,7 +89,18 @@ async def _serve(paths: Paths) -> None:
     await server.drain()
     await server.close()
     await registry.settle()
+    if not registry.known():
+        await _clean_the_host(world)
     log.info("daemon %d leaves; containers go on", os.getpid())
+
+
+async def _clean_the_host(world: World) -> None:
+    """Without a container nothing of ours is needed any more; the next start makes it again."""
+    try:
+        world.tree.remove()
+        await protect.remove()
+    except (OSError, VzError) as error:
+        log.warning("something stays behind: %s", error)
 
 
 def _become_keeper() -> None:

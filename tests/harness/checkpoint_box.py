@@ -252,7 +252,7 @@ def ct(tmp_path: str) -> Iterator[Ct]:
     with namespace(os.getpid(), "net") as before:
         check(lib.vz_unshare(CLONE_NEWNET), "unshare")
         sh("ip link set lo up")  # CRIU probes the kernel over it
-        container = Ct(str(tmp_path), stage, CtCgroup(CgroupTree.detect("vz-criutest"), 101))
+        container = Ct(str(tmp_path), stage, CtCgroup(CgroupTree.detect(f"vz-criutest{os.getpid()}"), 101))
         try:
             container.start()
             yield container

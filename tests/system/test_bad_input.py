@@ -214,3 +214,21 @@ def test_an_interrupted_command_is_undone(vz: Vz, kind: str) -> None:
     )
     vz.ctl("stop", "101", "--fast")
     vz.ctl("start", "101")
+
+
+def test_a_container_with_a_bad_value_can_be_destroyed(vz: Vz) -> None:
+    vz.create(101)
+    with open(vz.paths.ct_conf(101), "a", encoding="ascii") as file:
+        file.write('IP_ADDRESS="nonsense"\nCPUUNITS="many"\n')
+    assert "IP_ADDRESS" in vz.ctl("start", "101", check=85).stderr
+    vz.ctl("destroy", "101")
+    assert vz.status(101) == "deleted unmounted down"
+    assert not os.path.exists(f"{vz.prefix}/var/lib/vz/private/101")
+
+
+def test_without_a_container_nothing_stays_in_the_kernel(vz: Vz) -> None:
+    vz.start(101)
+    vz.ctl("stop", "101", "--fast")
+    vz.stop_hostd()
+    assert machine.cgroups_named(vz.paths.cgroup_root) == []
+    assert "vzhost" not in vz.run("nft", "list", "tables").stdout

@@ -106,9 +106,18 @@ def test_options_that_do_not_go_together(fake: Fake, argv: list[str], code: int)
 def test_what_is_not_enforced_is_said(fake: Fake) -> None:
     fake.ct(101)
     said = fake.ctl("set", "101", "--iolimit", "5", "--kmemsize", "10M:11M", "--save")
-    assert said == Said(0, "Warning: --iolimit is stored, and not enforced yet\n" + saved(fake), "")
+    warnings = "".join(f"Warning: --{name} is stored, and not enforced yet\n" for name in ("iolimit", "kmemsize"))
+    assert said == Said(0, warnings + saved(fake), "")
     assert fake.conf(101) == 'KMEMSIZE="10485760:11534336"\nIOLIMIT="5242880"\n'
     assert "Warning" not in fake.ctl("set", "101", "--iolimit", "0", "--save").stdout
+
+
+def test_what_is_not_enforced_is_refused_where_it_cannot_be_stored(fake: Fake) -> None:
+    fake.up(101)
+    said = fake.ctl("set", "101", "--iolimit", "5")
+    assert said.code == 21
+    assert "--iolimit is not enforced yet; with --save it is kept in the configuration" in said.stderr
+    assert fake.asked() == []
 
 
 def test_limits_are_told(fake: Fake) -> None:

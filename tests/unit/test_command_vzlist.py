@@ -223,7 +223,7 @@ def test_json_style(fake: Fake) -> None:
         '      "2001:db8::1"\n    ],\n    "onboot": true,\n    "laverage": [0.00, 0.01, 0.05],\n'
         '    "uptime": 93784.500,\n    "numproc": {\n      "held": 23,\n      "maxheld": 30,\n'
         '      "barrier": 100,\n      "limit": 120,\n      "failcnt": 2\n    },\n    "features": {},\n'
-        '    "searchdomain": []\n  }\n]\n'
+        '    "searchdomain": [\n      "inherit"\n    ]\n  }\n]\n'
     )
 
 

@@ -56,6 +56,9 @@ async def run(call: Call) -> int:
     conf = _file(call)
     if not facts.running and not request.save and not request.only_password:
         raise NotRunning("Unable to apply UBC parameters: container is not running")
+    unenforced = _unenforced(request)
+    if unenforced and not request.save:
+        raise BadValue(f"--{unenforced[0]} is not enforced yet; with --save it is kept in the configuration")
     _refuse_while_running(call, request, facts, conf)
     code = await _apply(call, request, facts, conf)
     if request.save:
@@ -173,7 +176,8 @@ async def _apply(call: Call, request: Request, facts: Facts, conf: VeConf) -> in
             raise Failure(error.exit_code, f"{error.message}\n{text}", hint="") from error
         call.console.error(error.message)
         return error.exit_code
-    _say_unenforced(call, request)
+    for option in _unenforced(request):
+        call.console.say(f"Warning: --{option} {BY_OPTION[option].effect.value}")
     return Exit.OK
 
 
@@ -216,12 +220,10 @@ def _change(call: Call, request: Request, facts: Facts, conf: VeConf) -> Change:
     )
 
 
-def _say_unenforced(call: Call, request: Request) -> None:
-    for option in request.changes.options(Effect.UNENFORCED):
-        row = BY_OPTION[option]
-        quiet = row.key in _UBC_KEYS  # OpenVZ takes every beancounter, whatever the kernel makes of it
-        if not quiet and request.changes.texts[row.key] not in ("0", "all"):
-            call.console.say(f"Warning: --{option} {row.effect.value}")
+def _unenforced(request: Request) -> list[str]:
+    """The options given that are only kept; without --save nothing at all would happen."""
+    options = request.changes.options(Effect.UNENFORCED)
+    return [o for o in options if request.changes.texts[BY_OPTION[o].key] not in ("0", "all", "unlimited")]
 
 
 # Writing
