@@ -208,7 +208,7 @@ class Keeper:
         if not (daemon := self.daemon):
             return
         self.read_to_end(daemon)
-        said = place.last_line(place.log_file())
+        said = place.last_line(place.log_file(), without=log.MARK)
         if not (why := daemon.reap()):
             return
         self.unwatch(daemon.link.fileno())
@@ -218,7 +218,7 @@ class Keeper:
         self.kill_at = _NO_DEADLINE
         log.line(f"daemon {daemon.pid} {why}")
         self.reap_strays(at_once=True)  # nobody is left to register them
-        self.start_again(daemon, why if log.MARK in said else said)
+        self.start_again(daemon, said if said and why.startswith("exited") else why)
 
     def read_to_end(self, daemon: Daemon) -> None:
         try:

@@ -174,6 +174,9 @@ def processes(world: Pid1) -> list[tuple[int, str]]:
     return found
 
 
+C_LIBRARYS_OWN = 3 << 31  # signals 32 and 33: no program can set them, whoever started the tests may have
+
+
 def test_child_is_clean(world: Pid1) -> None:
     """Descriptors, environment, signals, umask, session: nothing of vzinit."""
     assert world.run("ls", "/proc/self/fd") == (0, "0\n1\n2\n3\n"), "3 is the directory that ls reads"
@@ -183,7 +186,8 @@ def test_child_is_clean(world: Pid1) -> None:
     assert world.run("sh", "-c", "umask") == (0, "0022\n")
     assert world.run("env", env=["PATH=/bin", "A=b c"]) == (0, "PATH=/bin\nA=b c\n")
     status = dict(line.split(":\t", 1) for line in world.run("cat", "/proc/self/status")[1].splitlines())
-    assert {status[key] for key in ("SigBlk", "SigIgn", "SigCgt")} == {"0" * 16}
+    masks = {int(status[key], 16) & ~C_LIBRARYS_OWN for key in ("SigBlk", "SigIgn", "SigCgt")}
+    assert masks == {0}
     assert status["Uid"].split() == ["0"] * 4
     assert status["Groups"].split() == ["0"]
     pid, _, _, parent, group, session = world.run("cat", "/proc/self/stat")[1].split()[:6]
