@@ -33,6 +33,15 @@ class HostNetwork:
                 await asyncio.gather(protect.install(nat=nat), venet.warm())
                 self._guard = asyncio.create_task(guard.guard(nat=nat))
 
+    async def leave(self) -> None:
+        """Take the rules away again, if no container needs them; the guard would only bring them back."""
+        if self._guard is not None:
+            self._guard.cancel()
+            await asyncio.wait({self._guard})
+            self._guard = None
+        await venet.settled()  # devices on their way out still need the rules
+        await protect.remove()
+
     async def plug(self, ctid: int, host_name: str, addresses: tuple[Interface, ...], netns: Fd) -> None:
         """The container's device, addresses and routes.  Raises Failure naming the step and the address."""
         await self.ready()

@@ -23,7 +23,6 @@ from hostd.image import runtime
 from hostd.kernel.features import probe
 from hostd.kernel.stage import Stage
 from hostd.log import log, to_file
-from hostd.net import protect, venet
 
 
 def main() -> None:
@@ -98,8 +97,7 @@ async def _clean_the_host(world: World) -> None:
     """Without a container nothing of ours is needed any more; the next start makes it again."""
     try:
         world.tree.remove()
-        await venet.settled()  # devices on their way out still need the rules
-        await protect.remove()
+        await world.network.leave()
     except (OSError, VzError) as error:
         log.warning("something stays behind: %s", error)
 
