@@ -42,11 +42,7 @@ demo-clean:  ## Remove what `make demo KEEP=1` left running
 
 .PHONY: test
 test: build image-busybox image-debian-12  ## Unit, root, system and lint tests (PYTEST_ARGS="-k enter" for some of them)
-	$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS) && exit
-	status=$$?
-	[ $$status = 1 ] || exit $$status
-	echo "test: what failed runs once more, alone: a failure that stays is one, one that goes is a test that cannot stand company"
-	$(PYTHON) -m pytest -q --last-failed --last-failed-no-failures none
+	$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 ##@ Build
 

@@ -63,28 +63,26 @@ def run(prog: str, argv: list[str]) -> int:
         raise Leave(NO_ACCESS, f"{prog} must be run as root")
     request = run_frame(prog, argv)
     words = [word for word in argv if word[:2] != "--"]
-    if prog == "vzlist" or not words or words[0] in READS:
-        return ask(request, words)
-    return Command(connected(), words).converse(request)
+    return ask(request, words, reads=prog == "vzlist" or not words or words[0] in READS)
 
 
-def ask(request: bytes, words: list[str], attempts: int = ATTEMPTS) -> int:
-    """The answer to a question; the next daemon is asked when one is killed before all of it was said."""
-    command = Command(connected(), words, kept=[])
-    try:
-        code = command.converse(request)
-    except HostdGone:
-        command.sock.close()
-        if attempts == 1:
-            raise
-        return ask(request, words, attempts - 1)
+def ask(request: bytes, words: list[str], *, reads: bool) -> int:
+    """The exit code of *request*; one that no daemon began, or a question (*reads*), goes to the next daemon."""
+    for attempt in range(1, ATTEMPTS + 1):
+        command = Command(connected(), words, kept=[] if reads else None)
+        try:
+            code = command.converse(request)
+            break
+        except HostdGone:
+            command.sock.close()
+            if attempt == ATTEMPTS or command.cancelled or (command.begun and not reads):
+                raise
     for fd, text in command.kept or ():
         write_all(fd, text)
     return code
 
 
 def run_frame(prog: str, argv: list[str]) -> bytes:
-    tty = posix.isatty(0)
     cols, rows = window_size()
     try:
         return encode(
@@ -92,7 +90,7 @@ def run_frame(prog: str, argv: list[str]) -> bytes:
             prog=prog,
             arg=argv,
             uid=posix.getuid(),
-            tty=int(tty),
+            tty=int(posix.isatty(0)),
             rows=rows,
             cols=cols,
             term=place.environment("TERM", "linux"),
@@ -158,6 +156,7 @@ class Command:
         self.words = words
         self.kept = kept
         self.relay: Relay | None = None
+        self.begun = False  # hostd has read the request
         self.cancelled = False
         self.alone = False  # hostd is gone, and only the relay goes on
 
@@ -198,7 +197,9 @@ class Command:
         return None
 
     def obey(self, verb: str, fields: Fields, fds: list[int]) -> None:
-        if verb in ("out", "err"):
+        if verb == "begun":
+            self.begun = True
+        elif verb in ("out", "err"):
             self.say(1 if verb == "out" else 2, one(fields, "text"))
         elif verb == "ask":
             self.give_pipes()

@@ -7,10 +7,12 @@ once with the trace.
 """
 
 import os
+import select
 import signal
 
 _armed = os.environ.get("VZ_FAULT", "")
 _trace = os.environ.get("VZ_FAULT_TRACE", "")
+_keeper = os.getppid()
 
 
 def point(name: str) -> None:
@@ -30,9 +32,19 @@ def _die_at(name: str) -> None:
     if file:
         os.unlink(file)
     if victim in ("keeper", "both"):
-        os.kill(os.getppid(), signal.SIGKILL)
+        _kill_keeper()
     if victim != "keeper":
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _kill_keeper() -> None:
+    """Returns when it is dead: nothing that follows can reach it any more."""
+    keeper = os.pidfd_open(_keeper)
+    signal.pidfd_send_signal(keeper, signal.SIGKILL)
+    dead = select.poll()
+    dead.register(keeper, select.POLLIN)
+    dead.poll()
+    os.close(keeper)
 
 
 def _read(file: str) -> str:

@@ -47,8 +47,12 @@ class CommandSession:
         self._loop.add_reader(sock, self._readable)
 
     async def request(self) -> tuple[str, list[str]]:
-        """The program and its arguments, and with them the terminal's properties.  Raises CommandGone."""
+        """The program and its arguments, and with them the terminal's properties.  Raises CommandGone.
+
+        From here on the command knows that it was begun: one that was not may be given to the next daemon.
+        """
         fields: Fields = await self._request
+        self._send(encode("begun"))
         self.tty = one(fields, "tty") == "1"
         self.rows, self.cols = int(one(fields, "rows", "24")), int(one(fields, "cols", "80"))
         self.term = one(fields, "term", "linux")
