@@ -1,7 +1,7 @@
 """The lock of one container: the file `LOCKDIR/CTID.lck`, which other tools (vzdump, panels) make as well.
 
     PID\\n            the holder; it is a stale lock when no such process is alive
-    ACTION\\n         what it does; OpenVZ leaves the line empty, so readers must not rely on it
+    ACTION\\n         what it does, e.g. `start`; OpenVZ leaves the line empty, so readers must not rely on it
     IDENTITY\\n       of ours only: tells the holder from a later process with the same pid, also after a boot
 
 The file appears by link(2) from a temporary one, so it is never seen half written.
@@ -130,10 +130,7 @@ def _remove_stale(path: str) -> bool:
     before = os.stat(path)
     found = _read(path)
     if _alive(found, path):
-        raise Locked(
-            f"Locked by: pid {found.pid}, cmdline {_command_line(found.pid)}\nContainer already locked",
-            hint=f"busy: {found.action}" if found.action else "",
-        )
+        raise locked_by(found.pid, _command_line(found, path))
     directory, name = os.path.split(path)
     aside = tempfile.mktemp(prefix=f".{name}.stale.", dir=directory)
     os.rename(path, aside)
@@ -177,10 +174,18 @@ def _identity(pid: int) -> str:
     return f"{boot_id()} {process.identity}"
 
 
-def _command_line(pid: int) -> str:
+def locked_by(pid: int, command: str) -> Locked:
+    """What a second command is told, in OpenVZ's words: process *pid* is at work for *command*."""
+    return Locked(f"Locked by: pid {pid}, cmdline {command}\nContainer already locked")
+
+
+def _command_line(found: Holder, path: str) -> str:
+    """What the holder does.  A daemon's own command line would not tell: it holds the lock for a command."""
+    if found.identity and found.action:
+        return f"vzctl {found.action} {os.path.basename(path).removesuffix(_SUFFIX)}"
     try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
+        with open(f"/proc/{found.pid}/cmdline", "rb") as file:
             words = file.read(4096).rstrip(b"\0").replace(b"\0", b" ")
     except OSError:
         return "?"
-    return words.decode("utf-8", "replace")
+    return words.decode("utf-8", "replace") or "?"

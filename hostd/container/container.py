@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from hostd.config.lockfile import locked_by
 from hostd.container import last_words
 from hostd.container.init_link import ChannelLost, InitLink, Message
 from hostd.container.record import Record
 from hostd.container.world import World
-from hostd.errors import Locked
 from hostd.kernel.fd import Fd
 from hostd.kernel.namespace import namespace
 from hostd.kernel.process import Process
@@ -52,7 +52,7 @@ class Container:
     link: InitLink | None = None
     words: Fd | None = None  # what its console shows, readable after the death of PID 1: last_words
     announced: str = ""  # what vzinit said it was about to do: reboot, halt, poweroff
-    action: str = ""
+    action: str = ""  # the one that holds it, as a command line
     clearing: bool = False  # the action is the daemon's own: to clear away what has ended by itself
     sessions: dict[int, OpenSession] = field(default_factory=dict)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -72,9 +72,10 @@ class Container:
         itself, which nobody sees, and so nobody can wait for.
         """
         if self._lock.locked() and not (wait or (fresh and self.clearing)):
-            raise Locked(f"Container already locked: busy: {self.action}")
+            raise locked_by(os.getpid(), self.action)
         async with self._lock:
-            self.action, self.clearing = action, wait and action == "stop"
+            self.action = f"{'hostd' if wait else 'vzctl'} {action} {self.ctid}"
+            self.clearing = wait and action == "stop"
             try:
                 with about(self.ctid):
                     yield

@@ -25,17 +25,17 @@ def test_who_waits() -> None:
             async with ct.acting("start", fresh=True):
                 order.append("start")
 
-        for action, own in (("stop", False), ("reboot", True)):
+        for action, own, said in (("stop", False, "vzctl stop 101"), ("reboot", True, "hostd reboot 101")):
             busy = asyncio.ensure_future(hold(action, own=own))
             await asyncio.sleep(0)
-            with pytest.raises(Locked, match=f"busy: {action}"):
+            with pytest.raises(Locked, match=f"cmdline {said}\nContainer already locked$"):
                 await start()
             held.set()
             await busy
             held.clear()
         busy = asyncio.ensure_future(hold("stop", own=True))
         await asyncio.sleep(0)
-        with pytest.raises(Locked, match="busy: stop"):
+        with pytest.raises(Locked, match="cmdline hostd stop 101\n"):
             async with ct.acting("set"):
                 pass
         waiting = asyncio.ensure_future(start())
