@@ -135,8 +135,8 @@ async def greet(run: Run) -> None:
         end = await ct.ended()
         why = ": ".join([end.text or end.how, *last_words.lines(ct.words, 1)])
         raise Failure(Exit.ENVCREATE, f"the container's init ended at once: {why}") from None
-    run.hello_clock, rec.channel = hello.number("clock"), pair.number("ino")
-    log.debug("main at %d", run.hello_clock)
+    clock, rec.channel = hello.number("clock"), pair.number("ino")
+    log.debug("main at %d: %.1f ms", clock, (clock - run.began) / 1e6)
     ct.keep_link()
     faults.point("greet.held")
     run.save()

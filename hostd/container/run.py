@@ -1,6 +1,7 @@
 """A run of a container: what the steps of start, restore and stop share."""
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 
 from hostd.cgroup.tree import CtCgroup
@@ -26,7 +27,7 @@ class Run:
     submounts: tuple[Submount, ...] = ()
     greeting: "asyncio.Future[tuple[Message, Message]] | None" = None
     failures: list[Failure] = field(default_factory=list)  # of action scripts that could not stop an undo
-    hello_clock: int = 0  # CLOCK_MONOTONIC ns at which PID 1 reached main
+    began: int = field(default_factory=time.monotonic_ns)
 
     @property
     def world(self) -> World:

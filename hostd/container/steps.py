@@ -90,7 +90,9 @@ async def undo(steps: Sequence[Step[Context]], context: Context) -> None:
     """Undo *steps* in reverse order.  One undo that fails is logged and does not stop the others."""
     for step in reversed(steps):
         faults.point(f"undo.{step.name}")
+        started = time.monotonic_ns()
         try:
             await step.undo(context)
+            log.debug("undo: %s %.1f ms", step.name, (time.monotonic_ns() - started) / 1e6)
         except Exception:
             log.exception("undo of step %s failed", step.name)

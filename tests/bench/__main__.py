@@ -81,22 +81,31 @@ class Bench:
             os.read(self._stamp, 4096)
         began = time.monotonic_ns()
         took = measure.timed(manager.start)
-        reached = self._reached_main(name)
-        if reached is not None:
-            self._add("main", name, number, (reached - began) / 1e6)
+        self._main(name, number, began)
         if name != "systemd-nspawn":
             self._add("start", name, number, took)
         self._add("exec", name, number, measure.timed(manager.run_true))
         self._add("status", name, number, measure.timed(manager.status))
         if manager is self._ours:
             self._add("reboot", name, number, measure.timed(self._ours.reboot))
-        self._add("stop", name, number, measure.timed(manager.stop))
+        took = measure.timed(manager.stop)
+        self._add("stop", name, number, took)
+        self._add("stop, daemon", name, number, self._part(name, r"stop: ([\d.]+) ms", took))
 
-    def _reached_main(self, name: str) -> int | None:
+    def _main(self, name: str, number: int, began: int) -> None:
+        """When PID 1 reached main.  *began*: CLOCK_MONOTONIC ns before the command."""
         if name == self._ours.name:
-            return self._ours.main_clock()
-        machine.until("the stamp of PID 1", self._stamped)
-        return int(self._text.split()[-1])
+            clock = self._part(name, r"main at (\d+)")
+        else:
+            machine.until("the stamp of PID 1", self._stamped)
+            clock = float(self._text.split()[-1])
+        took = (clock - began) / 1e6
+        self._add("main", name, number, took)
+        self._add("main, daemon", name, number, self._part(name, r"main at \d+: ([\d.]+) ms", took))
+
+    def _part(self, name: str, what: str, whole: float = 0.0) -> float:
+        """What our daemon says of its own part; others have no daemon, their part is the *whole*."""
+        return self._ours.logged(what) if name == self._ours.name else whole
 
     def _stamped(self) -> bool:
         try:

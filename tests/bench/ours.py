@@ -18,7 +18,7 @@ class Vzhost:
 
     def __init__(self, vz: Vz) -> None:
         self.vz = vz
-        self._round = 0
+        self._round = -1
         vz.start_hostd(VZ_DEBUG="1")
         for ctid in CTIDS:
             vz.create(ctid, "--ipadd", f"192.0.2.{ctid}")
@@ -34,6 +34,7 @@ class Vzhost:
             raise RuntimeError(f"vzctl {' '.join(argv)}: {done.stderr.strip()}")
 
     def start(self) -> None:
+        self._round += 1
         self.command("start", str(self.ctid))
 
     def run_true(self) -> None:
@@ -44,7 +45,6 @@ class Vzhost:
 
     def stop(self) -> None:
         self.command("stop", str(self.ctid), "--fast")
-        self._round += 1
 
     def reboot(self) -> None:
         """reboot(2) inside, until the record names another start and that one runs a command."""
@@ -65,7 +65,6 @@ class Vzhost:
             return False
         return True
 
-    def main_clock(self) -> int | None:
-        """CLOCK_MONOTONIC in ns at which the newest PID 1 reached main, from hostd's debug log."""
-        found = re.findall(rf"CT {self.ctid}: main at (\d+)", machine.read(self.vz.paths.log_file))
-        return int(found[-1]) if found else None
+    def logged(self, what: str) -> float:
+        """The number that hostd's debug log has last for this container and *what*, a pattern with one group."""
+        return float(re.findall(rf"CT {self.ctid} : {what}", machine.read(self.vz.paths.log_file))[-1])

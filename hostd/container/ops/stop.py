@@ -1,6 +1,7 @@
 """stop: orderly first, then by force; and what happens when PID 1 ends by itself."""
 
 import asyncio
+import time
 
 from hostd.config.model import CtConfig
 from hostd.container import faults, init_side, scripts
@@ -11,6 +12,7 @@ from hostd.container.report import Report
 from hostd.container.run import Run
 from hostd.container.steps import undo
 from hostd.errors import Exit, Failure
+from hostd.log import log
 
 KILL_GRACE = 10.0  # seconds for the kernel to tear down killed processes
 
@@ -24,6 +26,7 @@ async def stop(
     is down all the same.
     """
     assert ct.record is not None
+    began = time.monotonic_ns()
     report("Stopping container ...")
     script = None if fast or ct.record.setup else scripts.inner(ct.world.paths, ct.ctid, "stop")
     if script is not None and ct.link is not None:
@@ -42,6 +45,7 @@ async def stop(
     report("Container was stopped")
     failures = await leave(ct, report, keep_mounted=keep_mounted)
     faults.point("stop.end")
+    log.debug("stop: %.1f ms", (time.monotonic_ns() - began) / 1e6)
     if failures:
         raise failures[0]
 
