@@ -26,10 +26,20 @@ def replace(path: str, text: str, *, mode: int = 0o644) -> None:
     except BaseException:
         os.unlink(tmp)
         raise
-    _sync_directory(directory)
+    sync_directory(directory)
 
 
-def _sync_directory(directory: str) -> None:
+def remove(path: str) -> None:
+    """Remove *path*, durably; none is fine."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+    sync_directory(os.path.dirname(path))
+
+
+def sync_directory(directory: str) -> None:
+    """Make durable what was renamed, linked or removed in *directory*."""
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

@@ -6,7 +6,7 @@ import os
 import re
 import tempfile
 
-from hostd.config import values
+from hostd.config import files, values
 from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
 from hostd.errors import BadValue, Exit, Failure
@@ -52,6 +52,7 @@ def assign(paths: Paths, ctid: int, name: str) -> None:
     place = tempfile.mktemp(prefix=f".{ctid}.", dir=paths.names_dir)
     os.symlink(paths.ct_conf(ctid), place)
     os.rename(place, f"{paths.names_dir}/{name}")
+    files.sync_directory(paths.names_dir)
 
 
 def remove(paths: Paths, ctid: int, name: str) -> None:

@@ -81,6 +81,14 @@ class Paths:
     def ct_conf(self, ctid: int) -> str:
         return f"{self.conf_dir}/{ctid}.conf"
 
+    def ct_creating(self, ctid: int) -> str:
+        """The configuration of a container that is being created."""
+        return f"{self.ct_conf(ctid)}.creating"
+
+    def ct_destroying(self, ctid: int) -> str:
+        """The configuration of a container that is being destroyed."""
+        return f"{self.ct_conf(ctid)}.destroying"
+
     def sample_conf(self, name: str) -> str:
         return f"{self.conf_dir}/ve-{name}.conf-sample"
 

@@ -39,7 +39,6 @@ class Record:
     dump: str = ""  # checkpoint that the operation in flight writes or reads
     live: dict[str, str] = field(default_factory=dict)  # configuration keys set on the running container
     trying: list[str] = field(default_factory=list)  # addresses that a `set` in flight adds or takes away
-    conf: str = ""  # of a container that is being created: what its configuration shall be
     scripts: list[str] = field(default_factory=list)  # actions whose scripts have begun: premount, mount
     setup: bool = False  # started only to run a script in it: no services
 

@@ -47,6 +47,18 @@ async def whole(work: Awaitable[None]) -> None:
         raise
 
 
+async def unstoppable(work: Awaitable[None]) -> None:
+    """Wait for *work* to its end; being cancelled meanwhile comes too late, and is not heard when it succeeds."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        if current := asyncio.current_task():
+            current.uncancel()
+        task.result()
+
+
 def together(name: str, *steps: Step[Context]) -> Step[Context]:
     """One step that does *steps* at the same time; they must not depend on each other.
 

@@ -22,9 +22,8 @@ from hostd.command.host import (
 )
 from hostd.config import announce
 from hostd.config.cache import ConfCache
-from hostd.config.model import CtConfig, effective, expand
+from hostd.config.model import CtConfig, expand
 from hostd.config.paths import Paths
-from hostd.container import faults
 from hostd.container.container import Container
 from hostd.container.ops import (
     apply,
@@ -43,7 +42,7 @@ from hostd.container.ops import (
 from hostd.container.ops.apply import LiveChange
 from hostd.daemon.mount_table import MountTable
 from hostd.daemon.registry import Registry
-from hostd.errors import BadConfig, NotRunning, VzError
+from hostd.errors import NotRunning, VzError
 from hostd.kernel.fd import Fd
 from hostd.kernel.features import ROWS, probe
 
@@ -120,25 +119,16 @@ class Host:
     # --- what is done -------------------------------------------------------------------------------------
 
     async def create(self, ctid: int, options: CreateOptions, report: Report) -> None:
-        ct, config = self._registry[ctid], options.config
+        ct = self._registry[ctid]
         async with ct.acting("create"):
-            faults.point("create.lock")
-            await create.create(ct, config, options.conf, report)
+            await create.create(self.paths, options.config, report)
 
     async def destroy(self, ctid: int, report: Report) -> None:
         ct = self._registry[ctid]
         async with ct.acting("destroy", fresh=True):
-            await destroy.destroy(ct, self._what_destroy_needs(ctid), report)
-
-    def _what_destroy_needs(self, ctid: int) -> CtConfig:
-        """The configuration; of a file with a bad value only what says where the container is."""
-        try:
-            return self.confs.ct(ctid)
-        except BadConfig:
-            raw = self.confs.raw(ctid).copy()
-            for key in {key for key, _ in raw.items()} - {"VE_PRIVATE", "VE_ROOT", "VE_LAYOUT", "NAME"}:
-                raw.unset(key)
-            return effective(ctid, raw, self.confs.globals())
+            await start.release(ct, report)  # a record of something that is gone
+            config = destroy.what_it_needs(ctid, self.confs.raw(ctid), self.confs.globals())
+            await destroy.destroy(self.paths, config, report)
 
     async def start(self, ctid: int, options: StartOptions, report: Report) -> None:
         ct = self._registry[ctid]

@@ -3,6 +3,7 @@ and what no container owns is removed.  Only the records and the kernel are aske
 """
 
 import asyncio
+import glob
 import os
 import socket
 
@@ -16,12 +17,13 @@ from hostd.container.init_link import ChannelLost, InitLink
 from hostd.container.ops import apply, create, destroy, start
 from hostd.container.record import Record
 from hostd.container.report import to_log
+from hostd.container.world import World
 from hostd.daemon.keeper_link import KeeperLink
 from hostd.daemon.registry import Registry, how_it_ended
 from hostd.errors import VzError
 from hostd.image import template
 from hostd.kernel.process import Process
-from hostd.log import log
+from hostd.log import about, log
 from hostd.net import venet
 from hostd.storage import trash
 
@@ -42,8 +44,6 @@ CUT_OFF = {
     "reboot": AGAIN,
     "chkpnt": KEEP,
     "set": REVERT,
-    "create": FINISH,
-    "destroy": FINISH,
 }
 
 
@@ -77,6 +77,7 @@ async def recover(registry: Registry, keeper: KeeperLink) -> None:
     so is one whose PID 1 does not answer: slow or hostile ones must not keep the others waiting.
     """
     patience = asyncio.get_running_loop().time() + PATIENCE
+    await _settle_on_disk(registry.world)
     _find_lost(registry, keeper)
     slow, again = [], []
     for ct in registry.known():
@@ -99,6 +100,21 @@ async def recover(registry: Registry, keeper: KeeperLink) -> None:
         log.info("taken over in the background: CT %s", " ".join(map(str, slow)))
 
 
+async def _settle_on_disk(world: World) -> None:
+    """Containers that were being created or destroyed: their notes survive a loss of power, as records do not."""
+    for path in sorted(glob.glob(f"{glob.escape(world.paths.conf_dir)}/*.conf.*")):
+        number, _, kind = os.path.basename(path).partition(".conf.")
+        if not number.isdigit() or kind not in ("creating", "destroying"):
+            continue
+        ctid = int(number)
+        with about(ctid):
+            try:
+                done = await (create if kind == "creating" else destroy).settle(world.paths, ctid, world.load_globals())
+                log.info("cut off in the middle: %s; %s", kind, done)
+            except (OSError, VzError) as error:
+                log.error("%s stays as it is: %s", path, error)
+
+
 def _find_lost(registry: Registry, keeper: KeeperLink) -> None:
     """Containers without a record of which there is something all the same: a cgroup, a process."""
     kept = {int(name.partition(":")[0]) for name in keeper.children}
@@ -119,8 +135,8 @@ async def _guarded(registry: Registry, ct: Container, record: Record, keeper: Ke
 
 
 async def _make_the_best(ct: Container, record: Record) -> None:
-    """What runs goes on; what was to be finished is left for the next daemon; anything else is released."""
-    if record.intent in ("create", "destroy") or (ct.running and CUT_OFF.get(record.intent) in (KEEP, REVERT)):
+    """What runs goes on; anything else is released."""
+    if ct.running and CUT_OFF.get(record.intent) in (KEEP, REVERT):
         return
     try:
         await start.release(ct, to_log)
@@ -129,14 +145,6 @@ async def _make_the_best(ct: Container, record: Record) -> None:
 
 
 async def _one(registry: Registry, ct: Container, record: Record, keeper: KeeperLink) -> None:
-    if record.intent == "create":
-        log.info("cut off in the middle: create; %s", FINISH if record.conf else UNDO)
-        await create.settle(ct)
-        return
-    if record.intent == "destroy":
-        log.info("cut off in the middle: destroy; %s", FINISH)
-        await destroy.finish(ct)
-        return
     if record.dump:
         # A criu that the last daemon started is let finish: killed in the middle it would take the container along.
         log.info("checkpoint: %s", (await state.settled(record.dump)).phase.value)

@@ -24,6 +24,7 @@ MOUNTED = "exist mounted down"
 DOWN = "exist unmounted down"
 SUSPENDED = "exist unmounted down suspended"
 GONE = "deleted unmounted down"
+HALF = (".tmp", ".new", ".part", ".creating", ".destroying")  # names end like this only while something is done
 CREATE = ("create", "101", "--ostemplate", "busybox", "--ipadd", "192.0.2.1", "--name", "web")
 
 
@@ -128,7 +129,7 @@ def settled(vz: Vz, operation: Operation, clock: str) -> None:
 def nothing_half_done(vz: Vz, state: str) -> None:
     """On the disk there is all of a container or nothing of it."""
     for path in (vz.paths.conf_dir, vz.paths.records_dir, vz.paths.dump_dir, vz.paths.lock_dir):
-        left = [name for name in os.listdir(path) if name.endswith((".tmp", ".new", ".part")) or ".lck" in name]
+        left = [name for name in os.listdir(path) if name.endswith(HALF) or ".lck" in name]
         assert left == [], f"{path}: {left}"
     private = os.path.dirname(vz.paths.private_default)
     exists = state != GONE

@@ -13,7 +13,7 @@ import pytest
 
 from hostd.config.paths import Paths
 from hostd.container.container import Container, Ended
-from hostd.container.ops import apply, create, destroy, start
+from hostd.container.ops import apply, start
 from hostd.container.record import Record
 from hostd.container.report import Report
 from hostd.container.world import World
@@ -93,11 +93,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
         ct.record.remove(made.paths)
         ct.buried()
 
-    async def settle(ct: Container, config: object = None) -> None:
-        made.note("revert" if config else "finish create" if ct.record and ct.record.conf else "undo create", ct)
-
-    async def finish(ct: Container) -> None:
-        made.note("finish destroy", ct)
+    async def settle(ct: Container, config: object) -> None:
+        made.note("revert", ct)
 
     async def reconnect(registry: Registry, ct: Container, record: Record) -> None:
         made.note("reconnect", ct)
@@ -112,9 +109,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
         pass
 
     monkeypatch.setattr(start, "release", release)
-    monkeypatch.setattr(create, "settle", settle)
     monkeypatch.setattr(apply, "settle", settle)
-    monkeypatch.setattr(destroy, "finish", finish)
     monkeypatch.setattr(recover, "_reconnect", reconnect)
     monkeypatch.setattr(Registry, "start_again", start_again)
     monkeypatch.setattr(Registry, "aftermath", aftermath)
@@ -158,8 +153,6 @@ GONE = [
     ("chkpnt", "release"),
     ("set", "release"),
     ("reboot", "start again"),
-    ("create", "undo create"),
-    ("destroy", "finish destroy"),
 ]
 
 
@@ -186,13 +179,6 @@ def test_a_set_is_taken_back_after_the_channel_is_there(machine: Machine, init: 
     object.__setattr__(machine.registry.world, "load_config", lambda ctid: f"configuration of {ctid}")
     record_of(101, "set", init).save(machine.paths)
     assert machine.recover() == [("reconnect", 101), ("revert", 101)]
-
-
-def test_a_create_whose_area_is_complete_is_finished(machine: Machine) -> None:
-    record = record_of(101, "create")
-    record.conf = "OSTEMPLATE=x\n"
-    record.save(machine.paths)
-    assert machine.recover() == [("finish create", 101)]
 
 
 def test_mounted_stays_mounted(machine: Machine) -> None:

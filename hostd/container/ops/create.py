@@ -1,106 +1,149 @@
 """create: a private area from a template, then the configuration.
 
-Until the private area is complete a create that was cut off is undone; from then on the record holds all that is
-left to do, and it is finished.
+Before anything is made, the configuration is written beside its place, as `CTID.conf.creating`.  After a crash or a
+loss of power that file says what is left to do: the create is finished when the private area is complete, which its
+rename into place makes it, and undone otherwise.
 """
 
 import asyncio
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
-from hostd.config import names
-from hostd.config.model import CtConfig
+from hostd.config import files, names
+from hostd.config.model import CtConfig, GlobalConfig, effective
+from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
 from hostd.container import faults, scripts
-from hostd.container.container import Container
-from hostd.container.record import Record
-from hostd.container.report import Report
+from hostd.container.report import Report, to_log
+from hostd.container.steps import Step, run, undo
 from hostd.container.storage import layout_named, new_storage_spec
 from hostd.errors import Exit, Failure
+from hostd.storage.base import StorageSpec
 from hostd.storage.names import UNFINISHED
 from hostd.storage.trash import discard
 
 
-async def create(ct: Container, config: CtConfig, conf: VeConf, report: Report) -> None:
-    """Make the private area of *config* and save *conf*.  All of it is there afterwards, or nothing."""
-    private, paths = config.private, ct.world.paths
-    if os.path.isdir(private) and os.listdir(private):
-        raise Failure(Exit.FS_PRVT_AREA_EXIST, f"Private area already exists in {private}")
+@dataclass
+class Creation:
+    """A container that is being created: what the steps share."""
+
+    paths: Paths
+    config: CtConfig
+    report: Report
+    spec: StorageSpec | None = None
+    replaced: VeConf | None = None  # the file that was in the place of the configuration
+
+    @property
+    def ctid(self) -> int:
+        return self.config.ctid
+
+    @property
+    def file(self) -> str:
+        return self.paths.ct_conf(self.ctid)
+
+    @property
+    def note(self) -> str:
+        return self.paths.ct_creating(self.ctid)
+
+
+async def create(paths: Paths, config: CtConfig, report: Report) -> None:
+    """Make the private area of *config* and save its text.  All of it is there afterwards, or nothing."""
+    if _filled(config.private):
+        raise Failure(Exit.FS_PRVT_AREA_EXIST, f"Private area already exists in {config.private}")
     layout_named(config.layout)
     report(f"Creating container private area ({config.ostemplate})")
-    ct.record = Record(ctid=ct.ctid, intent="create", layout=config.layout, private=private)
-    ct.record.save(paths)
-    try:
-        await _make(ct, config, report)
-        report("Performing postcreate actions")
-        ct.record.conf = conf.text()
-        ct.record.save(paths)
-        finish(ct)
-    except BaseException:
-        await abandon(ct)
-        raise
-    report(f"CT configuration saved to {paths.ct_conf(ct.ctid)}")
-    try:
-        await scripts.created(paths, ct.ctid, report)
-    except BaseException:
-        await _take_back(ct, config)
-        raise
+    await run("create", STEPS, Creation(paths, config, report))
     report("Container private area was created")
 
 
-async def _make(ct: Container, config: CtConfig, report: Report) -> None:
-    faults.point("create.begin")
-    spec = await asyncio.to_thread(new_storage_spec, ct.world.paths, config)
-    faults.point("create.template")
-    layout = layout_named(config.layout)
-    for line in layout.warnings(spec):
-        report(line)
-    await asyncio.to_thread(layout.create, spec)
-    faults.point("create.private")
+async def settle(paths: Paths, ctid: int, globals: GlobalConfig) -> str:
+    """After a crash: finish or undo the create that the note of *ctid* tells of; answers which.  VzError, OSError."""
+    config = effective(ctid, VeConf.load(paths.ct_creating(ctid)), globals)
+    cut_off = Creation(paths, config, to_log)
+    if _filled(config.private):
+        await run("create", (NAME, CONF), cut_off)
+        return "finish"
+    await undo((NOTE, PRIVATE), cut_off)
+    return "undo"
 
 
-async def _take_back(ct: Container, config: CtConfig) -> None:
-    """vps.create has refused the finished container."""
-    paths = ct.world.paths
-    if config.name:
-        names.remove(paths, ct.ctid, config.name)
-    os.unlink(paths.ct_conf(ct.ctid))
-    await asyncio.to_thread(discard, config.private, paths.vzrm_dir)
+def _filled(private: str) -> bool:
+    return os.path.isdir(private) and bool(os.listdir(private))
 
 
-def finish(ct: Container) -> None:
-    """The private area is complete: give the container its configuration and its name."""
-    record, paths = ct.record, ct.world.paths
-    assert record is not None and record.conf
-    path = paths.ct_conf(ct.ctid)
-    conf = VeConf.parse(record.conf, path)
-    faults.point("create.noted")
+@contextmanager
+def _saving(this: Creation) -> Iterator[None]:
     try:
-        conf.save(path)
-        faults.point("create.conf")
-        if name := conf.get("NAME"):
-            names.assign(paths, ct.ctid, name)
+        yield
     except OSError as error:
-        raise Failure(Exit.CONFIG_SAVE, f"Unable to save {path}: {error.strerror}") from error
-    faults.point("create.name")
-    record.remove(paths)
-    ct.buried()
+        raise Failure(Exit.CONFIG_SAVE, f"Unable to save {this.file}: {error.strerror}") from error
 
 
-async def settle(ct: Container) -> None:
-    """After a crash in the middle: finish or undo."""
-    assert ct.record is not None
-    if ct.record.conf:
-        finish(ct)
-    else:
-        await abandon(ct)
+async def _note(this: Creation) -> None:
+    with _saving(this):
+        this.config.raw.save(this.note)
 
 
-async def abandon(ct: Container) -> None:
-    """Undo a create whose private area is not complete, or whose configuration cannot be saved.  Idempotent."""
-    record, paths = ct.record, ct.world.paths
-    assert record is not None
-    for path in (record.private, record.private + UNFINISHED):
+async def _forget(this: Creation) -> None:
+    files.remove(this.note)
+
+
+async def _unpack(this: Creation) -> None:
+    this.spec = await asyncio.to_thread(new_storage_spec, this.paths, this.config)
+
+
+async def _fill(this: Creation) -> None:
+    assert this.spec is not None
+    layout = layout_named(this.config.layout)
+    for line in layout.warnings(this.spec):
+        this.report(line)
+    await asyncio.to_thread(layout.create, this.spec)
+
+
+async def _empty(this: Creation) -> None:
+    for path in (this.config.private, this.config.private + UNFINISHED):
         if os.path.lexists(path):
-            await asyncio.to_thread(discard, path, paths.vzrm_dir)
-    record.remove(paths)
-    ct.buried()
+            await asyncio.to_thread(discard, path, this.paths.vzrm_dir)
+            files.sync_directory(os.path.dirname(path))
+
+
+async def _give_name(this: Creation) -> None:
+    this.report("Performing postcreate actions")
+    with _saving(this):
+        if this.config.name:
+            names.assign(this.paths, this.ctid, this.config.name)
+
+
+async def _take_name(this: Creation) -> None:
+    if this.config.name:
+        names.remove(this.paths, this.ctid, this.config.name)
+
+
+async def _configure(this: Creation) -> None:
+    with _saving(this):
+        if os.path.lexists(this.file):
+            this.replaced = VeConf.load(this.file)
+        this.config.raw.save(this.file)
+        faults.point("create.saved")
+        files.remove(this.note)
+    this.report(f"CT configuration saved to {this.file}")
+
+
+async def _take_configuration(this: Creation) -> None:
+    if this.replaced is not None:
+        this.replaced.save(this.file)
+    else:
+        files.remove(this.file)
+
+
+async def _script(this: Creation) -> None:
+    await scripts.created(this.paths, this.ctid, this.report)
+
+
+NOTE = Step("note", _note, _forget)
+PRIVATE = Step("private", _fill, _empty)
+NAME = Step("name", _give_name, _take_name)
+CONF = Step("conf", _configure, _take_configuration)
+STEPS = (NOTE, Step("template", _unpack), PRIVATE, NAME, CONF, Step("script", _script, stops=True))

@@ -1,0 +1,40 @@
+"""The power fails at every step of create and destroy: what was only in /run is lost, and nothing is half there."""
+
+import shutil
+from collections.abc import Callable
+
+import pytest
+
+from hostd.config import files
+from tests.harness import machine
+from tests.harness.installation import Vz
+from tests.system.test_faults import DOWN, GONE, OPERATIONS, bring_to, nothing_half_done, points
+
+pytestmark = [pytest.mark.system, pytest.mark.slow]
+
+
+@pytest.mark.parametrize("name", ["create", "destroy"])
+def test_power_is_lost_at_every_point(vz: Vz, name: str, record_property: Callable[[str, object], None]) -> None:
+    operation = OPERATIONS[name]
+    found = points(vz, operation)
+    record_property("points", len(found))
+    fault = f"{vz.prefix}/fault"
+    vz.env["VZ_FAULT"] = f"@{fault}"
+    for point in found:
+        bring_to(vz, operation.before)
+        files.replace(fault, f"{point}:both")
+        vz.ctl(*operation.command, check=None)
+        hostd = (vz.keeper_pid, vz.daemon_pid)
+        machine.until(f"killed at {point}", lambda pids=hostd: not any(map(machine.alive, pids)))
+        shutil.rmtree(vz.paths.run_dir)
+        try:
+            state = vz.status(101)
+            assert state in (DOWN, GONE)
+            nothing_half_done(vz, state)
+            if state == operation.before:
+                vz.ctl(*operation.command)
+                nothing_half_done(vz, vz.status(101))
+            elif state == DOWN:
+                vz.ctl("start", "101")
+        except AssertionError as error:
+            raise AssertionError(f"power lost at {point}: {error}\n{vz.log_tail()}") from error

@@ -1,0 +1,92 @@
+"""Creates and destroys that were cut off, by the files they left: no record, as after a loss of power."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from hostd.config import skeleton
+from hostd.config.model import GlobalConfig
+from hostd.config.paths import Paths
+from hostd.config.veconf import VeConf
+from hostd.container.ops import create, destroy
+
+CONF = 'VE_PRIVATE="/var/lib/vz/private/$VEID"\nVE_LAYOUT="simfs"\nNAME="web"\n'
+
+
+class Disk:
+    """An installation below a directory of its own."""
+
+    def __init__(self, prefix: Path) -> None:
+        self.paths = Paths(str(prefix))
+        skeleton.install(self.paths)
+        os.makedirs(self.paths.conf_dir, exist_ok=True)
+        self.private = self.paths.below("/var/lib/vz/private/101")
+
+    def put(self, path: str, text: str = CONF) -> None:
+        VeConf.parse(text).save(path)
+
+    def area(self, path: str, content: str = "etc") -> None:
+        os.makedirs(f"{path}/{content}")
+
+    def settle(self, module: object) -> str:
+        globals = GlobalConfig.load(self.paths)
+        return asyncio.run(module.settle(self.paths, 101, globals))  # type: ignore[attr-defined, no-any-return]
+
+    def files(self) -> set[str]:
+        """What there is of CT 101."""
+        places = (self.paths.conf_dir, self.paths.names_dir, os.path.dirname(self.private))
+        names = {name for place in places if os.path.isdir(place) for name in os.listdir(place)}
+        return {name for name in names if name.startswith(("101", "web"))}
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Disk:
+    return Disk(tmp_path)
+
+
+def test_a_create_with_a_complete_area_is_finished(disk: Disk) -> None:
+    disk.put(disk.paths.ct_creating(101))
+    disk.area(disk.private)
+    assert disk.settle(create) == "finish"
+    assert disk.files() == {"101", "101.conf", "web"}
+    assert VeConf.load(disk.paths.ct_conf(101)).text() == CONF
+
+
+@pytest.mark.parametrize("left", ["", "101.tmp"])
+def test_any_other_is_undone(disk: Disk, left: str) -> None:
+    disk.put(disk.paths.ct_creating(101))
+    if left:
+        disk.area(f"{os.path.dirname(disk.private)}/{left}")
+    assert disk.settle(create) == "undo"
+    assert disk.files() == set()
+
+
+def test_an_undone_create_leaves_the_file_that_was_there(disk: Disk) -> None:
+    disk.put(disk.paths.ct_conf(101), "ONBOOT=no\n")
+    disk.put(disk.paths.ct_creating(101))
+    assert disk.settle(create) == "undo"
+    assert disk.files() == {"101.conf"}
+    assert VeConf.load(disk.paths.ct_conf(101)).text() == "ONBOOT=no\n"
+
+
+@pytest.mark.parametrize("left", ["private", "nothing"])
+def test_a_destroy_is_finished(disk: Disk, left: str) -> None:
+    disk.put(disk.paths.ct_destroying(101), CONF + 'IP_ADDRESS="nonsense"\n')
+    if left == "private":
+        disk.area(disk.private)
+    os.makedirs(disk.paths.names_dir, exist_ok=True)
+    os.symlink(disk.paths.ct_conf(101), f"{disk.paths.names_dir}/web")
+    disk.put(f"{disk.paths.conf_dir}/101.mount", "")
+    assert disk.settle(destroy) == "finish"
+    assert disk.files() == {"101.conf.destroyed", "101.mount.destroyed"}
+
+
+def test_a_later_container_with_the_number_is_not_harmed(disk: Disk) -> None:
+    disk.put(disk.paths.ct_destroying(101), "")
+    disk.put(disk.paths.ct_conf(101))
+    disk.area(disk.private)
+    disk.put(f"{disk.paths.conf_dir}/101.mount", "")
+    disk.settle(destroy)
+    assert disk.files() == {"101", "101.conf", "101.conf.destroyed", "101.mount"}
