@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from ipaddress import ip_interface
 
 from hostd.cgroup import limits
@@ -65,6 +65,13 @@ def _fit(layout: Layout, spec: StorageSpec) -> tuple[str, ...]:
     except Failure as failure:
         return (f"Warning: {failure.message}; the disk keeps its size",)
     return ()
+
+
+async def flush_storage(run: Run) -> None:
+    """What is on the disk before the last process ends, the unmount need not wait for.  Best effort."""
+    if run.record.layout and run.record.root:
+        with suppress(OSError):
+            await asyncio.to_thread(layout_named(run.record.layout).flush, run.record.root)
 
 
 async def unmount_storage(run: Run) -> None:

@@ -60,9 +60,9 @@ async def unstoppable(work: Awaitable[None]) -> None:
 
 
 def together(name: str, *steps: Step[Context]) -> Step[Context]:
-    """One step that does *steps* at the same time; they must not depend on each other.
+    """One step that does *steps* at the same time, and undoes them so; they must not depend on each other.
 
-    When one fails, the others are let finish before everything is undone, in reverse.
+    When one fails, the others are let finish before everything is undone.
     """
 
     async def one(step: Step[Context], context: Context) -> None:
@@ -75,7 +75,7 @@ def together(name: str, *steps: Step[Context]) -> Step[Context]:
                 raise outcome
 
     async def back(context: Context) -> None:
-        await undo(steps, context)
+        await asyncio.gather(*(undo((step,), context) for step in reversed(steps)))
 
     return Step(name, do, back)
 

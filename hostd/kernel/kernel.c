@@ -62,6 +62,11 @@ int vz_umount(const char *target, int flags)
     return answer(umount2(target, flags));
 }
 
+int vz_syncfs(int fd)
+{
+    return answer(syscall(SYS_syncfs, fd));
+}
+
 int vz_pivot_root(const char *new_root, const char *put_old)
 {
     return answer(syscall(SYS_pivot_root, new_root, put_old));

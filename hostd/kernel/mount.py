@@ -159,6 +159,11 @@ def umount(path: str, *, detach: bool = False, nofollow: bool = True) -> None:
     check(lib.vz_umount(path_bytes(path), flags), "umount2", path)
 
 
+def syncfs(root: Fd) -> None:
+    """syncfs(2): write what is changed in the file system of *root* to its disk, and wait for it."""
+    check(lib.vz_syncfs(root.fileno()), "syncfs", root.path)
+
+
 def openat2(
     dir: Fd, path: str, flags: int, *, in_root: bool = True, no_symlinks: bool = False, mode: int = 0
 ) -> Fd:

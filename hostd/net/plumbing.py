@@ -159,13 +159,13 @@ def _retire(host: Rtnl, name: str) -> int | None:
     if not ours:
         return None
     (index,) = ours
-    routes = [answers.route(data) for version in (4, 6) for data in host.dump(m.our_routes(version, index))]
-    gone = [m.del_route(index, name, r.to) for r in routes if r.to and r.index == index]
     new_name = m.rename(index, name, f"{_RETIRED}{index}")
     try:
+        routes = [answers.route(data) for version in (4, 6) for data in host.dump(m.our_routes(version, index))]
+        gone = [m.del_route(index, name, r.to) for r in routes if r.to and r.index == index]
         host.run([*gone, new_name])
     except NetlinkError as error:
-        if error.errno == errno.ENODEV:
+        if error.errno == errno.ENODEV:  # it went with the container's network namespace
             return None
         if error.errno != errno.EBUSY:
             raise

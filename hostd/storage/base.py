@@ -90,6 +90,9 @@ class Layout(Protocol):
     def open(self, spec: StorageSpec, userns: Fd | None) -> Opened:
         """The root tree with its ids mapped as in *userns*; None: not mapped (a privileged container)."""
 
+    def flush(self, root: str) -> None:
+        """Write to the disk what the container mounted at *root* has changed, where the disk is its own.  OSError."""
+
     def release(self, private: str, record: Record) -> None:
         """After a crash or a stop: let go of what is not in use any more.  Idempotent."""
 

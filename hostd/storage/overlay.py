@@ -20,6 +20,7 @@ from hostd.kernel.mount import (
     move_mount,
     new_filesystem,
     open_tree,
+    syncfs,
     umount,
 )
 from hostd.storage import ext4image, loopdev
@@ -63,6 +64,10 @@ class Overlay:
             what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or error
             reason = f"cannot mount the storage of CT {spec.ctid} in {spec.private}: {what}"
             raise Failure(Exit.FS_CANTMOUNT, reason) from error
+
+    def flush(self, root: str) -> None:
+        with Fd.open(root, os.O_RDONLY | os.O_DIRECTORY) as top:
+            syncfs(top)
 
     def release(self, private: str, record: Record) -> None:
         """Mounts of an open that was cut off go; the loop device clears itself with its last mount."""

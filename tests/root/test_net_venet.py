@@ -112,6 +112,22 @@ def test_the_name_is_free_at_once(host: Netns, guest: Fd, other: Fd) -> None:
         assert len([link for link in map(answers.link, here.dump(messages.all_links())) if link.peer]) == 1
 
 
+def test_unplug_while_the_network_namespace_dies(
+    host: Netns, guest: Fd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel deletes the device between two questions."""
+    plugged(101, guest, V4, V6)
+    found = plumbing._found
+
+    def last_seen(net: Rtnl, name: str) -> list[answers.Link]:
+        links = found(net, name)
+        net.run([messages.delete(link.index, name) for link in links])
+        return links
+
+    monkeypatch.setattr(plumbing, "_found", last_seen)
+    assert plumbing.retire("ve101") is None
+
+
 def test_unplug_is_idempotent_and_a_dead_container_leaves_nothing(host: Netns) -> None:
     netns = new_netns()
     plugged(101, netns, V4)

@@ -99,6 +99,23 @@ def test_steps_together_are_all_done_before_a_failure_of_one_undoes_them() -> No
     assert journal.done == ["do a", "do late", "undo failing", "undo late", "undo a"]
 
 
+def test_steps_together_are_undone_together() -> None:
+    """Each waits for the other: one after the other would never end."""
+
+    async def back(journal: Journal) -> None:
+        async with asyncio.timeout(5):
+            await meeting.wait()
+        journal.done.append("undone")
+
+    async def meet() -> None:
+        both = steps.together("both", Step("x", steps.nothing, back), Step("y", steps.nothing, back))
+        await steps.undo([both], journal)
+
+    journal, meeting = Journal(), asyncio.Barrier(2)
+    asyncio.run(meet())
+    assert journal.done == ["undone", "undone"]
+
+
 def test_every_step_passes_a_fault_point(monkeypatch: pytest.MonkeyPatch) -> None:
     passed: list[str] = []
     monkeypatch.setattr(faults, "point", passed.append)

@@ -1,7 +1,7 @@
 """start: from a configuration to a container that is READY.
 
-`STEPS` is the operation.  The undos of the same steps, in reverse, take a container down: after a stop, after a
-crash of hostd in the middle of anything, and when a step of the start itself fails.
+`STEPS` is the operation.  The undos of the same steps take a container down: in reverse when a step of the start
+itself fails, and in the shorter order of `RELEASE` after a stop and after a crash of hostd in the middle of anything.
 """
 
 import asyncio
@@ -22,9 +22,11 @@ LEASE = Step("lease", host_side.take_lease, host_side.give_back)
 STORAGE = Step("storage", host_side.mount_storage, host_side.unmount_storage)
 CGROUP = Step("cgroup", host_side.make_cgroup, host_side.remove_cgroup)
 MOUNTS = Step("mounts", init_side.make_mounts, init_side.drop_mounts)
+SPAWN = Step("spawn", init_side.spawn_init, init_side.kill_init)
+NETWORK = Step("network", host_side.plug_network, host_side.unplug_network)
 INIT_STEPS = (
-    Step("spawn", init_side.spawn_init, init_side.kill_init),
-    Step("network", host_side.plug_network, host_side.unplug_network),
+    SPAWN,
+    NETWORK,
     Step("greet", init_side.greet),
     Step("furnish", init_side.furnish_inside),
     Step("go", init_side.release_barrier, stops=True),
@@ -35,6 +37,9 @@ AFTER_MOUNT = Step("mount", scripts.mount, scripts.umount, stops=True)
 MOUNT_STEPS = (LEASE, BEFORE_MOUNT, STORAGE, AFTER_MOUNT)
 RUN_STEPS = (together("ground", CGROUP, MOUNTS), *INIT_STEPS)
 STEPS = (LEASE, BEFORE_MOUNT, together("ground", STORAGE, CGROUP, MOUNTS), AFTER_MOUNT, *INIT_STEPS)
+# Undone, these take down the same as RUN_STEPS and STEPS: once PID 1 is dead nothing else depends on anything.
+RUN_RELEASE = (together("ground", CGROUP, MOUNTS, NETWORK), SPAWN)
+RELEASE = (LEASE, BEFORE_MOUNT, together("ground", STORAGE, CGROUP, MOUNTS, NETWORK), AFTER_MOUNT, SPAWN)
 
 
 async def start(ct: Container, config: CtConfig, report: Report, *, setup: bool = False) -> Run:
@@ -61,7 +66,7 @@ async def again(ct: Container, config: CtConfig, report: Report) -> None:
     old.record.intent = "reboot"
     old.save()
     faults.point("reboot.intent")
-    await undo(RUN_STEPS, old)
+    await undo(RUN_RELEASE, old)
     kept = old.record
     ct.buried()
     ct.record = Record(
@@ -93,7 +98,7 @@ async def release(ct: Container, report: Report) -> list[Failure]:
     failures: list[Failure] = []
     if ct.record is not None:
         this = Run(ct, ct.record, report)
-        await undo(STEPS, this)
+        await undo(RELEASE, this)
         failures = this.failures
     ct.buried()
     return failures

@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from hostd.config.model import CtConfig
-from hostd.container import faults, init_side, scripts
+from hostd.container import faults, host_side, init_side, scripts
 from hostd.container.container import Container
 from hostd.container.init_link import ChannelLost
 from hostd.container.ops import start
@@ -58,7 +58,7 @@ async def leave(ct: Container, report: Report, *, keep_mounted: bool = False) ->
     if keep_mounted:
         assert ct.record is not None
         this = Run(ct, ct.record, report)
-        await undo(start.RUN_STEPS, this)
+        await undo(start.RUN_RELEASE, this)
         this.record.intent, this.record.pid, this.record.identity = "", 0, ""
         this.save()
         record = this.record
@@ -84,7 +84,8 @@ async def _ask(ct: Container, timeout: float) -> None:
 
 async def _kill(ct: Container, report: Report) -> None:
     assert ct.record is not None
-    await init_side.kill_processes(Run(ct, ct.record, report))
+    this = Run(ct, ct.record, report)
+    await asyncio.gather(init_side.kill_processes(this), host_side.flush_storage(this))
     try:
         async with asyncio.timeout(KILL_GRACE):
             await ct.ended()
