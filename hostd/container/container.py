@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from hostd.config.lockfile import locked_by
-from hostd.container import last_words
+from hostd.container import faults, last_words
 from hostd.container.init_link import ChannelLost, InitLink, Message
 from hostd.container.record import Record
 from hostd.container.world import World
@@ -51,7 +51,6 @@ class Container:
     process: Process | None = None
     link: InitLink | None = None
     words: Fd | None = None  # what its console shows, readable after the death of PID 1: last_words
-    announced: str = ""  # what vzinit said it was about to do: reboot, halt, poweroff
     action: str = ""  # the one that holds it, as a command line
     clearing: bool = False  # the action is the daemon's own: to clear away what has ended by itself
     sessions: dict[int, OpenSession] = field(default_factory=dict)
@@ -100,7 +99,6 @@ class Container:
     def born(self, process: Process) -> None:
         """PID 1 was spawned, restored or found again."""
         self.process = process
-        self.announced = ""
         self._services.clear()
         self._end = asyncio.get_running_loop().create_future()
 
@@ -140,11 +138,23 @@ class Container:
         if future is not None and not future.done():
             future.set_result(message)
         elif message.verb == "bye":
-            self.announced = message.text("how")
+            self._about_to_leave(message.text("how"))
         elif message.verb == "ended":
             self._session_ended(message)
         elif message.verb == "running":
             self._services_started(message.fields.get("failed", [])[:MOST_NAMES])
+
+    def _about_to_leave(self, how: str) -> None:
+        """A reboot is noted: the container is started again even if nobody is left to see how PID 1 ends."""
+        if self.record is None or self.record.announced or how not in ("reboot", "halt", "poweroff"):
+            return
+        self.record.announced = how
+        if how == "reboot":
+            try:
+                self.record.save(self.world.paths)
+            except OSError as error:
+                log.warning("the reboot cannot be noted: %s", error)
+            faults.point("reboot.announced")
 
     def _services_started(self, failed: list[str]) -> None:
         """Said once: a guest that repeats itself must not fill the log."""

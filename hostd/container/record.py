@@ -40,6 +40,7 @@ class Record:
     live: dict[str, str] = field(default_factory=dict)  # configuration keys set on the running container
     trying: list[str] = field(default_factory=list)  # addresses that a `set` in flight adds or takes away
     scripts: list[str] = field(default_factory=list)  # actions whose scripts have begun: premount, mount
+    announced: str = ""  # what vzinit said it was about to do: reboot, halt, poweroff
     setup: bool = False  # started only to run a script in it: no services
 
     @property

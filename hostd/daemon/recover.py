@@ -18,7 +18,7 @@ from hostd.container.ops import apply, create, destroy, start
 from hostd.container.record import Record
 from hostd.container.report import to_log
 from hostd.container.world import World
-from hostd.daemon.keeper_link import KeeperLink
+from hostd.daemon.keeper_link import ChildExit, KeeperLink
 from hostd.daemon.registry import Registry, how_it_ended
 from hostd.errors import VzError
 from hostd.image import template
@@ -177,7 +177,9 @@ async def _without_init(registry: Registry, ct: Container, record: Record, keepe
         if end is None and record.child_name in keeper.children:
             ct.unborn()  # it ended a moment ago: the keeper is about to say how
             return
-        if end is not None and how_it_ended(end.code, end.status).how == "reboot":
+        if end is None and record.announced == "reboot":
+            end = ChildExit(record.child_name, 0, 0)  # nobody saw how it ended
+        if end is not None and how_it_ended(ct, end).how == "reboot":
             ct.unborn()
             registry.child_ended(end)
             return

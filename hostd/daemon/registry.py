@@ -2,7 +2,7 @@
 
 import asyncio
 
-from hostd.container import last_words
+from hostd.container import faults, last_words
 from hostd.container.container import Container, Ended
 from hostd.container.ops import start, stop
 from hostd.container.report import to_log
@@ -58,7 +58,7 @@ class Registry:
         if ct.record is None or ct.record.child_name != child.name:
             self.world.keeper.forget(child.name)
             return
-        self._ended(ct, how_it_ended(child.code, child.status) if child.known else as_announced(ct))
+        self._ended(ct, how_it_ended(ct, child))
 
     def _ended(self, ct: Container, end: Ended) -> None:
         if ct.gone(end):
@@ -66,6 +66,7 @@ class Registry:
 
     async def aftermath(self, ct: Container, end: Ended) -> None:
         """Start the container again, or take it down; an action in flight deals with the end itself."""
+        faults.point(f"ended.{end.how}")
         serial = ct.record.serial if ct.record else 0
         async with ct.acting("reboot" if end.how == "reboot" else "stop", wait=True):
             if ct.record is None or ct.record.serial != serial:
@@ -120,8 +121,9 @@ class Registry:
 
 def as_announced(ct: Container) -> Ended:
     """The end of a PID 1 that was no child of this keeper: only what vzinit announced tells why."""
-    if ct.announced:
-        return Ended("reboot" if ct.announced == "reboot" else "halt")
+    announced = ct.record.announced if ct.record is not None else ""
+    if announced:
+        return Ended("reboot" if announced == "reboot" else "halt")
     return Ended("died", "its keeper had been killed before, so the reason is unknown")
 
 
@@ -131,7 +133,12 @@ SIGHUP, SIGINT = 1, 2
 CLD_EXITED, CLD_KILLED, CLD_DUMPED = 1, 2, 3
 
 
-def how_it_ended(code: int, status: int) -> Ended:
+def how_it_ended(ct: Container, child: ChildExit) -> Ended:
+    """The reason, by the wait status when there is one, or by what was announced."""
+    return by_status(child.code, child.status) if child.known else as_announced(ct)
+
+
+def by_status(code: int, status: int) -> Ended:
     """From waitid's si_code and si_status to a reason."""
     if code == CLD_KILLED and status == SIGHUP:
         return Ended("reboot")

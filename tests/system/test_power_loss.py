@@ -24,8 +24,7 @@ def test_power_is_lost_at_every_point(vz: Vz, name: str, record_property: Callab
         bring_to(vz, operation.before)
         files.replace(fault, f"{point}:both")
         vz.ctl(*operation.command, check=None)
-        hostd = (vz.keeper_pid, vz.daemon_pid)
-        machine.until(f"killed at {point}", lambda pids=hostd: not any(map(machine.alive, pids)))
+        machine.until(f"killed at {point}", lambda: not any(map(machine.alive, (vz.keeper_pid, vz.daemon_pid))))
         shutil.rmtree(vz.paths.run_dir)
         try:
             state = vz.status(101)

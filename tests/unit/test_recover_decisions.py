@@ -219,19 +219,27 @@ def test_the_pid_belongs_to_another_process_now(machine: Machine, init: Process)
 
 
 @pytest.mark.parametrize(
-    ("code", "status", "expected"),
+    ("code", "status", "announced", "expected"),
     [
-        (CLD_KILLED, SIGHUP, "aftermath reboot"),
-        (CLD_KILLED, SIGINT, "release"),
-        (CLD_KILLED, 9, "release"),
-        (CLD_EXITED, 0, "release"),
+        (CLD_KILLED, SIGHUP, "", "aftermath reboot"),
+        (CLD_KILLED, SIGINT, "", "release"),
+        (CLD_KILLED, 9, "", "release"),
+        (CLD_EXITED, 0, "", "release"),
+        (CLD_KILLED, SIGINT, "reboot", "release"),  # who saw it knows better
+        (0, 0, "reboot", "aftermath reboot"),
+        (0, 0, "", "release"),
+        (None, 0, "reboot", "aftermath reboot"),  # not even the keeper has seen it
+        (None, 0, "", "release"),
     ],
 )
-def test_it_ended_while_no_daemon_was_there(machine: Machine, code: int, status: int, expected: str) -> None:
+def test_it_ended_while_no_daemon_was_there(
+    machine: Machine, code: int | None, status: int, announced: str, expected: str
+) -> None:
     record = record_of(101, "")
-    record.pid, record.identity = 2**22 + 1, "gone"
+    record.pid, record.identity, record.announced = 2**22 + 1, "gone", announced
     record.save(machine.paths)
-    machine.keeper.exits["101:101"] = ChildExit("101:101", code, status)
+    if code is not None:
+        machine.keeper.exits["101:101"] = ChildExit("101:101", code, status)
     assert machine.recover() == [(expected, 101)]
 
 
