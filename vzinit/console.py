@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 BACKLOG = 128 * 1024  # bytes kept for a viewer that reads slowly; then it loses the oldest
 CHUNK = 4096
 LAST_TTY = 63
-HANGUPS_BEFORE_PAUSE = 5  # a login prompt that ends this often within PAUSE seconds is broken
+HANGUPS_BEFORE_PAUSE = 5  # a login prompt that ends this often within PAUSE seconds is broken: it rests for so long
 PAUSE = 30.0
 
 
@@ -43,7 +43,8 @@ class Console:
         self.ring = kept
         self._viewers: dict[int, Viewer] = {}
         self._prompt: list[str] | None = None
-        self._prompts_started = 0
+        self._prompting = False  # a prompt, or what was logged in at it, runs
+        self._prompts_ended = 0  # within the last PAUSE seconds
         for name in names:
             link(pty.slave_name(self.master), name)
         loop.watch(self.master, self._from_terminal)
@@ -143,13 +144,13 @@ class Console:
         self._prompt = argv
 
     def _want_prompt(self) -> None:
-        if self._prompts_started == 0:
+        """Start it when somebody looks, none is there, and it did not end too often."""
+        if self._viewers and not self._prompting and self._prompts_ended < HANGUPS_BEFORE_PAUSE:
             argv = self._prompt or login_prompt(self.names[-1])
             if argv:
                 self._start_prompt(argv)
 
     def _start_prompt(self, argv: list[str]) -> None:
-        self._prompts_started += 1
         environment = {"PATH": child.PATH, "TERM": "linux", "HOME": "/root"}
         program = child.Program(
             argv,
@@ -158,18 +159,18 @@ class Console:
             program=argv[0].lstrip("-") if argv[0] != "-sh" else "/bin/sh",
             controlling_tty=True,
         )
+        reaper.adopt(child.start(self._loop, program, None, self._prompt_ended))
+        self._prompting = True
 
-        def ended(_code: int, _signal: int) -> None:
-            self._loop.after(PAUSE, self._forget_prompt)
-            if self._viewers and self._prompts_started < HANGUPS_BEFORE_PAUSE:
-                self._start_prompt(argv)
-            elif not self._viewers:
-                self._prompts_started = 0
-
-        reaper.adopt(child.start(self._loop, program, None, ended))
+    def _prompt_ended(self, _code: int, _signal: int) -> None:
+        self._prompting = False
+        self._prompts_ended += 1
+        self._loop.after(PAUSE, self._forget_prompt)
+        self._want_prompt()
 
     def _forget_prompt(self) -> None:
-        self._prompts_started = max(0, self._prompts_started - 1)
+        self._prompts_ended -= 1
+        self._want_prompt()
 
 
 def link(target: str, name: str) -> None:

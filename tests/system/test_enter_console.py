@@ -125,6 +125,32 @@ def test_console_keeps_what_was_said_while_nobody_looked(vz: Vz) -> None:
     child.expect(pexpect.EOF)
 
 
+@pytest.mark.parametrize("template", ["busybox", pytest.param("debian-12", marks=pytest.mark.slow)])
+def test_log_in_on_the_console(vz: Vz, template: str) -> None:
+    """Attach, ENTER, and there is a login prompt; after the logout another one, and after a detach still."""
+    vz.start(101, template=template)
+    vz.ctl("set", "101", "--userpasswd", "root:s3cret")
+    child = vz.spawn("vzctl", "console", "101")
+    child.expect_exact("to detach)")
+    child.send("\r")
+    child.expect_exact("login: ")
+    for _ in range(2):
+        child.sendline("root")
+        child.expect("assword: ")
+        child.sendline("s3cret")
+        child.expect(r"# (\x1b\[6n)?$")
+        child.sendline("echo on-$(tty)")
+        child.expect(r"on-/dev/\S+")
+        child.sendline("exit")
+        child.expect_exact("login: ")
+    child.send("\r\x1b.")
+    child.expect_exact("Detached from CT 101")
+    child = vz.spawn("vzctl", "console", "101")
+    child.expect_exact("to detach)")
+    child.sendline("somebody")
+    child.expect(r"somebody\s+Password: ")
+
+
 @pytest.fixture
 def debian(vz: Vz) -> Vz:
     vz.start(101, "--ipadd", "192.0.2.101", "--hostname", "deb.example.org", template="debian-12")
