@@ -49,19 +49,20 @@ def cgroup(tree: CgroupTree) -> CtCgroup:
 
 
 def inside(cgroup: CtCgroup, *argv: str) -> "subprocess.Popen[bytes]":
-    """A process of *cgroup*, which entered it by itself."""
+    """A process of *cgroup*, which entered it by itself.  Its input lasts until `ended`."""
     files = cgroup.all_joins()
 
     def enter() -> None:
         for file in files:
             os.write(file.fileno(), b"0")
 
-    return subprocess.Popen(argv, preexec_fn=enter, stdout=subprocess.PIPE)
+    return subprocess.Popen(argv, preexec_fn=enter, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
 def ended(process: "subprocess.Popen[bytes]", timeout: float = 10) -> int:
-    if process.stdout:
-        process.stdout.close()
+    for pipe in (process.stdin, process.stdout):
+        if pipe:
+            pipe.close()
     return process.wait(timeout)
 
 
@@ -181,7 +182,7 @@ def test_the_unified_directory_is_a_directory(cgroup: CtCgroup) -> None:
         assert "cgroup.procs" in os.listdir(directory.fileno())
 
 
-# limits, where this machine has the controllers (v1 here)
+# limits, where this machine has the controllers
 
 
 @pytest.fixture
@@ -198,6 +199,25 @@ def hog(cgroup: CtCgroup, mib: int) -> "subprocess.Popen[bytes]":
     return inside(cgroup, "/usr/bin/python3", "-I", "-S", "-c", HOLD, str(mib))
 
 
+def words(cgroup: CtCgroup, controller: str, v1: str, v2: str) -> list[str]:
+    """What the kernel says in the file that holds a limit: *v1* or *v2*, as this machine's mode is."""
+    name = v2 if cgroup.tree.mode == "v2" else v1
+    return Path(cgroup.path(controller) or "", name).read_text().split()
+
+
+def memory(cgroup: CtCgroup) -> tuple[int | None, int | None]:
+    """The limits of RAM and swap that the kernel holds, in bytes; None: unlimited."""
+    ram = number(words(cgroup, "memory", "memory.limit_in_bytes", "memory.max"))
+    swap = number(words(cgroup, "memory", "memory.memsw.limit_in_bytes", "memory.swap.max"))
+    if cgroup.tree.mode != "v2" and ram is not None and swap is not None:
+        swap -= ram  # v1 holds the sum
+    return ram, swap
+
+
+def number(words: list[str]) -> int | None:
+    return None if words[0] == "max" or int(words[0]) > 1 << 60 else int(words[0])
+
+
 def test_limits_apply_live_both_ways(limited: CtCgroup) -> None:
     pairs = [(64, 64), (256, 0), (32, 512), (None, None), (50, None)]
     steps = [Limits(ram and ram * MIB, swap and swap * MIB) for ram, swap in pairs]
@@ -205,9 +225,7 @@ def test_limits_apply_live_both_ways(limited: CtCgroup) -> None:
     for step in steps:
         limits.apply(limited, step, previous)
         previous = step
-        path = limited.path("memory")
-        now = Path(f"{path}/memory.limit_in_bytes").read_text().strip()
-        assert int(now) == step.ram if step.ram else int(now) > 1 << 60
+        assert memory(limited) == (step.ram, step.swap)
 
 
 def test_memory_over_the_limit_is_killed_and_counted(limited: CtCgroup) -> None:
@@ -226,10 +244,8 @@ def test_shrinking_below_use_fails_and_keeps_everything(limited: CtCgroup) -> No
     assert process.stdout and process.stdout.readline() == b"held\n"
     with pytest.raises(Failure, match="in use"):
         limits.apply(limited, Limits(20 * MIB, 0, numproc=60), before)
-    path, pids = limited.path("memory"), limited.path("pids")
-    assert Path(f"{path}/memory.limit_in_bytes").read_text().strip() == str(200 * MIB)
-    assert Path(f"{path}/memory.memsw.limit_in_bytes").read_text().strip() == str(200 * MIB)
-    assert Path(f"{pids}/pids.max").read_text().strip() == "50"
+    assert memory(limited) == (200 * MIB, 0)
+    assert words(limited, "pids", "pids.max", "pids.max") == ["50"]
     assert process.poll() is None, "shrinking must not kill"
     limited.kill()
     ended(process)
@@ -245,9 +261,9 @@ def test_numproc_stops_forks_and_counts_them(limited: CtCgroup) -> None:
 
 
 def test_cpu_limit_in_the_files(limited: CtCgroup) -> None:
+    v2 = limited.tree.mode == "v2"
     limits.apply(limited, Limits(cpuunits=500, cpulimit=50))
-    path = limited.path("cpu")
-    assert Path(f"{path}/cpu.shares").read_text().strip() == "512"
-    assert Path(f"{path}/cpu.cfs_quota_us").read_text().strip() == "50000"
+    assert words(limited, "cpu", "cpu.shares", "cpu.weight") == ["50" if v2 else "512"]
+    assert words(limited, "cpu", "cpu.cfs_quota_us", "cpu.max")[0] == "50000"
     limits.apply(limited, Limits())
-    assert Path(f"{path}/cpu.cfs_quota_us").read_text().strip() == "-1"
+    assert words(limited, "cpu", "cpu.cfs_quota_us", "cpu.max")[0] == ("max" if v2 else "-1")
