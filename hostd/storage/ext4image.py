@@ -1,14 +1,14 @@
 """A sparse ext4 image per container: formatted once per size, then copied; a copy is 2 ms and about 4 MB.
 
 The image holds `upper/` and `work/` of an overlay.  It is larger than the container's DISKSPACE by what ext4
-needs for itself, so that `df` inside shows exactly DISKSPACE.
+needs for itself, so that `df` inside shows exactly DISKSPACE.  It has the same features whatever version of
+mke2fs, and whatever mke2fs.conf, made it: it may be mounted and checked on an older host later.
 """
 
 import errno
 import fcntl
 import os
 import shutil
-import struct
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -16,15 +16,20 @@ from dataclasses import dataclass
 
 from hostd.errors import Exit, Failure, doing
 from hostd.storage.names import MAKING
+from hostd.storage.superblock import BLOCK, INODE_BYTES, Superblock
 
 DEFAULT_KIB = 10 << 20  # 10 GiB, when DISKSPACE is not set
 SMALLEST_KIB = 4096
 JOURNAL_KIB = 16384  # mke2fs would take up to 1 GiB, and a journal is written all over in time
 BYTES_PER_INODE = 16384  # one file per so many bytes, when DISKINODES is not set
 OWN_INODES = 16  # ext4's own ten, lost+found, upper, work and what overlay keeps in work
-_INODE_BYTES = 256
-_BLOCK = 4096
-_EMPTY_BLOCKS = 8  # what `df` counts as in use in an empty image
+_FEATURES = (
+    "none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,"
+    "huge_file,dir_nlink,extra_isize,metadata_csum"
+)
+_GUESS = 64  # blocks for everything else: rather too many than too few, or the journal finds no place
+# mke2fs leaves the end of a disk unused that is too small for a group.  With smaller groups the end is elsewhere.
+_GROUPS = (8 * BLOCK, 8 * BLOCK - 128)
 _FICLONE = 0x40049409  # linux/fs.h
 
 
@@ -71,54 +76,29 @@ def golden(directory: str, wanted: Geometry) -> str:
 def format_image(path: str, wanted: Geometry, work: str) -> None:
     """mkfs.ext4 with `upper` and `work` in it; *work* is a directory to prepare those in.
 
-    How much ext4 needs for itself depends on the size and on the version of mke2fs: format, look, correct.
+    How much ext4 needs for itself depends on the size: format, look, correct.
     """
     content = os.path.join(work, "content")
     for name, mode in (("", 0o755), ("upper", 0o755), ("work", 0o700)):
         os.mkdir(os.path.join(content, name), mode)
-    blocks = (wanted.space_kib + wanted.journal_kib) * 1024 // _BLOCK + wanted.inodes * _INODE_BYTES // _BLOCK
-    for _ in range(6):
-        _mkfs(path, wanted, blocks, content)
-        missing = wanted.space_kib * 1024 // _BLOCK - _EMPTY_BLOCKS - free_blocks(path)
-        if missing == 0:
-            return
-        blocks += missing
+    for group in _GROUPS:
+        blocks = (wanted.space_kib + wanted.journal_kib) * 1024 // BLOCK + wanted.inodes * INODE_BYTES // BLOCK + _GUESS
+        for _ in range(4):
+            _mkfs(path, wanted, blocks, group, content)
+            missing = wanted.space_kib * 1024 // BLOCK - Superblock.read(path).capacity
+            if missing == 0:
+                return
+            blocks += missing
+    raise _format_failure(path, f"mkfs.ext4 makes no disk of {wanted.space_kib} KiB")
 
 
-def free_blocks(path: str) -> int:
-    """Free blocks of an unmounted ext4 image: s_free_blocks_count of its superblock (fs/ext4/ext4.h)."""
-    superblock = _superblock(path)
-    low, high = (struct.unpack_from("<I", superblock, offset)[0] for offset in (0x0C, 0x158))
-    return int(high << 32 | low)
-
-
-def blocks(path: str) -> int:
-    """Size of an unmounted ext4 file system in blocks: s_blocks_count of its superblock."""
-    superblock = _superblock(path)
-    low, high = (struct.unpack_from("<I", superblock, offset)[0] for offset in (0x04, 0x150))
-    return int(high << 32 | low)
-
-
-def inode_share(path: str) -> float:
-    """The part of each block group that its inode table takes, 0..1; fixed when the image was formatted."""
-    superblock = _superblock(path)
-    blocks, inodes = (struct.unpack_from("<I", superblock, offset)[0] for offset in (0x20, 0x28))
-    return float(inodes * _INODE_BYTES / (blocks * _BLOCK))
-
-
-def _superblock(path: str) -> bytes:
-    with open(path, "rb") as image:
-        image.seek(1024)
-        return image.read(1024)
-
-
-def _mkfs(path: str, wanted: Geometry, blocks: int, content: str) -> None:
+def _mkfs(path: str, wanted: Geometry, blocks: int, group: int, content: str) -> None:
     with open(path, "wb") as file:
-        os.truncate(file.fileno(), blocks * _BLOCK)
-    size = ["-b", str(_BLOCK), "-I", str(_INODE_BYTES), "-N", str(wanted.inodes), "-m", "0"]
+        os.truncate(file.fileno(), blocks * BLOCK)
+    size = ["-b", str(BLOCK), "-g", str(group), "-I", str(INODE_BYTES), "-N", str(wanted.inodes), "-m", "0"]
     journal = f"size={wanted.journal_kib // 1024}"
     options = "nodiscard,lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0"
-    _run(["mkfs.ext4", "-q", "-F", *size, "-J", journal, "-E", options, "-d", content, path], path)
+    _run(["mkfs.ext4", "-q", "-F", "-O", _FEATURES, *size, "-J", journal, "-E", options, "-d", content, path], path)
 
 
 def clone(golden_path: str, path: str) -> None:
@@ -141,8 +121,8 @@ def clone(golden_path: str, path: str) -> None:
             os.close(source)
 
 
-def resize(path: str, old_kib: int, new_kib: int, free: int) -> None:
-    """Make the image of a stopped container show *new_kib*; it showed *old_kib* when *free* blocks were free.
+def resize(path: str, wanted_kib: int) -> None:
+    """Make the image of a stopped container show *wanted_kib*.
 
     How much ext4 needs for itself is known afterwards only: resize, look, correct.  The number of inodes follows
     the size.  May be repeated after a crash.  Raises Failure: FS_NO_DISK_SPACE when more is stored than would
@@ -152,15 +132,14 @@ def resize(path: str, old_kib: int, new_kib: int, free: int) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if _run_locked(["e2fsck", "-f", "-p", path], lock.fileno()).returncode > 1:  # 1: repaired
             raise Failure(Exit.RESOURCE, f"{path} is damaged: run e2fsck -f on it")
-        more = (new_kib - old_kib) * 1024 // _BLOCK
-        share = 1 - inode_share(path)
         for attempt in range(5):
-            missing = more - (free_blocks(path) - free)
+            now = Superblock.read(path)
+            missing = wanted_kib * 1024 // BLOCK - now.capacity
             if missing == 0:
                 break
+            more = int(missing / (1 - now.inode_share)) if attempt == 0 else missing
             try:
-                wanted = blocks(path) + (int(missing / share) if attempt == 0 else missing)
-                _set_size(path, wanted, lock.fileno(), f"cannot resize {path} to {new_kib} KiB")
+                _set_size(path, now.blocks + more, lock.fileno(), f"cannot resize {path} to {wanted_kib} KiB")
             except Failure:
                 if attempt == 0:
                     raise
@@ -169,11 +148,10 @@ def resize(path: str, old_kib: int, new_kib: int, free: int) -> None:
 
 def _set_size(path: str, wanted: int, lock: int, what: str) -> None:
     """*wanted*: blocks."""
-    old = blocks(path)
-    if wanted > old:
-        os.truncate(path, wanted * _BLOCK)
-    done = _run_locked(["resize2fs", path, f"{wanted * _BLOCK // 1024}K"], lock)
-    os.truncate(path, blocks(path) * _BLOCK)
+    if wanted > Superblock.read(path).blocks:
+        os.truncate(path, wanted * BLOCK)
+    done = _run_locked(["resize2fs", path, f"{wanted * BLOCK // 1024}K"], lock)
+    os.truncate(path, Superblock.read(path).blocks * BLOCK)
     if done.returncode:
         raise Failure(Exit.FS_NO_DISK_SPACE, f"{what}: {_last_line(done.stdout)}")
 
@@ -193,7 +171,7 @@ def _sync(path: str) -> None:
 
 
 def _whole_blocks(kib: int) -> int:
-    unit = _BLOCK // 1024
+    unit = BLOCK // 1024
     return -(-kib // unit) * unit
 
 

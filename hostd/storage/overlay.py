@@ -28,6 +28,7 @@ from hostd.storage import trash as waste
 from hostd.storage.base import Opened, Record, StorageSpec
 from hostd.storage.names import GOLDEN
 from hostd.storage.private import being_made, must_exist, write_durably
+from hostd.storage.superblock import Superblock
 
 IMAGE = "disk.img"
 LAYOUT = "layout"
@@ -83,22 +84,20 @@ class Overlay:
         must_exist(spec.private)
         wanted = ext4image.geometry(spec.diskspace_kib, spec.diskinodes)
         note = Note.read(spec.private)
-        if note.space_kib == wanted.space_kib and note.free is None:
+        if note.space_kib == wanted.space_kib and not note.resizing:
             return
         image = os.path.join(spec.private, IMAGE)
         if not loopdev.left(spec.private, image):
             raise Failure(
                 Exit.FS_MOUNTED, f"{image} is mounted: stop or unmount CT {spec.ctid} to resize its disk"
             )
-        if note.free is None:
-            note = replace(note, free=ext4image.free_blocks(image))
-            note.write(spec.private)
-        assert note.free is not None
+        before = Superblock.read(image)
+        replace(note, resizing=True).write(spec.private)
         try:
-            ext4image.resize(image, note.space_kib, wanted.space_kib, note.free)
+            ext4image.resize(image, wanted.space_kib)
         except Failure:
-            if ext4image.free_blocks(image) == note.free:  # as it was
-                Note(note.tree, note.space_kib).write(spec.private)
+            if Superblock.read(image).blocks == before.blocks:  # as it was
+                note.write(spec.private)
             raise
         Note(note.tree, wanted.space_kib).write(spec.private)
 
@@ -113,17 +112,16 @@ class Overlay:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What the file `layout` of a private area says: the template's tree, and the space the image was made
-    for.  `free` is there while it is resized: the blocks that were free before.
+    """What the file `layout` of a private area says: the template's tree, the space the image was made for, and
+    whether that is being changed (or somebody died in the middle of it).
     """
 
     tree: str
     space_kib: int
-    free: int | None = None
+    resizing: bool = False
 
     def text(self) -> str:
-        words = ("overlay", self.tree, self.space_kib, *(() if self.free is None else (self.free,)))
-        return " ".join(str(word) for word in words) + "\n"
+        return " ".join(["overlay", self.tree, str(self.space_kib), *(["resizing"] if self.resizing else [])]) + "\n"
 
     def write(self, private: str) -> None:
         write_durably(os.path.join(private, LAYOUT), self.text())
@@ -133,9 +131,9 @@ class Note:
         """Raises Failure(FS_NOPRVT) when *private* is no private area of this layout."""
         try:
             with open(os.path.join(private, LAYOUT), encoding="utf-8") as file:
-                layout, tree, space, *free = file.read().split()
+                layout, tree, space, *resizing = file.read().split()
             if layout == "overlay" and "/" not in tree:
-                return cls(tree, int(space), int(free[0]) if free else None)
+                return cls(tree, int(space), bool(resizing))
         except (FileNotFoundError, ValueError):
             pass
         raise Failure(Exit.FS_NOPRVT, f"{private} is not a private area of layout overlay")
