@@ -17,7 +17,7 @@ PYTEST_ARGS ?=
 WORKERS     ?= 2
 
 # What a Debian 12 or 13 needs beyond its base system.
-APT_BUILD := gcc libc6-dev libffi-dev make patchelf pkg-config python3-dev python3-venv
+APT_BUILD := gcc libc6-dev libffi-dev make pkg-config python3-dev python3-venv
 APT_IMAGE := busybox-static mmdebstrap zstd
 APT_HOST  := e2fsprogs iproute2 libcap2 libnl-3-200 libnet1 libprotobuf-c1 nftables openssh-client procps tar util-linux
 APT_BENCH := crun lxc runc systemd-container
@@ -94,7 +94,7 @@ build/shim.stamp: $(wildcard hostd/kernel/_build.py hostd/kernel/*.[ch] vzinit/_
 	$(call logged,$(PYTHON) -m vzinit._sys_build)
 	touch $@
 
-build/runtime.stamp: $(wildcard images/runtime*.py images/runtime/*.py vzinit/*.py) build/shim.stamp
+build/runtime.stamp: $(wildcard images/runtime.py images/embed/*.[chp]* images/embed/start/*.py vzinit/*.py) build/shim.stamp
 	echo "build: the Python that PID 1 runs on"
 	$(call logged,$(PYTHON) -m images.runtime build/runtime)
 	touch $@

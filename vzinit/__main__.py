@@ -4,19 +4,12 @@ import time
 
 STARTED = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 
-from vzinit import ring, slim  # isort: skip  # noqa: E402 - the clock is read first, then room is made
-
-LAST_WORDS = 2  # stderr: a memory file that the host holds too
-
-if __name__ == "__main__":
-    slim.forget_the_start(ring.Ring(LAST_WORDS))
-    slim.keep_what_is_named()
-
-import _socket  # noqa: E402
+import _socket  # noqa: E402 - the clock is read first
 import gc  # noqa: E402
 import posix  # noqa: E402
+import sys  # noqa: E402
 
-from vzinit import channel, reaper, signals  # noqa: E402
+from vzinit import channel, reaper, ring, signals  # noqa: E402
 from vzinit.console import Consoles  # noqa: E402
 from vzinit.control import Control, describe  # noqa: E402
 from vzinit.initctl import Initctl  # noqa: E402
@@ -28,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CHANNEL = 3
+LAST_WORDS, CHANNEL = 2, 3  # stderr: a memory file that the host holds too; the socket to the host
 ABANDONED = 1  # exit code of a PID 1 that was never told to go
 
 
@@ -38,12 +31,14 @@ def main() -> None:
     posix.chdir("/")
 
     loop = Loop(lambda where, error: trouble(where, error))
+    words = ring.Ring(LAST_WORDS)
+    sys.stderr = words
     control = Control(loop, on_go=lambda: services.boot(), on_abandoned=lambda: posix._exit(ABANDONED))
     control.channel.connect(_socket.socket(fileno=CHANNEL))
     control.channel.answer("hello", clock=STARTED)
     control.hand_over_lasting_pair()
 
-    control.consoles = consoles = Consoles(loop, ring.Ring(LAST_WORDS))
+    control.consoles = consoles = Consoles(loop, words)
     services = Services(
         loop, consoles.first, on_running=lambda failed: control.channel.report("running", failed=failed)
     )
@@ -68,9 +63,8 @@ def main() -> None:
     signals.watch(loop, on_child=reaper.reap, on_request=asked_to_stop)
     guarded(Initctl(loop, asked_to_stop).open)
     channel.listen_for_rescue(loop, control.host_is_back)
-    slim.forget_imports("vzinit")
-    gc.collect()
-    gc.freeze()
+    gc.freeze()  # what is there now is there for ever: no collection looks at it, no child's copies its pages
+    gc.enable()
     loop.run()
 
 

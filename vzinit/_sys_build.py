@@ -1,8 +1,7 @@
 """Compiles the C shim of vzinit, `shim.c`.
 
-`images.runtime` puts it into the runtime; `python -m vzinit._sys_build` beside this file, for tests that import
-vzinit.  By hand, not by cffi: cffi's backend costs 100 KiB of every PID 1 that has loaded the shim, and PID 1 loads
-it at its start, because on the way down the runtime may have been unmounted.
+`images.runtime` links it into the program of PID 1; `python -m vzinit._sys_build` puts it beside this file, for tests
+that import vzinit.  By hand, not by cffi: cffi's backend costs 100 KiB of every PID 1 that has loaded the shim.
 """
 
 import os
@@ -12,6 +11,7 @@ import sysconfig
 FLAGS = ("-shared", "-fPIC", "-Os", "-g0", "-fvisibility=hidden", "-Wall", "-Wl,-s")
 NAME = "_sys.abi3.so"
 HERE = os.path.dirname(os.path.abspath(__file__))
+SOURCE = f"{HERE}/shim.c"
 
 
 def compile_into(directory: str) -> str:
@@ -22,7 +22,7 @@ def compile_into(directory: str) -> str:
     target = f"{directory}/{NAME}"
     compiler = os.environ.get("CC", "cc").split()
     include = f"-I{sysconfig.get_path('include')}"
-    subprocess.run([*compiler, *FLAGS, include, f"{HERE}/shim.c", "-o", f"{target}.new"], check=True)
+    subprocess.run([*compiler, *FLAGS, include, SOURCE, "-o", f"{target}.new"], check=True)
     os.replace(f"{target}.new", target)
     return target
 

@@ -7,19 +7,14 @@ Imported in forked children only: its memory is gone with the exec.
 import _signal  # type: ignore[import-not-found]
 import posix
 
-from vzinit import child, fds, unitfile, users
+from vzinit import _sys, child, fds, unitfile, users
 from vzinit.plan import Command, ServicePlan
 
 DIRECTORIES = (
     ("RuntimeDirectory", "/run"), ("StateDirectory", "/var/lib"), ("CacheDirectory", "/var/cache"),
     ("LogsDirectory", "/var/log"), ("ConfigurationDirectory", "/etc"),
 )  # fmt: skip
-LIMITS = {
-    "LimitNOFILE": "RLIMIT_NOFILE",
-    "LimitCORE": "RLIMIT_CORE",
-    "LimitMEMLOCK": "RLIMIT_MEMLOCK",
-    "LimitNPROC": "RLIMIT_NPROC",
-}
+LIMITS = {"LimitCORE": 4, "LimitNPROC": 6, "LimitNOFILE": 7, "LimitMEMLOCK": 8}  # numbers of setrlimit(2)
 NO = ("no", "false", "off", "0")
 SCALE = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
@@ -121,14 +116,11 @@ def environment_file(text: str) -> dict[str, str]:
 
 def limits(options: dict[str, list[str]]) -> None:
     """LimitNOFILE= and others, as far as we may; OOMScoreAdjust=, Nice=."""
-    for key, name in LIMITS.items():
+    for key, which in LIMITS.items():
         if key in options:
-            import resource
-
             soft, _, hard = last(options, key, "").partition(":")
-            both = (number(soft), number(hard or soft))
             try:
-                resource.setrlimit(getattr(resource, name), both)
+                _sys.setrlimit(which, number(soft), number(hard or soft))
             except (OSError, ValueError):
                 pass  # the container may not raise it; systemd would start the service all the same
     try:

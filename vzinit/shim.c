@@ -3,6 +3,7 @@
 #define Py_LIMITED_API 0x030b0000
 #include <Python.h>
 #include <linux/reboot.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -17,20 +18,22 @@ static PyObject *vz_reboot(PyObject *module, PyObject *argument)
     return PyErr_SetFromErrno(PyExc_OSError);
 }
 
-static PyObject *vz_type_modified(PyObject *module, PyObject *type)
+static PyObject *vz_setrlimit(PyObject *module, PyObject *arguments)
 {
+    int resource;
+    long long soft, hard;
+
     (void)module;
-    if (!PyType_Check(type)) {
-        PyErr_SetString(PyExc_TypeError, "not a type");
+    if (!PyArg_ParseTuple(arguments, "iLL", &resource, &soft, &hard))
         return NULL;
-    }
-    PyType_Modified((PyTypeObject *)type);
+    if (setrlimit(resource, &(struct rlimit){(rlim_t)soft, (rlim_t)hard}) < 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
     Py_RETURN_NONE;
 }
 
 static PyMethodDef functions[] = {
     {"reboot", vz_reboot, METH_O, NULL},
-    {"type_modified", vz_type_modified, METH_O, NULL},
+    {"setrlimit", vz_setrlimit, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

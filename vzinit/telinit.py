@@ -1,6 +1,6 @@
 """/.vz/bin/telinit RUNLEVEL: what `init 6` and `telinit 6` of Debian 12 run when PID 1 is not systemd.
 
-A program of its own (started by its `#!` line), not a part of PID 1.
+A program of its own (its `#!` line is `vzinit telinit`), not a part of PID 1.
 """
 
 import posix
@@ -25,4 +25,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "vzinit.telinit":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[3:]))  # vzinit telinit /.vz/bin/telinit RUNLEVEL

@@ -1,6 +1,6 @@
 """/etc/passwd and /etc/group of the container, read by hand.
 
-Not by libc: the runtime's libc would load NSS modules of the image, which belong to another libc.
+Not by libc: ours is linked statically and would load NSS modules of the image, which belong to another one.
 Imported in forked children only, where its memory costs nothing.
 """
 

@@ -11,7 +11,6 @@ from hostd.errors import VzError
 CURRENT = "current"
 MOUNT_POINT = "/.vz"
 PROGRAM = f"{MOUNT_POINT}/bin/vzinit"
-SCRIPT = f"{MOUNT_POINT}/lib/init.pyc"
 
 
 def default_root() -> str:
@@ -29,8 +28,8 @@ def runtime_dir(build_root: str) -> str:
 
 
 def argv() -> tuple[str, ...]:
-    """Command line of PID 1.  The full path comes first: the interpreter finds its library by it."""
-    return (PROGRAM, "-ISOO", "-Xutf8", SCRIPT)
+    """Command line of PID 1."""
+    return (PROGRAM,)
 
 
 def environment() -> tuple[str, ...]:

@@ -117,7 +117,7 @@ def connect_in_netns(pid: int, address: str) -> socket.socket:
 
 def test_rescue_refuses_the_inside(world: Pid1, root: str) -> None:
     """A process of the container connects to the same address and is turned away."""
-    runtime_python = ["/.vz/bin/vzinit", "-ISE", "-c"]
+    runtime_python = ["/.vz/bin/vzinit", "python"]
     code = (
         "import _socket\n"
         "s = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)\n"

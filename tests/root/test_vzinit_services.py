@@ -92,7 +92,8 @@ def test_notify_service(root: str) -> None:
     )
     write(root, {
         "/etc/send.py": send,
-        "/etc/daemon": script("sleep 0.3; echo ready >>/tmp/log; /.vz/bin/vzinit -IS /etc/send.py; exec sleep 1000"),
+        "/etc/daemon": script("sleep 0.3; echo ready >>/tmp/log; /.vz/bin/vzinit python \"$(cat /etc/send.py)\"\n"
+                              "exec sleep 1000"),
         **unit("n.service", "[Service]\nType=notify\nExecStart=/etc/daemon\n"),
         **unit("after.service", "[Unit]\nAfter=n.service\n[Service]\nType=oneshot\n"
                                 "ExecStart=/bin/sh -c 'echo after >>/tmp/log'\n"),
@@ -105,8 +106,10 @@ def test_notify_service(root: str) -> None:
 def test_forking_service_with_pid_file(root: str) -> None:
     """The process of the PID file is the service: its end is noticed, at the stop it is ended."""
     write(root, {
-        "/etc/daemon": script("(trap 'echo term >>/tmp/log; exit 0' TERM; while :; do sleep 0.05; done) &\n"
-                              "echo $! >/run/d.pid; echo start >>/tmp/log"),
+        "/etc/daemon": script("rm -f /run/trapped\n"
+                              "(trap 'echo term >>/tmp/log; exit 0' TERM; touch /run/trapped\n"
+                              " while :; do sleep 0.05; done) &\n"
+                              "echo $! >/run/d.pid; until test -e /run/trapped; do :; done; echo start >>/tmp/log"),
         **unit("d.service", "[Service]\nType=forking\nPIDFile=/run/d.pid\nExecStart=/etc/daemon\nRestart=on-failure\n"),
     })  # fmt: skip
     with pid1(root) as world:
@@ -116,6 +119,15 @@ def test_forking_service_with_pid_file(root: str) -> None:
         world.request("stop", how="halt", timeout=10)
         world.wait()
     assert read(root, "/tmp/log") == "start\nstart\nterm\n"
+
+
+def test_unit_limits(root: str) -> None:
+    command = "/bin/sh -c 'echo $$(ulimit -Sn) $$(ulimit -Hn) $$(ulimit -c) >/tmp/log'"
+    service = f"[Service]\nType=oneshot\nLimitNOFILE=77:88\nLimitCORE=infinity\nExecStart={command}\n"
+    write(root, unit("l.service", service))
+    with pid1(root) as world:
+        assert start(world) == []
+    assert read(root, "/tmp/log") == "77 88 unlimited\n"
 
 
 def test_unit_environment(root: str) -> None:

@@ -1,0 +1,5 @@
+"""What the interpreter itself imports at its start, as far as an embedded program needs it.
+
+Each file stands for the module of the standard library that it is named after (`importlib_external` for
+`_frozen_importlib_external`): no import from files, one encoding, streams without buffers.
+"""

@@ -1,0 +1,77 @@
+"""A program of Python modules: what is in it, and what is said when it cannot be built."""
+
+import os
+import subprocess
+import sysconfig
+
+import pytest
+
+from images import embed
+from images.errors import BuildError
+
+MAIN = """
+import sys
+def greet(name: "Name" = "") -> None: print("hello", name, *sys.argv[1:])
+class Name: count: int = 0
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import nothing
+else:
+    import mine.part
+greet(mine.part.NAME)
+"""
+
+
+def program(main: str = MAIN, c_modules: tuple[str, ...] = ()) -> embed.Program:
+    modules = {"__main__": main, "mine.": "", "mine.part": "NAME = 'ä'", "other": "print(__name__)"}
+    return embed.Program({"": "__main__", "other": "other"}, modules, c_modules, {}, positions=True)
+
+
+def built(tmp_path: object, one: embed.Program) -> str:
+    target = f"{tmp_path}/program"
+    embed.build(one, target, str(tmp_path))
+    return target
+
+
+def run(target: str, *argv: bytes | str) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run([target, *argv], env={}, capture_output=True, check=False)
+
+
+def test_programs_and_arguments(tmp_path: object) -> None:
+    """Arguments survive whatever bytes they are; the environment of the machine's Python says nothing here."""
+    target = built(tmp_path, program())
+    assert run(target, b"\xff", "b").stdout == "hello ä ".encode() + b"\xff b\n"
+    assert run(target, "other").stdout == b"other\n"
+    os.unlink(f"{tmp_path}/tables.h")
+    done = subprocess.run([target], env={"PYTHONPATH": "/x", "PYTHONINSPECT": "1", "PYTHONHOME": "/x"},
+                          capture_output=True, stdin=subprocess.DEVNULL, check=False)  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "hello ä\n".encode(), b"")
+
+
+def test_how_it_ends(tmp_path: object) -> None:
+    main = "import sys\nif sys.argv[1:]: raise SystemExit(int(sys.argv[1]))\n\nprint(missing)"
+    target = built(tmp_path, program(main))
+    assert run(target, "7").returncode == 7
+    done = run(target)
+    assert done.returncode == 1
+    assert done.stderr.decode().splitlines() == [
+        "Traceback (most recent call last):",
+        '  File "<vz>/__main__.py", line 4, in <module>',
+        "NameError: name 'missing' is not defined",
+    ]
+
+
+def test_nothing_else_can_be_imported(tmp_path: object) -> None:
+    done = run(built(tmp_path, program("import os")))
+    assert done.stderr.endswith(b"ModuleNotFoundError: No module named 'os'\n")
+
+
+def test_what_is_missing_is_said(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BuildError, match=r"^program: .*undefined reference to `PyInit__nothing'$"):
+        built(tmp_path, program(c_modules=("_nothing",)))
+    monkeypatch.setenv("CC", "no-compiler -m32")
+    with pytest.raises(BuildError, match=r"^no-compiler is missing: apt-get install gcc libc6-dev$"):
+        built(tmp_path, program())
+    monkeypatch.setattr(sysconfig, "get_config_var", {"LIBPL": "/nowhere", "LIBRARY": "libpython3.99.a"}.get)
+    with pytest.raises(BuildError, match=r"^/nowhere/libpython3.99.a is missing: apt-get install libpython3\.\d+-dev$"):
+        built(tmp_path, program())
