@@ -258,9 +258,9 @@ class Command:
         else:
             self.kept.append((fd, text))
 
-    def tell(self, verb: str) -> None:
+    def tell(self, verb: str, **fields: int) -> None:
         try:
-            self.sock.send(encode(verb))
+            self.sock.send(encode(verb, **fields))
         except OSError:
             pass  # the end of the stream says it better
 
@@ -270,7 +270,7 @@ class Command:
             self.close_relay()
             posix._exit(128 + signal)
         self.cancelled = True
-        self.tell("cancel")
+        self.tell("cancel", signal=signal)
 
 
 def keep_stdio_open() -> None:

@@ -99,12 +99,20 @@ async def run(operation: str, steps: Sequence[Step[Context]], context: Context) 
 
 
 async def undo(steps: Sequence[Step[Context]], context: Context) -> None:
-    """Undo *steps* in reverse order.  One undo that fails is logged and does not stop the others."""
+    """Undo *steps* in reverse order.  One undo that fails is logged and does not stop the others.
+
+    Neither does being cancelled: only a step that `stops` hears of it; it passes when all are undone.
+    """
+    cancelled: asyncio.CancelledError | None = None
     for step in reversed(steps):
         faults.point(f"undo.{step.name}")
         started = time.monotonic_ns()
         try:
-            await step.undo(context)
+            await (step.undo(context) if step.stops else whole(step.undo(context)))
             log.debug("undo: %s %.1f ms", step.name, (time.monotonic_ns() - started) / 1e6)
+        except asyncio.CancelledError as error:
+            cancelled = error
         except Exception:
             log.exception("undo of step %s failed", step.name)
+    if cancelled is not None:
+        raise cancelled

@@ -1,5 +1,6 @@
 """The machine and its containers, as the commands see them (`hostd.command.host.Host`)."""
 
+import asyncio
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -42,7 +43,7 @@ from hostd.container.ops import (
 from hostd.container.ops.apply import LiveChange
 from hostd.daemon.mount_table import MountTable
 from hostd.daemon.registry import Registry
-from hostd.errors import NotRunning, VzError
+from hostd.errors import Exit, Failure, NotRunning, VzError
 from hostd.kernel.fd import Fd
 from hostd.kernel.features import ROWS, probe
 
@@ -142,8 +143,15 @@ class Host:
             await restore.forget(self.paths.dump(ctid))
             report("Container start in progress..." + (", waiting ..." if options.wait else ""))
             if options.wait:
-                await start.services_up(ct)
+                await self._services(ct)
                 report("Container started successfully")
+
+    async def _services(self, ct: Container) -> None:
+        """The container is up: who gives up now gives up waiting."""
+        try:
+            await start.services_up(ct)
+        except asyncio.CancelledError:
+            raise Failure(Exit.WAIT_FAILED, "not waited any longer; the container runs") from None
 
     async def stop(self, ctid: int, options: StopOptions, report: Report) -> None:
         ct = self._registry[ctid]

@@ -1,7 +1,6 @@
 """Accept commands on the listening socket, one task each."""
 
 import asyncio
-import signal
 import socket
 import struct
 from collections.abc import Awaitable, Callable
@@ -11,8 +10,6 @@ from hostd.errors import Exit
 from hostd.log import log
 
 Handler = Callable[[CommandSession, str, list[str]], Awaitable[int]]
-
-_INTERRUPTED = 128 + signal.SIGINT
 
 _PEER = struct.Struct("iii")  # pid, uid, gid: struct ucred
 
@@ -94,7 +91,7 @@ class CommandServer:
         finally:
             handler.cancel()
             cancelled.cancel()
-        return _INTERRUPTED if handler.cancelled() else handler.result()
+        return 128 + session.signal if handler.cancelled() else handler.result()
 
     async def _run(self, session: CommandSession, prog: str, argv: list[str]) -> int:
         if session.uid != 0:

@@ -1,6 +1,7 @@
 """One connected command: terminal, output, cancellation.  Implements `hostd.command.host.Session`."""
 
 import asyncio
+import signal
 import socket
 from collections import deque
 
@@ -36,6 +37,7 @@ class CommandSession:
         self._relay_over = asyncio.Event()
         self._hung_up = asyncio.Event()
         self.cancelled = asyncio.Event()
+        self.signal = signal.SIGINT  # which cancelled it
         self.detached = asyncio.Event()  # the user typed ESC . at a console
         self.attention = asyncio.Event()  # ESC ! was typed; whoever acts on it clears it
         self.gone = asyncio.Event()
@@ -184,6 +186,7 @@ class CommandSession:
             self._given.set_result(fds)
             return
         elif verb == "cancel":
+            self.signal = signal.SIGTERM if one(fields, "signal") == f"{signal.SIGTERM:d}" else signal.SIGINT
             self.cancelled.set()
         elif verb == "sak":
             self.attention.set()

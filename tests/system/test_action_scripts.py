@@ -1,6 +1,7 @@
 """Action scripts: what they are given, in which order they run, and what a failing one does."""
 
 import os
+import signal
 
 import pytest
 
@@ -131,7 +132,7 @@ def test_interrupting_the_command_kills_the_script(vz: Vz) -> None:
     child = vz.popen("vzctl", "start", "101")
     machine.until("the script runs", lambda: machine.read(f"{vz.prefix}/pid") != "")
     child.terminate()
-    assert child.wait(20) == 130
+    assert child.wait(20) == 128 + signal.SIGTERM
     assert not machine.alive(int(machine.read(f"{vz.prefix}/pid")))
     assert ran(vz) == ["101.mount", "101.umount"]
     assert vz.status(101) == DOWN

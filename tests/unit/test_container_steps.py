@@ -1,6 +1,7 @@
 """Steps: all or nothing, in order, and every point named."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -47,6 +48,61 @@ def test_an_undo_that_fails_does_not_stop_the_others() -> None:
     with pytest.raises(OSError, match="No space"):
         asyncio.run(steps.run("op", [step("a"), step("b", undo_fails=True), step("c", fails=True)], journal))
     assert journal.done[-3:] == ["undo c", "undo b", "undo a"]
+
+
+def cancel_in_the_middle(work: Callable[[Journal, asyncio.Event, asyncio.Event], Awaitable[None]]) -> Journal:
+    """Cancel *work* where it waits for its second event, which then comes; asyncio.CancelledError when it says so."""
+    journal = Journal()
+
+    async def scene() -> None:
+        reached, go_on = asyncio.Event(), asyncio.Event()
+        task = asyncio.ensure_future(work(journal, reached, go_on))
+        await reached.wait()
+        task.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        try:
+            await task
+        except asyncio.CancelledError:
+            journal.done.append("cancelled")
+
+    asyncio.run(scene())
+    return journal
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_an_undo_goes_on_when_it_is_cancelled(stops: bool) -> None:
+    """Only the step that can be stopped is; the one before it is undone all the same."""
+
+    async def work(journal: Journal, reached: asyncio.Event, go_on: asyncio.Event) -> None:
+        async def back(journal: Journal) -> None:
+            reached.set()
+            await go_on.wait()
+            journal.done.append("undo slow")
+
+        await steps.undo([step("a"), Step("slow", steps.nothing, back, stops=stops)], journal)
+
+    expected = ["undo a", "cancelled"] if stops else ["undo slow", "undo a", "cancelled"]
+    assert cancel_in_the_middle(work).done == expected
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_is_unstoppable_does_not_hear_of_a_cancel(fails: bool) -> None:
+    async def work(journal: Journal, reached: asyncio.Event, go_on: asyncio.Event) -> None:
+        async def slow() -> None:
+            reached.set()
+            await go_on.wait()
+            if fails:
+                raise OSError(28, "No space left on device")
+
+        try:
+            await steps.unstoppable(slow())
+        except OSError:
+            journal.done.append("failed")
+        await asyncio.sleep(0)  # no cancel is left over
+        journal.done.append("went on")
+
+    assert cancel_in_the_middle(work).done == ["failed"] * fails + ["went on"]
 
 
 def test_a_cancelled_step_is_let_finish_and_then_undone() -> None:

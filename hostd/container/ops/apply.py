@@ -13,6 +13,7 @@ from hostd.container.container import Container
 from hostd.container.host_side import limits_of
 from hostd.container.ops.sessions import link_of
 from hostd.container.record import Record
+from hostd.container.steps import whole
 from hostd.kernel.fd import Fd
 from hostd.log import log
 
@@ -54,7 +55,7 @@ async def apply(ct: Container, change: LiveChange) -> None:
     try:
         for step in (_limits, _addresses, _names):
             faults.point(f"set.{step.__name__.strip('_')}")
-            await step(ct, change, undos)
+            await whole(step(ct, change, undos))
         faults.point("set.end")
         _remember(ct, change)
     except BaseException:

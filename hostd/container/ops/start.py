@@ -98,9 +98,11 @@ async def release(ct: Container, report: Report) -> list[Failure]:
     failures: list[Failure] = []
     if ct.record is not None:
         this = Run(ct, ct.record, report)
-        await undo(RELEASE, this)
         failures = this.failures
-    ct.buried()
+        try:
+            await undo(RELEASE, this)
+        finally:
+            ct.buried()
     return failures
 
 

@@ -35,7 +35,7 @@ async def stop(
     ct.record.save(ct.world.paths)
     faults.point("stop.intent")
     if not fast:
-        await _ask(ct, config.stop_timeout)
+        await _ask(ct, config.stop_timeout, report)
         faults.point("stop.asked")
     if ct.running:
         if not fast:
@@ -70,9 +70,12 @@ async def leave(ct: Container, report: Report, *, keep_mounted: bool = False) ->
     return failures
 
 
-async def _ask(ct: Container, timeout: float) -> None:
-    """Ask vzinit for an orderly halt and give it *timeout* seconds."""
-    if ct.link is None:
+async def _ask(ct: Container, timeout: float, report: Report) -> None:
+    """Ask vzinit for an orderly halt and give it *timeout* seconds.
+
+    What was asked cannot be taken back: when cancelled only the waiting ends, and another stop may come at once.
+    """
+    if ct.link is None or ct.record is None:
         return
     try:
         ct.link.tell("stop", how="halt", timeout=int(timeout))
@@ -80,6 +83,11 @@ async def _ask(ct: Container, timeout: float) -> None:
             await ct.ended()
     except (ChannelLost, TimeoutError):
         return
+    except asyncio.CancelledError:
+        ct.record.intent = ""
+        ct.record.save(ct.world.paths)
+        report("The container goes on shutting down by itself")
+        raise
 
 
 async def _kill(ct: Container, report: Report) -> None:
