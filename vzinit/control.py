@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vzinit.shutdown import Shutdown
 
 PIPES = 3
+MAX_EDITED = 16 << 20  # bytes of a file of which only some lines are ours; some hosts files are long
 
 
 class Control:
@@ -102,7 +103,10 @@ class Control:
         if not path.startswith("/"):
             raise ValueError(f"write path={path!r} is not absolute")
         data = protocol.one(fields, "data").encode("utf-8", "surrogateescape")
-        present = fds.read_file(path, len(data) + 1)
+        mark = protocol.one(fields, "mark").encode()
+        present = fds.read_file(path, MAX_EDITED if mark else len(data) + 1)
+        if mark and present:
+            data = without_lines(present, mark) + data
         if present != data and not (present and protocol.one(fields, "unless_set")):
             fds.write_file(path, data, int(protocol.one(fields, "mode", "644"), 8))
         self._answer("done")
@@ -232,6 +236,11 @@ HANDLERS = {
     "newpair": Control._newpair,
     "ping": Control._ping,
 }
+
+
+def without_lines(text: bytes, mark: bytes) -> bytes:
+    """The lines of *text* that do not end with *mark*, each with its newline."""
+    return b"".join(line + b"\n" for line in text.splitlines() if not line.endswith(mark))
 
 
 def split_assignment(item: str) -> tuple[str, str]:

@@ -12,43 +12,51 @@ from hostd.config.model import CtConfig
 from hostd.container.init_link import InitLink
 from hostd.net import resolver
 
-HOSTS_MARK = "# managed by vzhost"
+OURS = "# vzhost"  # the end of each line of ours in a file that the container's owner edits too
+LOCALHOST = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
 
 
 @dataclass(frozen=True)
 class File:
-    """A file to be written inside.  `unless_set` leaves a non-empty one alone."""
+    """A file to be written inside.
+
+    `unless_set` leaves a non-empty one alone; with a `mark`, only its lines that end so are replaced.
+    """
 
     path: str
     text: str
     mode: int = 0o644
     unless_set: bool = False
+    mark: str = ""
+
+
+def hostname(config: CtConfig) -> str:
+    """What the container is called inside."""
+    return config.hostname or f"ct{config.ctid}"
 
 
 def files(config: CtConfig) -> tuple[File, ...]:
     """What to write at a start: only what the configuration says, and an identity where the image has none."""
-    wanted = [File("/etc/machine-id", uuid.uuid4().hex + "\n", 0o444, unless_set=True)]
+    wanted = [
+        File("/etc/machine-id", uuid.uuid4().hex + "\n", 0o444, unless_set=True),
+        File("/etc/hosts", LOCALHOST, unless_set=True),
+        File("/etc/hosts", hosts_lines(config), mark=OURS),
+    ]
     if config.hostname:
-        wanted += hostname_files(config)
+        wanted.append(File("/etc/hostname", config.hostname + "\n"))
     dns = resolver.text(config.nameservers, config.searchdomains)
     if dns is not None:
         wanted.append(File("/etc/resolv.conf", dns))
     return tuple(wanted)
 
 
-def hostname_files(config: CtConfig) -> list[File]:
-    """/etc/hostname and /etc/hosts for a container that has a HOSTNAME."""
-    full = config.hostname
+def hosts_lines(config: CtConfig) -> str:
+    """The container's own name, without which sudo and mail servers complain."""
+    full = hostname(config)
     short = full.partition(".")[0]
     names = full if full == short else f"{full} {short}"
-    lines = [
-        HOSTS_MARK,
-        "127.0.0.1 localhost",
-        "::1 localhost ip6-localhost ip6-loopback",
-        f"127.0.1.1 {names}",
-    ]
-    lines += [f"{address.ip} {names}" for address in config.addresses]
-    return [File("/etc/hostname", full + "\n"), File("/etc/hosts", "\n".join(lines) + "\n")]
+    addresses = ["127.0.1.1", *(str(address.ip) for address in config.addresses)]
+    return "".join(f"{address} {names} {OURS}\n" for address in addresses)
 
 
 async def write_all(link: InitLink, wanted: Iterable[File]) -> None:
@@ -60,4 +68,5 @@ async def write_all(link: InitLink, wanted: Iterable[File]) -> None:
             mode=f"{file.mode:o}",
             data=file.text,
             unless_set="1" if file.unless_set else None,
+            mark=file.mark or None,
         )

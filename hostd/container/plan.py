@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from hostd.config.model import CtConfig
+from hostd.container import furnish
 from hostd.container.mounts import Submount
 from hostd.image import runtime
 from hostd.kernel import caps
@@ -39,7 +40,7 @@ def spawn_plan(
         env={},
         fds={LAST_WORDS: words, CHANNEL: channel},
         uid_base=uid_base,
-        hostname=config.hostname or f"ct{config.ctid}",
+        hostname=furnish.hostname(config),
         join=join,
         into=into,
         seccomp=_filter(),

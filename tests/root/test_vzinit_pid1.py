@@ -48,6 +48,22 @@ def test_start_in_steps(root: str) -> None:
         assert world.run("cat", "/proc/sys/kernel/hostname") == (0, "box\n")
 
 
+def test_only_marked_lines_are_replaced(root: str) -> None:
+    """Of a file that the container's owner edits too; the others stay as they are."""
+    path = f"{root}/etc/hosts"
+    with pid1(root) as world:
+        world.use(world.expect("pair"))
+        for name in ("one", "two"):
+            answer = world.request("write", path="/etc/hosts", data=f"127.0.1.1 {name} # ours\n", mark="# ours")
+            assert answer.verb == "done"
+            with open(path) as file:
+                before, ours = file.read().rpartition("127.0.1.1")[::2]
+            assert ours == f" {name} # ours\n"
+            with open(path, "a") as file:
+                file.write(f"192.0.2.1 of-the-owner # {name}, without newline")
+        assert before == "192.0.2.1 of-the-owner # one, without newline\n"
+
+
 def socket_fd(pid: int, inode: str) -> str:
     """The descriptor of *pid* that is the socket with this inode."""
     names = os.listdir(f"/proc/{pid}/fd")

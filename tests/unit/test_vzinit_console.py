@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from vzinit import console, ring
+from vzinit import child, console, reaper, ring
 from vzinit.loop import Loop, Timer
 
 
@@ -54,8 +54,8 @@ class Terminal:
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
     made = Terminal()
-    monkeypatch.setattr(console.child, "start", made.start)
-    monkeypatch.setattr(console.reaper, "adopt", lambda child: child)
+    monkeypatch.setattr(child, "start", made.start)
+    monkeypatch.setattr(reaper, "adopt", lambda started: started)
     yield made
     made.console.detach_all()
     for number in (made.console.master, made.console.slave, made.console.ring.fd):
