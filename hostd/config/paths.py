@@ -151,6 +151,13 @@ class Paths:
     def hostd_log(self) -> str:
         return self.below("/var/log/vz-hostd.log")
 
+    # common to all installations of the machine, whatever their prefix
+
+    @property
+    def hostds_dir(self) -> str:
+        """A link to the prefix of each hostd that has leased user ids: these are the machine's."""
+        return "/run/vzhost"
+
     # names outside of the file system
 
     @property

@@ -19,10 +19,12 @@ from hostd.storage.base import Layout, StorageSpec
 
 async def take_lease(run: Run) -> None:
     paths = run.world.paths
-    if not run.configuration.privileged:
-        taken = lease.taken(paths, but=run.ct.ctid)
+    if run.configuration.privileged:
+        run.save()
+        return
+    with lease.taken(paths, but=run.ct.ctid) as taken:
         run.record.uid_base = lease.lease(paths.tag, taken, lease.subuid())
-    run.save()
+        run.save()
 
 
 async def give_back(run: Run) -> None:

@@ -1,18 +1,22 @@
 """User id ranges: leased when a container starts, given back when it is down; nothing on disk depends on them.
 
-A range is 65536 ids at a multiple of 65536.  Hostds with a prefix begin at a place of their own, so that two on one
-machine do not hand out the same ids; ranges in /etc/subuid belong to others.
+A range is 65536 ids at a multiple of 65536; ranges in /etc/subuid belong to others.  Several hostds, each with its own
+prefix, know of each other by links in a directory of the machine: what is leased is in the records of all of them.
 """
 
+import fcntl
 import glob
+import os
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 
 from hostd.checkpoint import images_dir
 from hostd.checkpoint.restore import saved_uid_base
+from hostd.config.model import GlobalConfig
 from hostd.config.paths import Paths
 from hostd.container import record
-from hostd.errors import Exit, Failure
+from hostd.errors import Exit, Failure, VzError
 
 RANGE = 65536
 FIRST = 28672  # 0x70000000: above the ranges systemd-nspawn takes for itself
@@ -56,8 +60,53 @@ def subuid(path: str = "/etc/subuid") -> list[tuple[int, int]]:
     return ranges
 
 
-def taken(paths: Paths, *, but: int) -> set[int]:
-    """The bases leased to containers other than *but*: those that run, and those that sleep in a checkpoint."""
+@contextmanager
+def taken(paths: Paths, *, but: int) -> Iterator[set[int]]:
+    """The bases leased on this machine, to all containers but our *but*.
+
+    Until the end no other hostd leases one: what is chosen must be in the record by then.
+    """
+    with _locked(paths.hostds_dir):
+        link = f"{paths.hostds_dir}/{paths.cgroup_root}"
+        if not os.path.islink(link):
+            os.symlink(paths.prefix or "/", link)
+        yield _leased(paths, but).union(*(_leased(other) for other in _others(paths)))
+
+
+def leave(paths: Paths) -> None:
+    """This hostd has nothing leased any more, unless it sleeps in a checkpoint."""
+    if os.path.isdir(paths.hostds_dir) and not _leased(paths):
+        with _locked(paths.hostds_dir), suppress(FileNotFoundError):
+            os.unlink(f"{paths.hostds_dir}/{paths.cgroup_root}")
+
+
+@contextmanager
+def _locked(directory: str) -> Iterator[None]:
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _others(paths: Paths) -> Iterator[Paths]:
+    """The other installations of the machine; links to those that were removed go away."""
+    for name in os.listdir(paths.hostds_dir):
+        link = f"{paths.hostds_dir}/{name}"
+        other = Paths(os.readlink(link))
+        if other.cgroup_root != name or not os.path.isdir(other.records_dir):
+            os.unlink(link)
+        elif other.prefix != paths.prefix:
+            try:
+                yield GlobalConfig.load(other).paths
+            except VzError:
+                yield other
+
+
+def _leased(paths: Paths, but: int = 0) -> set[int]:
+    """The bases of one installation's containers: those that run, and those that sleep in a checkpoint."""
     bases: set[int] = set()
     for ctid in record.recorded(paths):
         other = record.load(paths, ctid)

@@ -10,6 +10,7 @@ from hostd.command.main import run as run_command
 from hostd.config import files, skeleton
 from hostd.config.cache import ConfCache
 from hostd.config.paths import Paths
+from hostd.container import lease
 from hostd.container.network import HostNetwork
 from hostd.container.world import World
 from hostd.daemon import recover
@@ -96,6 +97,7 @@ async def _serve(paths: Paths) -> None:
 async def _clean_the_host(world: World) -> None:
     """Without a container nothing of ours is needed any more; the next start makes it again."""
     try:
+        lease.leave(world.paths)
         world.tree.remove()
         await world.network.leave()
     except (OSError, VzError) as error:

@@ -46,9 +46,9 @@ def fresh_prefix() -> Paths:
 class Vz:
     """One installation below `prefix`, its commands and its hostd."""
 
-    def __init__(self, netns: str = "") -> None:
+    def __init__(self, netns: str = "", prefix: str = "") -> None:
         """*netns*: share another installation's network namespace instead of having one."""
-        self.paths = fresh_prefix()
+        self.paths = Paths(prefix) if prefix else fresh_prefix()
         self.prefix = self.paths.prefix
         self.netns = netns or f"vzt-{os.path.basename(self.prefix)[4:]}"
         self._own_netns = not netns
