@@ -68,3 +68,17 @@ def _name_server(text: str) -> None:
         ip_address(text)
     except ValueError:
         raise ValueError(f"{text} is not an IP address") from None
+
+
+def usable_name_servers(text: str) -> tuple[str, ...]:
+    """The same for a new value; a file may hold what nobody can reach, as it may under OpenVZ."""
+    words = name_servers(text)
+    for word in words:
+        if word != "inherit" and _unreachable(ip_address(word)):
+            raise ValueError(f"{word} is not the address of a server that a container can reach")
+    return words
+
+
+def _unreachable(ip: Address) -> bool:
+    scoped = isinstance(ip, IPv6Address) and ip.scope_id is not None
+    return scoped or ip.is_multicast or ip.is_unspecified or ip.is_link_local or str(ip) == "255.255.255.255"

@@ -131,11 +131,11 @@ def _ip_delete(text: str) -> str:
 
 
 def _name_servers(text: str) -> str:
-    return " ".join(addresses.name_servers(text))
+    return " ".join(addresses.usable_name_servers(text))
 
 
 def _search_domains(text: str) -> str:
-    return " ".join(one_line(word) for word in text.split())
+    return " ".join(map(values.domain, text.split()))
 
 
 def _features(text: str) -> str:
@@ -227,7 +227,7 @@ _IDENTITY = (
     Setting("ipadd", "IP_ADDRESS", _addresses, "ADDR[/N]", "add an address (repeatable)", _LIVE),
     Setting("ip", "IP_ADDRESS", _addresses, "ADDR[/N]", "the same as --ipadd", _LIVE),
     Setting("ipdel", "IP_ADDRESS", _ip_delete, "ADDR|all", "remove an address (repeatable)", _LIVE),
-    Setting("hostname", "HOSTNAME", values.hostname, "NAME", "host name inside", _LIVE),
+    Setting("hostname", "HOSTNAME", values.host_domain, "NAME", "host name inside", _LIVE),
     Setting("description", "DESCRIPTION", one_line, "TEXT", "one line of text", _STORED),
     Setting("nameserver", "NAMESERVER", _name_servers, "ADDR|inherit", "DNS server (repeatable)", _LIVE),
     Setting(

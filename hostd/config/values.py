@@ -181,6 +181,25 @@ def hostname(text: str) -> str:
     return text
 
 
+_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+
+
+def domain(text: str) -> str:
+    """A domain that a resolver can append to a name: dotted labels, the root `.` alone or at the end."""
+    if len(text) > 254:
+        raise ValueError("must not be longer than 254 characters")
+    if text != "." and not all(map(_LABEL.fullmatch, text.removesuffix(".").split("."))):
+        raise ValueError(f"{text} is not a domain: labels of 1 to 63 letters, digits, - and _, with dots between")
+    return text
+
+
+def host_domain(text: str) -> str:
+    """A host name that others can look up: as `hostname`, of the labels that a domain has."""
+    if hostname(text).endswith("."):
+        raise ValueError("must not end with a dot")
+    return domain(text)
+
+
 def file_name(text: str) -> str:
     """A word that becomes part of a file name: templates, samples."""
     if not re.fullmatch(r"[A-Za-z0-9_+.@:-]{1,200}", text) or text.startswith((".", "-")):

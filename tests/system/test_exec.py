@@ -18,6 +18,10 @@ def test_exit_codes(vz: Vz) -> None:
     vz.ctl("exec", "101", "exit 37", check=8)
     vz.ctl("exec2", "101", "kill -TERM $$", check=128 + signal.SIGTERM)
     vz.ctl("exec3", "101", "/bin/sh", "-c", "exit 5", check=5)
+    for verb in ("exec2", "exec3"):
+        vz.ctl(verb, "101", "no-such-program", check=127)
+        vz.ctl(verb, "101", "/etc/passwd", check=126)
+    vz.ctl("exec", "101", "no-such-program", check=8)
     assert "No command line given for exec" in vz.ctl("exec", "101", check=20).stderr
 
 

@@ -1,5 +1,6 @@
 """exec, enter, console and runscript: what is run, and what its end means."""
 
+import errno
 import os
 
 import pytest
@@ -63,11 +64,16 @@ def test_exec3_has_no_shell(fake: Fake) -> None:
     assert fake.host.calls[0][2] == [("prog", "a b", "")]
 
 
-def test_a_program_that_is_not_there(fake: Fake) -> None:
+@pytest.mark.parametrize(
+    ("verb", "number", "code"),
+    [("exec3", errno.ENOENT, 127), ("exec3", errno.EACCES, 126), ("exec3", errno.ENOMEM, 8),
+     ("exec2", errno.ENOENT, 127), ("exec", errno.ENOENT, 8)],
+)  # fmt: skip
+def test_a_program_that_is_not_there(fake: Fake, verb: str, number: int, code: int) -> None:
     fake.up(101)
-    fake.host.failure = FileNotFoundError(2, "No such file or directory")
-    text = "Unable to execute prog: No such file or directory\n"
-    assert fake.ctl("exec3", "101", "prog") == Said(8, "", text)
+    fake.host.failure = OSError(number, os.strerror(number))
+    program = "prog" if verb == "exec3" else "/bin/bash or /bin/sh"
+    assert fake.ctl(verb, "101", "prog") == Said(code, "", f"Unable to execute {program}: {os.strerror(number)}\n")
 
 
 def test_enter(fake: Fake) -> None:

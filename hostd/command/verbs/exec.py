@@ -1,9 +1,10 @@
 """vzctl exec, exec2 and exec3: a command inside, with three pipes for its input and output.
 
-exec answers 8 for every failure; exec2 and exec3 answer the command's own code, or 31 when the container
-is down.
+exec answers 8 for every failure; exec2 and exec3 answer the command's own code, 31 when the container is
+down, and as a shell does 127 or 126 for a program that is not there or cannot be executed.
 """
 
+import errno
 from collections.abc import Sequence
 
 from hostd.command.call import Call
@@ -15,6 +16,8 @@ ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 }
 _SHELLS = ("/bin/bash", "/bin/sh")
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR)
+_NO_PROGRAM = (errno.EACCES, errno.EPERM, errno.ENOEXEC, errno.EISDIR, errno.ELOOP, errno.ETXTBSY)
 
 
 async def run(call: Call) -> int:
@@ -28,12 +31,17 @@ async def run(call: Call) -> int:
             raise Failure(Exit.COMMAND_EXECUTION, error.message) from error
         raise
     except OSError as error:
-        raise Failure(
-            Exit.COMMAND_EXECUTION, f"Unable to execute {_shown(call)}: {error.strerror or error}"
-        ) from error
+        text = f"Unable to execute {_shown(call)}: {error.strerror or error}"
+        raise Failure(_code(call, error.errno), text) from error
     if call.verb == "exec":
         return Exit.COMMAND_EXECUTION if ended.shell_code else Exit.OK
     return ended.shell_code
+
+
+def _code(call: Call, number: int | None) -> int:
+    if call.verb == "exec":
+        return Exit.COMMAND_EXECUTION
+    return 127 if number in _NOT_THERE else 126 if number in _NO_PROGRAM else Exit.COMMAND_EXECUTION
 
 
 def _candidates(call: Call) -> list[Sequence[str]]:
