@@ -12,6 +12,7 @@ HOST_PYTHON := /usr/bin/python3
 PYTHON      := build/venv/bin/python
 CACHE       ?= /var/cache/vzhost
 IMAGES      ?= busybox debian-12 debian-13
+TEST_IMAGES := busybox debian-12 debian-13 debian-12-sysvinit debian-13-sysvinit
 KEEP        ?=
 PYTEST_ARGS ?=
 WORKERS     ?= 2
@@ -41,7 +42,7 @@ demo-clean:  ## Remove what `make demo KEEP=1` left running
 	$(PYTHON) -m images.demo --remove
 
 .PHONY: test
-test: build image-busybox image-debian-12  ## Unit, root, system and lint tests (PYTEST_ARGS="-k enter" for some of them)
+test: build $(TEST_IMAGES:%=image-%)  ## Unit, root, system and lint tests (PYTEST_ARGS="-k enter" for some of them)
 	$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 ##@ Build
@@ -50,7 +51,7 @@ test: build image-busybox image-debian-12  ## Unit, root, system and lint tests 
 deps: build/deps.stamp build/venv.stamp  ## Debian packages (only those missing) and build/venv
 
 .PHONY: build
-build: build/shim.stamp build/runtime.stamp build/criu.stamp build/bin.stamp  ## Kernel shims, runtime of PID 1, criu, commands in build/bin
+build: build/shim.stamp build/runtime.stamp build/criu.stamp build/bin.stamp build/completion.stamp  ## Kernel shims, runtime of PID 1, criu, commands in build/bin
 
 .PHONY: images
 images: $(IMAGES:%=image-%)  ## The templates busybox, debian-12 and debian-13, cached by the hash of their recipe
@@ -94,7 +95,9 @@ build/shim.stamp: $(wildcard hostd/kernel/_build.py hostd/kernel/*.[ch] vzinit/_
 	$(call logged,$(PYTHON) -m vzinit._sys_build)
 	touch $@
 
-build/runtime.stamp: $(wildcard images/runtime.py images/embed/*.[chp]* images/embed/start/*.py vzinit/*.py) build/shim.stamp
+EMBED := $(wildcard images/embed/*.[cp]* images/embed/start/*.py)
+
+build/runtime.stamp: images/runtime.py $(EMBED) $(wildcard vzinit/*.py) build/shim.stamp
 	echo "build: the Python that PID 1 runs on"
 	$(call logged,$(PYTHON) -m images.runtime build/runtime)
 	touch $@
@@ -104,9 +107,13 @@ build/criu.stamp: images/criu.py hostd/checkpoint/cgroupns.c | build/venv.stamp
 	$(PYTHON) -m images.criu build/criu --cache $(CACHE)
 	touch $@
 
-build/bin.stamp: images/deploy.py images/completion.py hostd/cli/stub.py hostd/command/table.py hostd/config/settings.py build/shim.stamp
+build/bin.stamp: images/client.py images/deploy.py $(EMBED) $(wildcard hostd/cli/*.py) vzinit/protocol.py build/venv.stamp
 	echo "build: commands in build/bin"
-	$(PYTHON) -m images.deploy commands build/bin
+	$(PYTHON) -m images.client build/bin
+	$(PYTHON) -m images.deploy keeper build/bin
+	touch $@
+
+build/completion.stamp: images/completion.py hostd/command/table.py hostd/config/settings.py build/venv.stamp
 	$(PYTHON) -m images.completion build/completion
 	touch $@
 

@@ -14,10 +14,11 @@ import tomllib
 from collections.abc import Callable
 
 from hostd.cli import stub
+from images import client
 
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-COMMANDS = ("vzctl", "vzlist", "hostd")
+COMMANDS = (*client.NAMES, "hostd")
 HOST_PYTHON = "/usr/bin/python3"
 
 # The keeper starts this; the daemon's libraries come last, so that nothing of theirs hides our packages.
@@ -58,12 +59,10 @@ def write(path: str, text: str, mode: int = 0o644) -> None:
     os.rename(f"{path}.new", path)
 
 
-def commands(directory: str, code: str, site: str) -> None:
-    """Runnable `vzctl`, `vzlist`, `hostd` in *directory* that use the code in *code*, libraries in *site*."""
+def keeper(directory: str, code: str, site: str) -> None:
+    """Runnable `hostd` in *directory* that uses the code in *code*, libraries in *site*."""
     daemon = [HOST_PYTHON, "-ISE", "-c", DAEMON.format(code=code, site=site)]
-    for name in COMMANDS:
-        text = stub.hostd(code, daemon) if name == "hostd" else stub.command(name, code)
-        write(os.path.join(directory, name), text, 0o755)
+    write(os.path.join(directory, "hostd"), stub.hostd(code, daemon), 0o755)
 
 
 def libraries(site: str) -> list[str]:
@@ -108,7 +107,8 @@ def install(destdir: str, libdir: str) -> None:
     subprocess.run(
         [sys.executable, "-m", "compileall", "-q", "-s", destdir or "/", "-p", "/", home], check=False
     )
-    commands(f"{destdir}/usr/sbin", libdir, f"{libdir}/lib")
+    keeper(f"{destdir}/usr/sbin", libdir, f"{libdir}/lib")
+    client.put(os.path.join(CHECKOUT, "build/bin/vzctl"), f"{destdir}/usr/sbin")
     for directory, pattern in FILES.items():
         for source in sorted(glob.glob(os.path.join(CHECKOUT, pattern))):
             copy(source, os.path.join(destdir + directory, os.path.basename(source)))
@@ -162,7 +162,7 @@ def main() -> int:
 
     verb("requirements", lambda a: print("\n".join(requirements())))
     verb("site", lambda a: print(site()))
-    verb("commands", lambda a: commands(a.directory, CHECKOUT, site()), "directory")
+    verb("keeper", lambda a: keeper(a.directory, CHECKOUT, site()), "directory")
     verb("install", lambda a: install(a.destdir, a.libdir), "--destdir", "--libdir")
     verb("uninstall", lambda a: uninstall(a.destdir, a.libdir), "--destdir", "--libdir")
     verb("clean", lambda a: remove(a.directory), "directory")

@@ -6,7 +6,6 @@ listens, says so and exits; then there is a hostd to connect to all the same.
 """
 
 import posix
-import sys
 
 from hostd.cli import place
 
@@ -31,21 +30,11 @@ def start(connect: "Callable[[], None]") -> None:
 
 
 def keeper_program() -> str:
-    """`hostd` beside this command, links followed.  Raises CannotStart when it is not there."""
-    command = sys.argv[0]
-    try:
-        target = posix.readlink(command)
-        command = target if target.startswith("/") else f"{directory(command)}/{target}"
-    except OSError:
-        pass  # not a link
-    program = f"{directory(command)}/hostd"
+    """`hostd` beside this command.  Raises CannotStart when it is not there."""
+    program = f"{place.program().rpartition('/')[0]}/hostd"
     if not posix.access(program, posix.X_OK):
         raise CannotStart(f"{program} is not an executable file")
     return program
-
-
-def directory(path: str) -> str:
-    return path.rpartition("/")[0] or "."
 
 
 def run_keeper(program: str) -> str:

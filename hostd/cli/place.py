@@ -23,6 +23,11 @@ def environment(name: str, default: str = "") -> str:
     return text(posix.environ.get(name.encode(), default.encode()))
 
 
+def program() -> str:
+    """The path of this command's executable, links followed."""
+    return text(posix.readlink(b"/proc/self/exe"))
+
+
 def prefix() -> str:
     """The directory that stands for `/` of this installation: "" for the real one."""
     return environment("VZ_PREFIX").rstrip("/")

@@ -5,13 +5,12 @@ container's ends are ours alone and non-blocking.  The command's stdio is shared
 stay as it is: it gets at most PIPE_BUF bytes after POLLOUT, which a pipe then takes without blocking.
 """
 
-import fcntl
+import gc
 import posix
 import select
-import termios
 
 from hostd.cli.escape import DETACH, Escapes
-from hostd.cli.terminal import Terminal
+from hostd.cli.terminal import Terminal, copy_window_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,6 +66,7 @@ class Relay:
         self.ours = ours  # descriptors to close
         self.flows: list[Flow] = []
         self.ended = False
+        gc.enable()  # a short command does without (images/embed/main.c); this may last for weeks
         for fd in ours:
             posix.set_blocking(fd, False)
 
@@ -212,7 +212,7 @@ class Pty(Relay):
 
     def resize(self, *_: object) -> None:
         try:
-            fcntl.ioctl(self.master, termios.TIOCSWINSZ, fcntl.ioctl(0, termios.TIOCGWINSZ, bytes(8)))
+            copy_window_size(0, self.master)
         except OSError:
             pass  # stdin is no terminal, or the session has ended
 

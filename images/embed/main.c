@@ -5,6 +5,7 @@
    is not named there is not in the program. */
 
 #include <Python.h>
+#include <signal.h>
 #include <string.h>
 
 struct _module_alias {
@@ -99,6 +100,10 @@ int main(int argc, char **argv)
     start_interpreter(argc, argv);
     if (PyImport_ImportFrozenModule(chosen(argc, argv)) > 0)
         return Py_FinalizeEx() < 0 ? 120 : 0;
+    if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
+        signal(SIGINT, SIG_DFL);
+        raise(SIGINT);
+    }
     PyErr_Print(); /* leaves when it is SystemExit */
     return 1;
 }

@@ -3,16 +3,26 @@
 import os
 import subprocess
 import sys
+from functools import cache
 
 import pexpect
 
 from hostd.cli import stub
 from hostd.config.paths import Paths
+from images import client
 from tests.harness import machine
 from tests.harness.installation import CHECKOUT
 
 FAKE_DAEMON = [sys.executable, os.path.join(CHECKOUT, "tests", "harness", "fake_daemon.py")]
 TIMEOUT = 30.0
+
+
+@cache
+def commands() -> str:
+    """The client built from the sources under test."""
+    directory = os.path.join(CHECKOUT, "build", f"test-client-{os.environ.get('PYTEST_XDIST_WORKER', '')}")
+    client.build(directory)
+    return f"{directory}/vzctl"
 
 
 class Small:
@@ -22,8 +32,7 @@ class Small:
         self.bin = f"{prefix}/bin"
         self.env = {"VZ_PREFIX": self.prefix, "PATH": f"{self.bin}:{os.environ['PATH']}", "TERM": "xterm"}
         os.makedirs(self.bin)
-        for name in ("vzctl", "vzlist"):
-            self.program(name, stub.command(name, CHECKOUT))
+        client.put(commands(), self.bin)
         self.program("hostd", stub.hostd(CHECKOUT, daemon or FAKE_DAEMON))
 
     def program(self, name: str, text: str) -> None:

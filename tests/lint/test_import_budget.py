@@ -17,8 +17,7 @@ C_MODULES = {"select", "errno", "fcntl", "_socket", "termios", "_posixsubprocess
              "resource", "_cffi_backend", "_sha256", "_sha2"}  # fmt: skip
 
 PROGRAMS = {
-    "vzctl": ("hostd.cli.vzctl", ("hostd.cli.", "vzinit.protocol")),
-    "vzlist": ("hostd.cli.vzlist", ("hostd.cli.", "vzinit.protocol")),
+    "client": ("hostd.cli.client", ("hostd.cli.", "vzinit.protocol")),
     "keeper": ("hostd.keeper.main", ("hostd.cli.", "hostd.keeper.", "vzinit.protocol")),
     "vzinit": ("vzinit.__main__", ("vzinit.",)),
 }

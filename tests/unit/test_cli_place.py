@@ -50,8 +50,7 @@ def test_last_line(tmp_path: object) -> None:
     assert place.last_line(path, without="not") == "reason"
 
 
-def test_stubs_are_programs() -> None:
-    for text in (stub.command("vzlist", "/lib/it's"), stub.hostd("/lib/it's", ["/bin/d", "a b"])):
-        shebang, _, code = text.partition("\n")
-        assert shebang == "#!/usr/bin/python3 -ISE"
-        assert compile(code, "stub", "exec")
+def test_the_stub_is_a_program() -> None:
+    shebang, _, code = stub.hostd("/lib/it's", ["/bin/d", "a b"]).partition("\n")
+    assert shebang == "#!/usr/bin/python3 -ISE"
+    assert compile(code, "stub", "exec")

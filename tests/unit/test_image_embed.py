@@ -1,6 +1,7 @@
 """A program of Python modules: what is in it, and what is said when it cannot be built."""
 
 import os
+import signal
 import subprocess
 import sysconfig
 
@@ -49,9 +50,11 @@ def test_programs_and_arguments(tmp_path: object) -> None:
 
 
 def test_how_it_ends(tmp_path: object) -> None:
-    main = "import sys\nif sys.argv[1:]: raise SystemExit(int(sys.argv[1]))\n\nprint(missing)"
+    main = "import sys\nif sys.argv[1:]: raise [SystemExit, KeyboardInterrupt][len(sys.argv) - 2](7)\n\nprint(missing)"
     target = built(tmp_path, program(main))
-    assert run(target, "7").returncode == 7
+    assert run(target, "leave").returncode == 7
+    interrupted = run(target, "be", "interrupted")
+    assert (interrupted.returncode, interrupted.stderr) == (-signal.SIGINT, b"")
     done = run(target)
     assert done.returncode == 1
     assert done.stderr.decode().splitlines() == [

@@ -1,7 +1,0 @@
-"""`vzctl`: everything it knows is in the daemon."""
-
-from hostd.cli.client import main as _main
-
-
-def main() -> None:
-    _main("vzctl")
