@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hostd.kernel.fd import Fd
 from hostd.kernel.mount import MountAttr, new_filesystem
 
-_OPTIONS = ("size", "nr_inodes", "mode")  # of the tmpfs; uid and gid come from the range
+_OPTIONS = ("size", "nr_inodes", "mode")  # of the tmpfs
 _LARGEST = 1 << 20  # bytes of a regular file: the tmpfs holds 512 KiB
 
 
@@ -48,8 +48,8 @@ def save(pid: int, uid_base: int) -> DevTree:
 
 def replay(tree: DevTree, uid_base: int) -> Fd:
     """A detached tmpfs with the content of *tree*, for the range that begins at *uid_base*."""
-    options: dict[str, str | Fd | None] = {**tree.options, "uid": str(uid_base), "gid": str(uid_base)}
-    mount = new_filesystem("tmpfs", options, MountAttr.NOSUID | MountAttr.NOEXEC)
+    mount = new_filesystem("tmpfs", {"source": "dev", **tree.options}, MountAttr.NOSUID | MountAttr.NOEXEC)
+    os.chown(mount.path, uid_base, uid_base)
     for node in tree.nodes:
         _make(f"{mount.path}/{node.path}", node, uid_base)
     return mount

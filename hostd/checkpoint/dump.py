@@ -16,7 +16,8 @@ class DumpSpec:
 
         *images_dir* becomes the checkpoint (`Dump.CTID`) when it is complete.  *cache_dir* keeps CRIU's
     probe of the kernel between calls.  *channel* is the inode of PID 1's end of its channel, which must lie
-    in the container's own network namespace; *unix* are inodes of further sockets whose peer is outside.
+    in the container's own network namespace; *runtime* is the name of what is /.vz;
+    *unix* are inodes of further sockets whose peer is outside.
     *cgroups* are the container's directories, one per hierarchy.  *lower* and *upper* are the directories of
     an overlay root (*lower* as the template's tree, *upper* on the mounted disk image), None for other
     roots.

@@ -18,7 +18,7 @@ class DumpJob:
     uid_base: int
     channel: int  # inode of PID 1's end
     unix: list[int]  # inodes of other unix sockets whose peer is outside
-    runtime: str  # directory that is /.vz inside
+    runtime: str  # name of what is /.vz inside
     cgroups: dict[str, str]  # hierarchy -> the container's directory
     layers: list[int]  # descriptors of the lower and the upper directory; empty without an overlay
     lock: int  # descriptor of the directory's lock: held by CRIU too
@@ -35,7 +35,7 @@ class RestoreJob:
     cache: str
     uid_base: int
     root: int  # descriptor of the detached root tree
-    runtime: str
+    runtime: str  # where it is mounted
     join: list[int]  # descriptors to which a process writes "0" to enter the container's cgroups
     cgroups: dict[str, str]
     channel: int  # descriptor of PID 1's end of a fresh pair

@@ -3,6 +3,7 @@
 CRIU refuses some of these by itself, but late; others it dumps, kills the container, and cannot restore.
 """
 
+import errno
 import os
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ SAVED = frozenset({
     "proc", "sysfs", "tmpfs", "devpts", "mqueue", "ramfs", "devtmpfs", "securityfs", "binfmt_misc",
     "cgroup", "cgroup2",
 })  # fmt: skip
+# How the /proc files of a process that has ended meanwhile answer; EINVAL: it has no mounts any more.
+ENDED = (errno.ENOENT, errno.ESRCH, errno.EINVAL)
 # What an open descriptor is called by readlink -> what the user knows it as.
 UNSAVED_FDS = {
     "anon_inode:[io_uring]": "an io_uring queue",
@@ -56,8 +59,9 @@ def reasons(
             if mounts not in seen:
                 seen.add(mounts)
                 found += _mount_reasons(proc, task, external)
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # it ended meanwhile
+        except OSError as error:
+            if error.errno not in ENDED:
+                raise
     return found + _queue_reasons(proc, pid)
 
 

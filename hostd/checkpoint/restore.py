@@ -18,7 +18,8 @@ class RestoreSpec:
     """What to restore, and with what.
 
         *root* is a freshly made detached tree of the container's storage, idmapped as at the dump.
-    *uid_base* must be `saved_uid_base(images_dir)`.  *channel* is PID 1's end of a fresh SEQPACKET pair of
+    *uid_base* must be `saved_uid_base(images_dir)`.  *runtime* is where the runtime `saved_runtime(images_dir)`
+    is mounted.  *channel* is PID 1's end of a fresh SEQPACKET pair of
     the host's; PID 1 then makes a lasting one (`newpair`).  *devices* says for each network device inside
     what the prepared container end is called on the host now.  *cgroup_joins* are `tasks` and `cgroup.procs`
     files, open for writing (`CtCgroup.all_joins`).
@@ -27,6 +28,7 @@ class RestoreSpec:
     images_dir: str
     cache_dir: str
     uid_base: int
+    runtime: str
     root: Fd
     channel: Fd | socket.socket
     cgroups: tuple[str, ...]
@@ -42,7 +44,7 @@ def saved_uid_base(path: str) -> int:
 
 
 def saved_runtime(path: str) -> str:
-    """The directory that is /.vz of the checkpoint at *path*.  Raises Failure(17) when it is not complete."""
+    """The name of the runtime that is /.vz of the checkpoint at *path*.  Raises Failure(17) when it is not complete."""
     return saved.load(path).runtime
 
 
@@ -81,10 +83,6 @@ def check(kept: saved.Saved, spec: RestoreSpec) -> None:
         raise Failure(Exit.RESTORE, f"Restoring failed: it needs the user ids {need}, not {spec.uid_base}")
 
 
-    if not os.path.isdir(kept.runtime):
-        raise Failure(Exit.RESTORE, f"Restoring failed: the runtime it was saved with is gone: {kept.runtime}")
-
-
 def _forget(path: str) -> None:
     try:
         os.unlink(f"{path}/{images_dir.RESULT}")
@@ -99,7 +97,7 @@ def _job(spec: RestoreSpec, kept: saved.Saved, lock: Fd) -> RestoreJob:
         cache=spec.cache_dir,
         uid_base=spec.uid_base,
         root=spec.root.fileno(),
-        runtime=kept.runtime,
+        runtime=spec.runtime,
         join=[fd.fileno() for fd in spec.cgroup_joins],
         cgroups=hierarchies(spec.cgroups),
         channel=spec.channel.fileno(),

@@ -22,7 +22,7 @@ class Saved:
 
     uid_base: int  # the images hold ids of the host: a restore needs the same range
     channel: int  # inode of PID 1's end of its channel
-    runtime: str  # the programs in memory map these very files
+    runtime: str  # its name: the programs in memory map these very files
     external: dict[str, str]  # those of EXTERNAL that the container had
     dev: DevTree
     cgroups: dict[str, list[Group]] = field(default_factory=dict)

@@ -23,8 +23,12 @@ KILL_TIMEOUT = 20.0  # seconds for killed processes to leave
 
 async def make_mounts(run: Run) -> None:
     """What will be mounted below the root: made beforehand, owned by nobody but this run."""
-    run.record.runtime = run.world.runtime
-    run.submounts = await asyncio.to_thread(mounts.below_root, run.record.uid_base or 0, run.world.runtime)
+    run.record.runtime = run.world.runtimes.newest
+    run.submounts = await asyncio.to_thread(_make_mounts, run)
+
+
+def _make_mounts(run: Run) -> tuple[Submount, ...]:
+    return mounts.below_root(run.record.uid_base or 0, run.world.runtimes.at(run.record.runtime))
 
 
 async def drop_mounts(run: Run) -> None:

@@ -50,12 +50,8 @@ class Submount:
 
 def dev(base: int) -> Fd:
     """A fresh /dev for a container whose root is the host's user *base*."""
-    owner = {"uid": str(base), "gid": str(base)}
-    mount = new_filesystem(
-        "tmpfs",
-        {"mode": "755", "size": "512k", "nr_inodes": "1024", **owner},
-        MountAttr.NOSUID | MountAttr.NOEXEC,
-    )
+    options = {"source": "dev", "mode": "755", "size": "512k", "nr_inodes": "1024"}
+    mount = _tmpfs(base, options, MountAttr.NOSUID | MountAttr.NOEXEC)
     for name, major, minor in DEVICES:
         path = f"{mount.path}/{name}"
         os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(major, minor))
@@ -76,15 +72,21 @@ def devpts(base: int) -> Fd:
     """A devpts instance of the container's own; the group is given as the *host's* id, or CRIU cannot restore it."""
     return new_filesystem(
         "devpts",
-        {"ptmxmode": "0666", "mode": "0620", "gid": str(base + TTY_GROUP)},
+        {"source": "devpts", "ptmxmode": "0666", "mode": "0620", "gid": str(base + TTY_GROUP)},
         MountAttr.NOSUID | MountAttr.NOEXEC,
     )
 
 
 def scratch(base: int, mode: str) -> Fd:
     """A tmpfs owned by the container's root: /dev/shm, /run."""
-    options = {"mode": mode, "uid": str(base), "gid": str(base)}
-    return new_filesystem("tmpfs", options, MountAttr.NOSUID | MountAttr.NODEV)
+    return _tmpfs(base, {"source": "tmpfs", "mode": mode}, MountAttr.NOSUID | MountAttr.NODEV)
+
+
+def _tmpfs(base: int, options: dict[str, str], attributes: MountAttr) -> Fd:
+    """Its owner is no option: the kernel would show the host's ids to the container."""
+    mount = new_filesystem("tmpfs", options, attributes)
+    os.chown(mount.path, base, base)
+    return mount
 
 
 # On the host, a program or device of the container's must not be what its name says: VE_ROOT may be open to others.
@@ -99,10 +101,8 @@ def root(place: str) -> Fd:
 
 
 def runtime(directory: str) -> Fd:
-    """The vzinit runtime, read-only."""
-    mount = open_tree(directory)
-    mount_setattr(mount, set=MountAttr.RDONLY | MountAttr.NOSUID | MountAttr.NODEV)
-    return mount
+    """The vzinit runtime mounted at *directory*, read-only as it is there."""
+    return open_tree(directory)
 
 
 def below_root(base: int, runtime_dir: str) -> tuple[Submount, ...]:

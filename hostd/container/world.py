@@ -8,6 +8,7 @@ from hostd.cgroup.tree import CgroupTree
 from hostd.config.model import CtConfig, GlobalConfig
 from hostd.config.paths import Paths
 from hostd.container.network import HostNetwork
+from hostd.image.runtime import Runtimes
 from hostd.kernel.fd import Fd
 from hostd.kernel.features import Features
 from hostd.kernel.process import Process
@@ -37,7 +38,7 @@ class World:
     keeper: Keeper
     features: Features
     network: HostNetwork
-    runtime: str  # directory that becomes /.vz in every container
+    runtimes: Runtimes  # what becomes /.vz in every container
     load_config: Callable[[int], CtConfig]
     load_globals: Callable[[], GlobalConfig]
     held: dict[str, Fd]  # descriptors that the keeper kept over the last daemon's death

@@ -20,7 +20,7 @@ from hostd.daemon.registry import Registry
 from hostd.daemon.server import CommandServer
 from hostd.daemon.session import CommandSession
 from hostd.errors import BadConfig, NoGlobalConfig, VzError
-from hostd.image import runtime
+from hostd.image.runtime import Runtimes, default_root
 from hostd.kernel.features import probe
 from hostd.kernel.stage import Stage
 from hostd.log import log, to_file
@@ -65,11 +65,12 @@ async def _serve(paths: Paths) -> None:
         keeper=keeper,
         features=probe(),
         network=HostNetwork(confs.globals),
-        runtime=runtime.runtime_dir(os.environ.get("VZ_RUNTIME", runtime.default_root())),
+        runtimes=Runtimes(os.environ.get("VZ_RUNTIME", default_root()), paths.runtime_dir),
         load_config=confs.ct,
         load_globals=confs.globals,
         held=keeper.held,
     )
+    world.runtimes.leave(but=world.runtimes.newest)
     registry = Registry(world)
     recover.load(registry)
     keeper.subscribe(registry.child_ended, _become_keeper)
@@ -98,6 +99,7 @@ async def _clean_the_host(world: World) -> None:
     """Without a container nothing of ours is needed any more; the next start makes it again."""
     try:
         lease.leave(world.paths)
+        world.runtimes.leave()
         world.tree.remove()
         await world.network.leave()
     except (OSError, VzError) as error:

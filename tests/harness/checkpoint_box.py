@@ -20,11 +20,12 @@ from hostd.errors import Failure
 from hostd.kernel import caps, seccomp
 from hostd.kernel.facade import check, lib
 from hostd.kernel.fd import Fd
-from hostd.kernel.mount import MountAttr, fsids, mount_setattr, move_mount, new_filesystem, open_tree, umount
+from hostd.kernel.mount import MountAttr, mount_setattr, move_mount, new_filesystem, open_tree, umount
 from hostd.kernel.namespace import CLONE_NEWNET, namespace, userns
 from hostd.kernel.process import Process
 from hostd.kernel.spawn import SpawnPlan
 from hostd.kernel.stage import Stage
+from hostd.storage.overlay import mount_layers
 
 BASE = 37 * 65536
 HOST, INSIDE = "198.51.100.1", "198.51.100.2"
@@ -92,14 +93,7 @@ class Ct:
         lower, data = open_tree("/"), open_tree(f"{self.directory}/data")
         for tree in (lower, data):
             mount_setattr(tree, userns=self.userns)
-        with (
-            Fd.open("upper", os.O_PATH | os.O_DIRECTORY, dir=data) as upper,
-            Fd.open("work", os.O_PATH | os.O_DIRECTORY, dir=data) as work,
-            fsids(BASE, BASE),
-        ):
-            layers: dict[str, str | Fd | None] = {"lowerdir+": lower, "upperdir": upper, "workdir": work}
-            options = {"source": "vz", "xino": "on", "metacopy": "on", "redirect_dir": "on"}
-            return new_filesystem("overlay", {**layers, **options})
+        return mount_layers(self.directory, lower, data, mapped=True)
 
     def dev(self) -> Fd:
         owner = {"uid": str(BASE), "gid": str(BASE)}
@@ -204,7 +198,7 @@ class Ct:
 
     def restore_spec(self, theirs: socket.socket) -> RestoreSpec:
         return RestoreSpec(
-            self.images, f"{self.directory}/cache", BASE, self.root(), theirs,
+            self.images, f"{self.directory}/cache", BASE, f"{self.directory}/runtime", self.root(), theirs,
             tuple(self.cgroup.paths()), self.cgroup.all_joins(), {"venet0": "venet1"},
         )  # fmt: skip
 

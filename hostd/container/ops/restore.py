@@ -19,7 +19,7 @@ from hostd.container.record import Record
 from hostd.container.report import Report
 from hostd.container.run import Run
 from hostd.container.steps import Step, run
-from hostd.errors import AlreadyRunning, Exit, Failure
+from hostd.errors import AlreadyRunning, Exit, Failure, VzError
 from hostd.kernel.fd import Fd
 from hostd.kernel.process import Process
 
@@ -57,6 +57,8 @@ async def revive(run: Resurrection) -> None:
     """CRIU at work."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
     ct, rec, world = run.ct, run.record, run.world
+    rec.runtime = saved_runtime(run.images)
+    runtime = await asyncio.to_thread(_runtime, run)
     with ExitStack() as owned:
         channel = owned.enter_context(Fd(theirs.detach(), "channel"))
         result = await criu_restore(
@@ -64,6 +66,7 @@ async def revive(run: Resurrection) -> None:
                 images_dir=run.images,
                 cache_dir=world.criu_cache,
                 uid_base=rec.uid_base or 0,
+                runtime=runtime,
                 root=owned.enter_context(mounts.root(rec.root)),
                 channel=channel,
                 cgroups=tuple(run.cgroup.paths()),
@@ -77,11 +80,17 @@ async def revive(run: Resurrection) -> None:
         raise Failure(Exit.RESTORE, "Restoring failed: the restored init ended at once")
     world.keeper.child(rec.child_name, process)
     faults.point("revive.told")
-    rec.runtime = saved_runtime(run.images)
     rec.pid, rec.identity = process.pid, process.identity
     ct.born(process)
     ct.connect(InitLink(ours, ct.on_event, ct.on_lost))
     run.save()
+
+
+def _runtime(run: Resurrection) -> str:
+    try:
+        return run.world.runtimes.at(run.record.runtime)
+    except VzError as error:
+        raise Failure(Exit.RESTORE, f"Restoring failed: {error.message}") from error
 
 
 async def reach(run: Resurrection) -> None:
