@@ -51,7 +51,7 @@ class Recipe:
 
 # usr-is-merged keeps usrmerge and with it all of Perl (50 MB) out of bookworm.
 _SERVER = (
-    "usr-is-merged", "systemd-sysv", "openssh-server", "cron", "iproute2", "iputils-ping", "procps", "passwd",
+    "usr-is-merged", "openssh-server", "cron", "iproute2", "iputils-ping", "procps", "passwd",
     "login", "netbase",
 )  # fmt: skip
 
@@ -59,8 +59,11 @@ RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         Recipe("busybox", "busybox"),
-        Recipe("debian-12", "debian", "bookworm", _SERVER),
-        Recipe("debian-13", "debian", "trixie", _SERVER),
+        Recipe("debian-12", "debian", "bookworm", ("systemd-sysv", *_SERVER)),
+        Recipe("debian-13", "debian", "trixie", ("systemd-sysv", *_SERVER)),
+        # Debian without systemd: init scripts, and the other reboot, halt and shutdown that Debian has.
+        Recipe("debian-12-sysvinit", "debian", "bookworm", ("sysvinit-core", *_SERVER)),
+        Recipe("debian-13-sysvinit", "debian", "trixie", ("sysvinit-core", *_SERVER)),
     )
 }
 
