@@ -80,7 +80,7 @@ def test_what_is_mounted_there_is_seen_inside_and_goes_again(vz: Vz) -> None:
     assert vz.ctl("exec2", "101", "cat /srv/a/greeting").stdout == "from the host\n"
     vz.ctl("stop", "101")
     assert ran(vz) == ["101.mount", "101.umount"]
-    machine.until("nothing is held", lambda: not leaks.of_container(vz.prefix, vz.paths.cgroup_root, 101))
+    assert leaks.of_container(vz.prefix, vz.paths.cgroup_root, 101) == []
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_failing_mount_script_undoes_the_start(vz: Vz, name: str, expected: li
     assert failed.stderr == f"{vz.paths.conf_dir}/{name} failed: exit code 3\n"
     assert ran(vz) == expected
     assert vz.status(101) == DOWN
-    machine.until("nothing is held", lambda: not leaks.of_container(vz.prefix, vz.paths.cgroup_root, 101))
+    assert leaks.of_container(vz.prefix, vz.paths.cgroup_root, 101) == []
 
 
 def test_a_script_that_cannot_be_executed(vz: Vz) -> None:
