@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from hostd.kernel import loop
+from hostd.kernel.fd import Fd
+from hostd.kernel.mount import open_tree
 
 NOTE = "loop"
 PATIENCE = 5.0  # seconds for the mounts of a container that has just stopped to go
@@ -21,7 +23,7 @@ def attached(private: str, image: str) -> Iterator[str]:
     """Path of a loop device with *image* behind it; it lives as long as this or a mount of it."""
     device = _known(private, image)
     if device is None:
-        device = loop.attach(image, direct_io=True, autoclear=True)
+        device = _attach(image)
     with device.fd:
         _note(private, device.number)
         yield device.path
@@ -56,6 +58,17 @@ def forget(private: str, image: str) -> None:
             device.detach()
         except OSError:
             pass  # gone meanwhile
+
+
+def _attach(image: str) -> loop.Loop:
+    """The kernel shows every container what is behind every loop device (`/sys/block/loop7/loop/backing_file`).
+
+    A file that was opened through a mount of its directory alone has no more to it than its name.
+    """
+    folder, name = os.path.split(image)
+    with open_tree(folder) as alone, Fd.open(name, os.O_RDWR, dir=alone) as file:
+        file.what = image
+        return loop.attach(file, direct_io=True, autoclear=True)
 
 
 def _known(private: str, image: str) -> loop.Loop | None:

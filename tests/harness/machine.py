@@ -1,10 +1,15 @@
 """What the kernel knows about processes, mounts, loops, cgroups: from /proc and /sys, no product code."""
 
+import fcntl
 import os
 import select
 import signal
 import time
 from collections.abc import Callable, Iterator
+
+LOOP_GET_STATUS64 = 0x4C05
+LOOP_NAME = slice(56, 120)  # lo_file_name of struct loop_info64
+LONGEST_LOOP_NAME = 63
 
 
 def until(what: str, condition: Callable[[], object], timeout: float = 20.0, pause: float = 0.02) -> None:
@@ -75,13 +80,23 @@ def mounts_below(path: str) -> list[str]:
 
 
 def loops_below(path: str) -> list[str]:
-    """loopN whose backing file is (or was) below *path*."""
+    """loopN whose file is (or was) below *path*, by the name that it was given or by what the kernel shows."""
     found = []
     for name in os.listdir("/sys/block"):
         backing = read(f"/sys/block/{name}/loop/backing_file").strip()
-        if backing.startswith(path + "/"):
+        if backing and any(one.startswith(f"{path}/"[:LONGEST_LOOP_NAME]) for one in (backing, loop_name(name))):
             found.append(name)
     return found
+
+
+def loop_name(name: str) -> str:
+    """The name that whoever attached loopN gave its file: the beginning of the path, where hostd did."""
+    try:
+        with open(f"/dev/{name}", "rb") as device:
+            status = fcntl.ioctl(device, LOOP_GET_STATUS64, bytes(232))
+    except OSError:
+        return ""  # detached meanwhile
+    return os.fsdecode(status[LOOP_NAME].partition(b"\0")[0])
 
 
 def cgroups_named(root: str) -> list[str]:

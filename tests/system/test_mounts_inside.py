@@ -87,3 +87,12 @@ def test_the_runtime_is_the_hosts(vz: Vz) -> None:
     done = vz.ctl("exec2", "101", hostile, check=None)
     assert done.code != 0 and "denied" in done.stderr
     assert vz.ctl("exec2", "101", "ls /.vz/bin").stdout.split() == ["telinit", "vzinit"]
+
+
+def test_neighbours_disks_have_no_names(vz: Vz) -> None:
+    """/sys tells what is behind every loop device of the machine; not whose it is, nor where."""
+    vz.start(101)
+    vz.start(102)
+    assert len(machine.loops_below(f"{vz.prefix}/var/lib/vz/private")) == 2
+    files = vz.ctl("exec2", "101", "cat /sys/block/loop*/loop/backing_file").stdout
+    assert vz.prefix not in files and "/disk.img" in files.splitlines()
