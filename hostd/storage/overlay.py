@@ -165,12 +165,15 @@ def _open(private: str, template_tree: str, userns: Fd | None) -> Opened:
         if userns is not None:
             mount_setattr(disk, userns=userns)
             mount_setattr(lower, userns=userns)
-        root = stack.enter_context(_overlay(private, lower, disk, mapped=userns is not None))
+        root = stack.enter_context(mount_layers(private, lower, disk, mapped=userns is not None))
         return Opened(root, stack.pop_all(), {"loop": device, "image": image})
 
 
-def _overlay(private: str, lower: Fd, disk: Fd, *, mapped: bool) -> Fd:
-    """The overlay of *lower* and the two directories of *disk*.  Raises OSError."""
+def mount_layers(private: str, lower: Fd, disk: Fd, *, mapped: bool) -> Fd:
+    """The overlay of *lower* and the directories `upper` and `work` of *disk*.  Raises OSError.
+
+    *mapped*: both have the ids of a user namespace.  In *private* they are attached for a moment where that must be.
+    """
     folder = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
     with Fd.open("upper", folder, dir=disk) as upper, Fd.open("work", folder, dir=disk) as work:
         owner = os.fstat(
