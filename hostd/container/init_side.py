@@ -146,7 +146,8 @@ async def greet(run: Run) -> None:
     run.save()
 
 
-async def furnish_inside(run: Run) -> None:
+async def greet_and_furnish(run: Run) -> None:
+    await greet(run)
     assert run.ct.link is not None
     await furnish.write_all(run.ct.link, furnish.files(run.configuration))
 

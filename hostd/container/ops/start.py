@@ -26,9 +26,8 @@ SPAWN = Step("spawn", init_side.spawn_init, init_side.kill_init)
 NETWORK = Step("network", host_side.plug_network, host_side.unplug_network)
 INIT_STEPS = (
     SPAWN,
-    NETWORK,
-    Step("greet", init_side.greet),
-    Step("furnish", init_side.furnish_inside),
+    # In this order: when PID 1 dies at once, its reason is the one to tell, not that its network is gone.
+    together("outfit", Step("inside", init_side.greet_and_furnish), NETWORK),
     Step("go", init_side.release_barrier, stops=True),
     Step("commit", init_side.commit),
 )
