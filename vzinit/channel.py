@@ -159,6 +159,19 @@ def pair() -> "tuple[_socket.socket, _socket.socket]":
     return _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
 
 
+def greet(fd: int, clock: int) -> _socket.socket:
+    """Tell the host, on the socket that it gave us as *fd*, that main was reached at *clock*, and hand it one end of
+    the lasting pair; the other one is answered.  Raises OSError when the host is gone.
+    """
+    host = _socket.socket(fileno=fd)
+    ours, theirs = pair()
+    host.sendmsg([protocol.encode("hello", clock=clock)])
+    host.sendmsg([protocol.encode("pair", ino=fds.inode(ours.fileno()))], [pack_right(theirs.fileno())])
+    theirs.close()
+    host.close()
+    return ours
+
+
 def listen_for_rescue(loop: "Loop", on_host: "Callable[[_socket.socket], None]") -> None:
     """Let a host that lost its end come back, by the abstract address of our network namespace.
 

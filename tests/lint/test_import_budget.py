@@ -19,7 +19,7 @@ C_MODULES = {"select", "errno", "fcntl", "_socket", "termios", "_posixsubprocess
 PROGRAMS = {
     "client": ("hostd.cli.client", ("hostd.cli.", "vzinit.protocol")),
     "keeper": ("hostd.keeper.main", ("hostd.cli.", "hostd.keeper.", "vzinit.protocol")),
-    "vzinit": ("vzinit.__main__", ("vzinit.",)),
+    "vzinit": ("vzinit.init", ("vzinit.",)),
 }
 
 

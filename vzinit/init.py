@@ -1,0 +1,74 @@
+"""What PID 1 is made of, put together."""
+
+import gc
+import posix
+import sys
+
+from vzinit import channel, reaper, ring, signals
+from vzinit.console import Consoles
+from vzinit.control import Control, describe
+from vzinit.initctl import Initctl
+from vzinit.loop import Loop
+from vzinit.shutdown import Shutdown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _socket import socket
+    from collections.abc import Callable
+
+    from vzinit.services import Services
+
+LAST_WORDS = 2  # stderr: a memory file that the host holds too
+ABANDONED = 1  # exit code of a PID 1 that was never told to go
+
+
+def run(lasting: "socket") -> None:
+    """Obey the host on *lasting*, look after everything that runs, until the way down."""
+    posix.umask(0o022)
+    posix.chdir("/")
+
+    loop = Loop(lambda where, error: trouble(where, error))
+    words = ring.Ring(LAST_WORDS)
+    sys.stderr = words
+    control = Control(loop, on_go=lambda: boot(), on_abandoned=lambda: posix._exit(ABANDONED))
+    control.consoles = consoles = Consoles(loop, words)
+    control.shutdown = shutdown = Shutdown(
+        loop, lambda then: stop_services(then), say_bye=lambda how: control.channel.answer("bye", how=how)
+    )
+    services: Services | None = None
+
+    def boot() -> None:
+        """The host has been told that we are ready, and nobody waits for these modules."""
+        nonlocal services
+        from vzinit.services import Services
+
+        services = Services(loop, consoles.first, lambda failed: control.channel.report("running", failed=failed))
+        services.boot()
+
+    def stop_services(then: "Callable[[], None]") -> None:
+        if services:
+            services.stop(then)
+        else:
+            then()
+
+    def trouble(where: str, error: BaseException) -> None:
+        consoles.first.log(f"vzinit: {where}: {type(error).__name__}: {error}")
+        control.channel.report("error", text=f"{where}: {describe(error)}")
+
+    def asked_to_stop(how: str) -> None:
+        if not shutdown.how:
+            shutdown.begin(how)
+
+    def guarded(step: "Callable[[], None]") -> None:
+        try:
+            step()
+        except OSError as error:
+            trouble(step.__qualname__, error)
+
+    signals.watch(loop, on_child=reaper.reap, on_request=asked_to_stop)
+    guarded(Initctl(loop, asked_to_stop).open)
+    channel.listen_for_rescue(loop, control.host_is_back)
+    control.channel.connect(lasting)
+    gc.freeze()  # what is there now is there for ever: no collection looks at it, no child's copies its pages
+    gc.enable()
+    loop.run()
