@@ -40,11 +40,13 @@ def keeper_program() -> str:
 def run_keeper(program: str) -> str:
     """Start *program* on its own; its last line of complaint, "" when it is up."""
     reader, writer = posix.pipe()
+    # A service that runs vzctl does not become hostd's own: hostd would stay in its cgroup and end with it.
+    environment = {name: value for name, value in posix.environ.items() if name != b"NOTIFY_SOCKET"}
     try:
         posix.posix_spawn(
             program,
             [program],
-            posix.environ,
+            environment,
             file_actions=[
                 (posix.POSIX_SPAWN_OPEN, 0, "/dev/null", posix.O_RDWR, 0),
                 (posix.POSIX_SPAWN_OPEN, 1, "/dev/null", posix.O_RDWR, 0),

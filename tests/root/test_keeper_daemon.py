@@ -155,13 +155,18 @@ def test_the_daemon_inherits_nothing_of_the_caller(small: Small) -> None:
 
 
 def test_the_keeper_leaves_the_callers_cgroups(small: Small) -> None:
-    """Where we are in the top cgroup, so is the keeper; anywhere else it has one of its own."""
+    """Where we are in the top cgroup, so is the keeper; anywhere else it has one of its own.
+
+    Also when a service runs the command that starts it: that does not make it the service.
+    """
+    small.env["NOTIFY_SOCKET"] = "@nobody"
     daemon, keeper = map(int, small.ctl("pid").split())
     own = f"/{Paths(small.prefix).cgroup_root}/.hostd"
     mine = machine.read("/proc/self/cgroup").splitlines()
     expected = [line if line.endswith(":/") else line.rpartition(":")[0] + ":" + own for line in mine]
     assert machine.read(f"/proc/{keeper}/cgroup").splitlines() == expected
     assert machine.read(f"/proc/{daemon}/cgroup").splitlines() == expected
+    assert "NOTIFY_SOCKET" not in machine.read(f"/proc/{keeper}/environ")
 
 
 @pytest.mark.parametrize("how", ["hostd", "daemon", "signal"])
