@@ -82,6 +82,7 @@ def _spawn(run: Run, channel: socket.socket, words: Fd) -> Process:
             join=joins,
             into=into,
         )
+        assert run.world.stage is not None  # `World.require`
         return run.world.stage.spawn(plan).result()
 
 

@@ -8,9 +8,10 @@ from hostd.cgroup.tree import CgroupTree
 from hostd.config.model import CtConfig, GlobalConfig
 from hostd.config.paths import Paths
 from hostd.container.network import HostNetwork
+from hostd.errors import Exit, Failure
 from hostd.image.runtime import Runtimes
 from hostd.kernel.fd import Fd
-from hostd.kernel.features import Features
+from hostd.kernel.features import Features, lacking
 from hostd.kernel.process import Process
 from hostd.kernel.stage import Stage
 
@@ -34,7 +35,7 @@ class World:
 
     paths: Paths
     tree: CgroupTree
-    stage: Stage
+    stage: Stage | None  # None where the kernel cannot make one: `require` says why
     keeper: Keeper
     features: Features
     network: HostNetwork
@@ -42,6 +43,13 @@ class World:
     load_config: Callable[[int], CtConfig]
     load_globals: Callable[[], GlobalConfig]
     held: dict[str, Fd]  # descriptors that the keeper kept over the last daemon's death
+
+    def require(self, config: CtConfig) -> None:
+        """Raises Failure(5) when this kernel cannot run the container."""
+        missing = lacking(self.features, userns=not config.privileged, overlay=config.layout == "overlay")
+        if missing or self.stage is None:
+            text = f"this kernel cannot run CT {config.ctid}, it lacks {', '.join(missing) or 'mount namespaces'}"
+            raise Failure(Exit.BAD_KERNEL, text, hint="Linux 6.1 has all; see `vzctl check`")
 
     @property
     def criu_cache(self) -> str:

@@ -122,6 +122,7 @@ class Host:
     async def create(self, ctid: int, options: CreateOptions, report: Report) -> None:
         ct = self._registry[ctid]
         async with ct.acting("create"):
+            ct.world.require(options.config)
             await create.create(self.paths, options.config, report)
 
     async def destroy(self, ctid: int, report: Report) -> None:

@@ -51,6 +51,15 @@ def _installed(paths: Paths) -> Paths:
         return paths
 
 
+def _stage() -> Stage | None:
+    """An old kernel has none; questions are answered all the same, and a start says what is missing."""
+    try:
+        return Stage()
+    except OSError as error:
+        log.error("no container can be started: %s", error)
+        return None
+
+
 async def _serve(paths: Paths) -> None:
     leaving = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -61,7 +70,7 @@ async def _serve(paths: Paths) -> None:
     world = World(
         paths=paths,
         tree=CgroupTree.detect(paths.cgroup_root),
-        stage=Stage(),
+        stage=_stage(),
         keeper=keeper,
         features=probe(),
         network=HostNetwork(confs.globals),

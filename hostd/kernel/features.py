@@ -61,7 +61,7 @@ class Row(NamedTuple):
 
 ROWS = (
     Row("user namespaces", "userns", "only privileged containers can run"),
-    Row("mount API (fsopen, mount_setattr)", "fsopen", "no container can be started"),
+    Row("mount API (fsopen, open_tree, ...)", "fsopen", "no container can be started"),
     Row("openat2", "openat2", "no container can be started"),
     Row("close_range", "close_range", "no container can be started"),
     Row("mounts on detached mounts", "detached_trees", "none: mounts are attached one by one inside"),
@@ -94,6 +94,9 @@ ROWS = (
     Row("CAP_SYS_RESOURCE", "sys_resource", "ext4 images cannot grow while mounted; limits cannot be raised"),
 )
 
+_ESSENTIAL = ("fsopen", "openat2", "close_range", "seccomp")
+_FOR_OVERLAY = ("overlay", "loop")
+
 _PROBES: dict[str, Callable[[], bool]] = {
     "userns": probes.userns,
     "fsopen": probes.fsopen,
@@ -120,6 +123,14 @@ def probe() -> Features:
         found |= probes_storage.storage_features()
     names = [field.name for field in fields(Features) if field.name != "cgroup_mode"]
     return Features(mode, **{name: found.get(name, False) for name in names})
+
+
+def lacking(found: Features, *, userns: bool, overlay: bool) -> list[str]:
+    """The rows without which no container runs: one with a user namespace or without, on this layout or another."""
+    needed = {*_ESSENTIAL, *(_FOR_OVERLAY if overlay else ())}
+    if userns:
+        needed |= {"userns", "overlay_idmapped"} if overlay else {"userns"}
+    return [row.name for row in ROWS if row.field in needed and not getattr(found, row.field)]
 
 
 def _succeeds(try_it: Callable[[], bool]) -> bool:

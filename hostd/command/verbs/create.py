@@ -2,7 +2,7 @@
 
 import os
 
-from hostd.command import changes
+from hostd.command import changes, edge
 from hostd.command.call import Call
 from hostd.command.host import CreateOptions
 from hostd.config import names
@@ -42,9 +42,8 @@ async def run(call: Call) -> int:
     try:
         await call.host.create(call.ctid, CreateOptions(conf, config), call.console.say)
     except VzError as error:
-        raise Failure(
-            error.exit_code, f"{error.message}\nCreation of container private area failed", hint=""
-        ) from error
+        text, code = edge.report(error)
+        raise Failure(code, f"{text}\nCreation of container private area failed") from error
     return Exit.OK
 
 

@@ -47,6 +47,7 @@ async def start(ct: Container, config: CtConfig, report: Report, *, setup: bool 
         raise AlreadyRunning("Container is already running")
     if not os.path.isdir(config.private):
         raise Failure(Exit.FS_NOPRVT, f"Container private area {config.private} does not exist")
+    ct.world.require(config)
     await release(ct, report)  # left mounted by `vzctl mount`, or by a start that an earlier daemon did not finish
     ct.record = Record(ctid=ct.ctid, intent="start")
     this = Run(ct, ct.record, report, config, setup=setup)
