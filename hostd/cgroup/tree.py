@@ -117,14 +117,6 @@ class CtCgroup:
         """The directory for CLONE_INTO_CGROUP; None on pure v1."""
         return self.unified()
 
-    def all_joins(self) -> tuple[Fd, ...]:
-        """The files to write "0" to for a process that was not cloned into the cgroup, as criu: all
-        hierarchies.
-        """
-        if not self._unified:
-            return self.joins()
-        return (*self.joins(), Fd.open(f"{self._unified}/cgroup.procs", os.O_WRONLY))
-
     def unified(self) -> Fd | None:
         """Its directory in the unified tree, for BPF programs; None on pure v1."""
         return Fd.open(self._unified, os.O_RDONLY | os.O_DIRECTORY) if self._unified else None

@@ -3,11 +3,17 @@
 import os
 from dataclasses import dataclass
 
-from hostd.checkpoint import cgmap, criu, images_dir, launch, log_text, precheck, saved, state
-from hostd.checkpoint.job import DumpJob
+from hostd.checkpoint import cgmap, criu, dev_tree, images_dir, irmap, log_text, network, precheck, private, run, saved
+from hostd.checkpoint.aside import aside
+from hostd.checkpoint.phases import phase
 from hostd.errors import Exit, Failure
+from hostd.kernel.descriptors import open_by_handle
 from hostd.kernel.fd import Fd
 from hostd.log import log
+
+# Things that pass by themselves: a connection not yet accepted, a message with descriptors in a queue.
+TRANSIENT = ("in-flight", "Control messages in queue")
+ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,33 +72,85 @@ async def dump(spec: DumpSpec) -> None:
     lock = images_dir.lock(part)
     assert lock is not None, "the directory was just made"
     with lock:
-        layers = [spec.lower.fileno(), spec.upper.fileno()] if spec.lower and spec.upper else []
-        result = await launch.run(_job(spec, lock, layers), [lock.fileno(), *layers])
-    if result is None:  # only the kernel knows now
-        result = (await state.settled(spec.images_dir)).result()
-    for warning in result.warnings:
-        log.warning("checkpoint: %s", warning)
-    if not result.ok:
-        if errors := log_text.tail(f"{part}/dump.log"):
-            log.warning("criu dump: %s", errors)
-        images_dir.remove(part)
-        raise Failure(Exit.CHKPNT, f"Checkpointing failed: {result.error}")
+        try:
+            unresolved = await aside(lambda: _dump(spec, criu.find(), lock))
+        except (run.CriuFailed, OSError) as error:
+            if errors := log_text.tail(f"{part}/dump.log"):
+                log.warning("criu dump: %s", errors)
+            images_dir.remove(part)
+            raise Failure(Exit.CHKPNT, f"Checkpointing failed: {error}") from error
+        with phase("dump: sync"):
+            await aside(lambda: images_dir.commit(spec.images_dir))
+    for watch in unresolved:
+        log.warning("checkpoint: %s", watch)
 
 
-def _job(spec: DumpSpec, lock: Fd, layers: list[int]) -> DumpJob:
-    program = criu.find()
-    return DumpJob(
-        path=spec.images_dir,
-        criu=program.command(),
-        version=program.version,
-        cache=spec.cache_dir,
-        pid=spec.pid,
-        uid_base=spec.uid_base or 0,
-        channel=spec.channel,
-        unix=list(spec.unix),
+def _dump(spec: DumpSpec, program: criu.Criu, lock: Fd) -> list[str]:
+    """Everything that must be asked of the living container first, then CRIU.  Answers watches that may be lost."""
+    directory = images_dir.part(spec.images_dir)
+    with phase("dump: ask"):
+        external = _external(spec.pid)
+        saved.store(directory, _saved(spec, external, program.version))
+        unresolved = _map_watches(spec, directory)
+    with private.mounts({"images": directory}, {}, spec.cache_dir), phase("dump: criu"):
+        _try(program.command(), dump_arguments(spec, external), lock)
+    return unresolved
+
+
+def _external(pid: int) -> dict[str, str]:
+    points = {point for point, _, _ in precheck.mounts(f"/proc/{pid}/mountinfo")}
+    return {point: key for point, key in saved.EXTERNAL.items() if point in points}
+
+
+def _saved(spec: DumpSpec, external: dict[str, str], version: str) -> saved.Saved:
+    base = spec.uid_base or 0
+    with private.netns_of(spec.pid):
+        networks = network.save()
+    return saved.Saved(
         runtime=spec.runtime,
-        cgroups=hierarchies(spec.cgroups),
-        layers=layers,
-        lock=lock.fileno(),
-        leave_running=spec.leave_running,
+        uid_base=base,
+        channel=spec.channel,
+        external=external,
+        dev=dev_tree.save(spec.pid, base),
+        cgroups=cgmap.save(hierarchies(spec.cgroups), base),
+        network=networks,
+        criu=version,
     )
+
+
+def _map_watches(spec: DumpSpec, directory: str) -> list[str]:
+    """Write CRIU's map of inotify watches on the overlay root."""
+    if spec.lower is None or spec.upper is None:
+        return []
+    root = f"/proc/{spec.pid}/root"
+    wanted = irmap.watches(cgmap.pids(spec.cgroups[0]), irmap.kernel_device(os.stat(root).st_dev))
+    if not wanted:
+        return []
+    layers = irmap.Layers(spec.lower.fileno(), spec.upper.fileno())
+    found = irmap.resolve(wanted, root, layers, open_by_handle)
+    with open(f"{directory}/irmap-cache", "wb") as file:
+        file.write(irmap.cache_file(found.paths))
+    return found.unresolved
+
+
+def dump_arguments(spec: DumpSpec, external: dict[str, str]) -> list[str]:
+    """What tells this container from another."""
+    words = ["-t", str(spec.pid)]
+    for inode in [spec.channel, *spec.unix]:
+        words += ["--external", f"unix[{inode}]"]
+    for point, key in external.items():
+        words += ["--external", f"mnt[{point}]:{key}"]
+    return [*words, "--leave-running"] if spec.leave_running else words
+
+
+def _try(program: list[str], arguments: list[str], lock: Fd) -> None:
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            run.dump(program, arguments, lock)
+            return
+        except run.CriuFailed as failure:
+            if attempt == ATTEMPTS or not any(text in str(failure) for text in TRANSIENT):
+                raise
+            for name in os.listdir(run.IMAGES):
+                if name.endswith(".img"):
+                    os.unlink(f"{run.IMAGES}/{name}")

@@ -5,15 +5,14 @@ Beside CRIU's own files it holds:
 
     vzhost.json   what a restore must know (`saved.Saved`)
     busy          flock(2)ed by whoever works here: as long as that holds, something is in flight
-    result.json   how the last dump or restore ended
-    dump.log, restore.log, stage.log
+    stats-dump    the dump has succeeded
+    restore.log   a restore has begun; stats-restore: it has succeeded; pid: the number of PID 1
 """
 
 import fcntl
-import json
 import os
 import stat
-from dataclasses import asdict, dataclass
+from concurrent.futures import ThreadPoolExecutor
 
 from hostd.errors import Exit, Failure
 from hostd.kernel.fd import Fd
@@ -21,20 +20,10 @@ from hostd.kernel.mount import mounts_below
 
 SAVED = "vzhost.json"
 BUSY = "busy"
-RESULT = "result.json"
-STAGE_LOG = "stage.log"
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """How a dump or restore ended.  *pid* and *identity* are PID 1's, after a restore that succeeded."""
-
-    action: str
-    ok: bool
-    error: str = ""
-    pid: int = 0
-    identity: str = ""
-    warnings: tuple[str, ...] = ()
+# CRIU writes its statistics last, when it has succeeded: tasks gone (dump), tasks resumed (restore).
+DUMPED, RESTORED = "stats-dump", "stats-restore"
+RESTORE_LOG, PID = "restore.log", "pid"
+SYNCING = 8  # files at a time: a disk flushes several together
 
 
 def part(path: str) -> str:
@@ -56,8 +45,8 @@ def create(path: str, group: int) -> None:
 
 def commit(path: str) -> None:
     """Make `part(path)` durable and call it *path*; an older checkpoint of that name goes away."""
-    for name in os.listdir(part(path)):
-        _sync(f"{part(path)}/{name}")
+    with ThreadPoolExecutor(SYNCING) as pool:
+        list(pool.map(_sync, (f"{part(path)}/{name}" for name in os.listdir(part(path)))))
     _sync(part(path))
     remove(f"{path}.old")
     if os.path.lexists(path):
@@ -99,28 +88,13 @@ def remove(path: str) -> None:
         _remove(os.path.basename(path), parent, os.lstat(path).st_dev)
 
 
-def write_result(directory: str, result: Result) -> None:
-    """Leave *result* for whoever asks, also after a crash."""
-    write(f"{directory}/{RESULT}", json.dumps(asdict(result)))
-
-
-def read_result(directory: str) -> Result | None:
-    """How the last action in *directory* ended; None when none did."""
-    try:
-        with open(f"{directory}/{RESULT}", encoding="utf-8") as file:
-            raw = json.load(file)
-    except (OSError, ValueError):
-        return None
-    return Result(**{**raw, "warnings": tuple(raw.get("warnings", ()))})
-
-
-def write(path: str, text: str) -> None:
-    """Write *path* so that a crash leaves the old file or the new one."""
-    with open(f"{path}.tmp", "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(f"{path}.tmp", path)
+def forget_restore(path: str) -> None:
+    """Remove what an earlier restore has left, as if none had been tried."""
+    for name in (RESTORED, PID, RESTORE_LOG):
+        try:
+            os.unlink(f"{path}/{name}")
+        except FileNotFoundError:
+            pass
 
 
 def _remove(name: str, parent: Fd, device: int) -> None:

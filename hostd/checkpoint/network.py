@@ -1,6 +1,6 @@
 """The parts of a network namespace that CRIU loses: routing tables besides main, static neighbours, sysctls.
 
-All functions act on the network namespace of the calling process: `stage` calls them in a short-lived child.
+All functions act on the network namespace of the calling thread.
 """
 
 import os
@@ -125,19 +125,29 @@ def _sysctls(top: str) -> Iterator[tuple[str, str]]:
             path = f"{folder}/{name}"
             try:
                 if stat.S_IMODE(os.stat(path).st_mode) & 0o600 == 0o600:
-                    with open(path, encoding="ascii") as file:
-                        yield path[len(top) + 1 :], file.read().rstrip("\n")
+                    yield path[len(top) + 1 :], _read(path)
             except (OSError, UnicodeDecodeError):
                 continue
 
 
+def _read(path: str) -> str:
+    """A sysctl; without the layers of open(), which take five times as long, and there are hundreds."""
+    number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(number, _BUFFER).decode("ascii").rstrip("\n")
+    finally:
+        os.close(number)
+
+
 def _set_sysctls(wanted: dict[str, str]) -> Iterator[tuple[str, str]]:
-    now = dict(_sysctls(SYSCTLS))
     for name, value in wanted.items():
-        if now.get(name, value) == value:  # equal, or not there on this kernel
-            continue
+        path = f"{SYSCTLS}/{name}"
         try:
-            with open(f"{SYSCTLS}/{name}", "w", encoding="ascii") as file:
+            if _read(path) == value:
+                continue
+            with open(path, "w", encoding="ascii") as file:
                 file.write(value)
+        except FileNotFoundError:
+            continue  # not on this kernel
         except OSError as error:
             yield name, error.strerror or str(error)

@@ -1,16 +1,19 @@
 """Bring a saved container back to life, as a child of the keeper."""
 
 import os
-import socket
 from dataclasses import dataclass, field
 
-from hostd.checkpoint import criu, images_dir, launch, log_text, saved, state
+from hostd.checkpoint import cgmap, criu, dev_tree, images_dir, log_text, network, pressure, private, run, saved
+from hostd.checkpoint.aside import aside
 from hostd.checkpoint.dump import hierarchies
-from hostd.checkpoint.images_dir import Result
-from hostd.checkpoint.job import RestoreJob
+from hostd.checkpoint.phases import phase
 from hostd.errors import Exit, Failure
+from hostd.kernel.descriptors import pidfd_getfd
 from hostd.kernel.fd import Fd
+from hostd.kernel.process import Process
 from hostd.log import log
+
+PLACES = {"/.vz": "runtime", "/dev": "dev", "/sys/fs/cgroup": "cgroup"}  # where `private` attaches what
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +24,9 @@ class RestoreSpec:
     *uid_base* must be `saved_uid_base(images_dir)`.  *runtime* is where the runtime `saved_runtime(images_dir)`
     is mounted.  *channel* is PID 1's end of a fresh SEQPACKET pair of
     the host's; PID 1 then makes a lasting one (`newpair`).  *devices* says for each network device inside
-    what the prepared container end is called on the host now.  *cgroup_joins* are `tasks` and `cgroup.procs`
-    files, open for writing (`CtCgroup.all_joins`).
+    what the prepared container end is called on the host now.  *join* and *into* are the ways into the
+    container's cgroups (`CtCgroup.joins`, `.into`): fresh ones, as the kernel may kill whoever is born where
+    something was killed before.
     """
 
     images_dir: str
@@ -30,9 +34,10 @@ class RestoreSpec:
     uid_base: int
     runtime: str
     root: Fd
-    channel: Fd | socket.socket
+    channel: Fd
     cgroups: tuple[str, ...]
-    cgroup_joins: tuple[Fd, ...]
+    join: tuple[Fd, ...]
+    into: Fd | None
     devices: dict[str, str] = field(default_factory=dict)
 
 
@@ -48,11 +53,11 @@ def saved_runtime(path: str) -> str:
     return saved.load(path).runtime
 
 
-async def restore(spec: RestoreSpec) -> Result:
-    """PID 1's `pid` and `identity`; it runs, and its parent is the keeper once this returns.
+async def restore(spec: RestoreSpec) -> Process:
+    """PID 1; it runs, and its parent is the keeper once this returns.
 
-        Raises Failure(17, "Restoring failed: ..."): no process of it is left, and the checkpoint can be
-    restored again.
+    Raises Failure(17, "Restoring failed: ..."): what CRIU leaves is to be killed with the container's cgroup; the
+    checkpoint can be restored again.
     """
     kept = saved.load(spec.images_dir)
     check(kept, spec)
@@ -60,17 +65,15 @@ async def restore(spec: RestoreSpec) -> Result:
     if lock is None:
         raise Failure(Exit.RESTORE, f"Restoring failed: {spec.images_dir} is in use by another restore")
     with lock:
-        _forget(spec.images_dir)
-        job = _job(spec, kept, lock)
-        result = await launch.run(job, [job.lock, job.root, job.channel, *job.join])
-    if result is None:
-        result = (await state.settled(spec.images_dir)).result()
-    for warning in result.warnings:
-        log.warning("restore: %s", warning)
-    if not result.ok:
-        log.warning("criu restore: %s", log_text.tail(f"{spec.images_dir}/restore.log"))
-        raise Failure(Exit.RESTORE, f"Restoring failed: {result.error}")
-    return result
+        images_dir.forget_restore(spec.images_dir)
+        try:
+            process, lost = await aside(lambda: _restore(spec, kept, criu.find(), lock))
+        except (run.CriuFailed, OSError) as error:
+            log.warning("criu restore: %s", log_text.tail(f"{spec.images_dir}/restore.log"))
+            raise Failure(Exit.RESTORE, f"Restoring failed: {error}") from error
+    for what in lost:
+        log.warning("restore: %s", what)
+    return process
 
 
 def check(kept: saved.Saved, spec: RestoreSpec) -> None:
@@ -83,24 +86,57 @@ def check(kept: saved.Saved, spec: RestoreSpec) -> None:
         raise Failure(Exit.RESTORE, f"Restoring failed: it needs the user ids {need}, not {spec.uid_base}")
 
 
-def _forget(path: str) -> None:
+def _restore(spec: RestoreSpec, kept: saved.Saved, program: criu.Criu, lock: Fd) -> tuple[Process, list[str]]:
+    """Attach what the images call external, bring the tasks back, then what CRIU has lost."""
+    cgroups = hierarchies(spec.cgroups)
+    lost: list[str] = []
+
+    def before_resume() -> None:
+        lost.extend(cgmap.load(cgroups, kept.cgroups, spec.uid_base))
+
+    with private.mounts(_paths(spec, kept), _trees(spec, kept), spec.cache_dir), phase("restore: criu"):
+        if "/sys/fs/cgroup" in kept.external:
+            private.unrestrict("cgroup")
+        pid = run.restore(
+            program.command(preload=True),
+            restore_arguments(spec, kept),
+            {run.LOCK: lock, run.CHANNEL: spec.channel},
+            spec.join,
+            spec.into,
+            before_resume if kept.cgroups else None,
+        )
+    with phase("restore: mend"):
+        return Process.open(pid), lost + _mend(spec, kept, pid)
+
+
+def _paths(spec: RestoreSpec, kept: saved.Saved) -> dict[str, str]:
+    paths = {"images": spec.images_dir, "runtime": spec.runtime}
+    if "/sys/fs/cgroup" in kept.external:
+        # A cgroup2 mount of the container's own is its cgroup in the host's: one file system, entered further down.
+        paths["cgroup"] = spec.cgroups[-1]
+    return paths
+
+
+def _trees(spec: RestoreSpec, kept: saved.Saved) -> dict[str, Fd]:
+    return {"root": spec.root, "dev": dev_tree.replay(kept.dev, spec.uid_base)}
+
+
+def restore_arguments(spec: RestoreSpec, kept: saved.Saved) -> list[str]:
+    """Where everything is now that the images name."""
+    words = ["--root", f"{private.RUN}/root"]
+    words += ["--inherit-fd", f"fd[{run.CHANNEL}]:socket:[{kept.channel}]"]
+    for point, key in kept.external.items():
+        words += ["--external", f"mnt[{key}]:{private.RUN}/{PLACES[point]}"]
+    for inside, now in spec.devices.items():
+        words += ["--external", f"netdev[{inside}]:{now}"]
+    return words
+
+
+def _mend(spec: RestoreSpec, kept: saved.Saved, pid: int) -> list[str]:
+    """What CRIU does not restore.  The container runs already: nothing here may fail the restore."""
     try:
-        os.unlink(f"{path}/{images_dir.RESULT}")
-    except FileNotFoundError:
-        pass
-
-
-def _job(spec: RestoreSpec, kept: saved.Saved, lock: Fd) -> RestoreJob:
-    return RestoreJob(
-        path=spec.images_dir,
-        criu=criu.find().command(preload=True),
-        cache=spec.cache_dir,
-        uid_base=spec.uid_base,
-        root=spec.root.fileno(),
-        runtime=spec.runtime,
-        join=[fd.fileno() for fd in spec.cgroup_joins],
-        cgroups=hierarchies(spec.cgroups),
-        channel=spec.channel.fileno(),
-        lock=lock.fileno(),
-        devices=dict(spec.devices),
-    )
+        with private.netns_of(pid):
+            failed = network.load(kept.network)
+        return [*failed, *pressure.rearm(cgmap.pids(spec.cgroups[0]), pidfd_getfd)]
+    except OSError as error:
+        return [str(error)]

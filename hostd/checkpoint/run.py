@@ -1,14 +1,17 @@
-"""Run CRIU from the helper: its arguments, its hook before the tasks resume, and its reason when it fails."""
+"""Run CRIU: its arguments, its hook before the tasks resume, and its reason when it fails."""
 
 import os
 import select
-import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from hostd.checkpoint import log_text
-from hostd.checkpoint.private import RUN, join
+from hostd.checkpoint.private import RUN
+from hostd.kernel.fd import Fd
+from hostd.kernel.process import Process
+from hostd.kernel.spawn import Program, start
 
 IMAGES = f"{RUN}/images"
+OUTPUT = f"{RUN}/output"  # what CRIU says before it has its log
 GHOST_LIMIT = 64 << 20  # bytes of an unlinked but open file that go into the image; CRIU's default is 1 MiB
 
 # Without our own handling CRIU would recreate cgroups (and mount all of the host's below the images to do
@@ -17,12 +20,21 @@ COMMON = (
     "-D", IMAGES, "-v1", "--tcp-established", "--file-locks", "--link-remap", "--manage-cgroups=ignore",
     "--network-lock", "nftables",
 )  # fmt: skip
+ENVIRONMENT = {
+    "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+    "LC_ALL": "C.UTF-8",
+    # CRIU's switch for "no hardware breakpoints": each restore would make the kernel's first perf event, and wait
+    # for two grace periods (10 to 25 ms), where stopping at system calls costs next to nothing.
+    "CRIU_FAULT": "130",
+}
 
-HOOK, ASK, ANSWER = f"{RUN}/hook", f"{RUN}/ask", f"{RUN}/answer"
-# CRIU runs it at every stage; only before the tasks resume it hands PID 1's number over and waits.
+LOCK, CHANNEL, ASK, ANSWER = 3, 4, 5, 6  # descriptors in CRIU
+HOOK = f"{RUN}/hook"
+# CRIU runs it at every stage, without its own descriptors; only before the tasks resume it asks us, and waits.  When
+# hostd is gone there is no answer to wait for: CRIU goes on, and the next hostd undoes the restore.
 HOOK_TEXT = f"""#!/bin/sh
 [ "$CRTOOLS_SCRIPT_ACTION" = pre-resume ] || exit 0
-echo "$CRTOOLS_INIT_PID" >{ASK} && read -r answer <{ANSWER} && [ "$answer" = ok ]
+echo ready >/proc/$PPID/fd/{ASK} && read -r answer </proc/$PPID/fd/{ANSWER}
 """
 
 
@@ -30,74 +42,76 @@ class CriuFailed(Exception):
     """The message is the reason, from CRIU's log."""
 
 
-def dump(criu: Sequence[str], arguments: Sequence[str], inherited: Sequence[int] = ()) -> None:
+def dump(criu: Sequence[str], arguments: Sequence[str], lock: Fd) -> None:
     """`criu dump`.  Raises CriuFailed; the container goes on then."""
-    log = f"{IMAGES}/dump.log"
     command = [*criu, "dump", "-o", "dump.log", *COMMON, "--ghost-limit", str(GHOST_LIMIT), *arguments]
-    _check("criu dump", subprocess.run(command, pass_fds=inherited, stdin=subprocess.DEVNULL).returncode, log)
+    _check("criu dump", _wait(_start(command, {LOCK: lock})), f"{IMAGES}/dump.log")
 
 
 def restore(
     criu: Sequence[str],
     arguments: Sequence[str],
-    cgroups: list[int],
-    inherited: Sequence[int],
-    before_resume: Callable[[int], None] | None,
+    fds: Mapping[int, Fd],
+    join: tuple[Fd, ...],
+    into: Fd | None,
+    before_resume: Callable[[], None] | None,
 ) -> int:
-    """`criu restore`, started in the container's cgroups: PID 1's number.  Raises CriuFailed.
+    """`criu restore`, born in the container's cgroups: PID 1's number.  Raises CriuFailed.
 
-    *before_resume* is called with that number while all tasks are restored but still stopped.
+    *before_resume* is called while all tasks are restored but still stopped.
     """
     command = [*criu, "restore", "-o", "restore.log", *COMMON]
-    command += ["--restore-detached", "--pidfile", f"{IMAGES}/pid"]
+    command += ["--restore-detached", "--pidfile", f"{IMAGES}/pid", *arguments]
     if before_resume:
-        _make_hook()
-        command += ["--action-script", HOOK]
-    child = subprocess.Popen(
-        [*command, *arguments],
-        pass_fds=inherited,
-        stdin=subprocess.DEVNULL,
-        preexec_fn=lambda: join(cgroups),  # this process has one thread
-    )
-    if before_resume:
-        _serve(child, before_resume)
-    _check("criu restore", child.wait(), f"{IMAGES}/restore.log")
+        status = _with_hook(command, fds, join, into, before_resume)
+    else:
+        status = _wait(_start(command, fds, join, into))
+    _check("criu restore", status, f"{IMAGES}/restore.log")
     with open(f"{IMAGES}/pid", encoding="ascii") as file:
         return int(file.read())
 
 
-def _make_hook() -> None:
-    os.mkfifo(ASK)
-    os.mkfifo(ANSWER)
+def _start(
+    command: Sequence[str], fds: Mapping[int, Fd], join: tuple[Fd, ...] = (), into: Fd | None = None
+) -> Process:
+    with Fd.open(OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600) as output:
+        return start(Program(tuple(command), ENVIRONMENT, {1: output, 2: output, **fds}, join, into))
+
+
+def _wait(child: Process) -> int:
+    """Exit code, or minus the signal."""
+    with child.pidfd:
+        end = os.waitid(os.P_PIDFD, child.fileno(), os.WEXITED)
+        assert end is not None
+        return end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
+
+
+def _with_hook(
+    command: list[str], fds: Mapping[int, Fd], join: tuple[Fd, ...], into: Fd | None, work: Callable[[], None]
+) -> int:
     with open(HOOK, "w", encoding="ascii") as file:
         file.write(HOOK_TEXT)
     os.chmod(HOOK, 0o700)
-
-
-def _serve(child: "subprocess.Popen[bytes]", work: Callable[[int], None]) -> None:
-    """Answer the hook once, or see the child end."""
-    ask, answer = os.open(ASK, os.O_RDWR), os.open(ANSWER, os.O_RDWR)  # read-write: opening never waits
-    ended = os.pidfd_open(child.pid)
-    try:
+    (asked, ask), (answer, answered) = ([Fd(end, "hook") for end in os.pipe()] for _ in range(2))
+    with asked, answered:
+        with ask, answer:
+            child = _start([*command, "--action-script", HOOK], {**fds, ASK: ask, ANSWER: answer}, join, into)
         poll = select.poll()
-        poll.register(ask, select.POLLIN)
-        poll.register(ended, select.POLLIN)
-        while True:
-            ready = {number for number, _ in poll.poll()}
-            if ask in ready:
-                work(int(os.read(ask, 32)))
-                os.write(answer, b"ok\n")
-                return
-            if ended in ready:
-                return
-    finally:
-        for number in (ask, answer, ended):
-            os.close(number)
+        for end in (asked, child):
+            poll.register(end.fileno(), select.POLLIN)
+        try:
+            if dict(poll.poll()).get(asked.fileno()) == select.POLLIN:
+                work()
+                os.write(answered.fileno(), b"go\n")
+        finally:
+            answered.close()
+            status = _wait(child)
+        return status
 
 
 def _check(what: str, status: int, log: str) -> None:
     if status == 0:
         return
-    reason = log_text.reason(log_text.read(log))
+    reason = log_text.reason(log_text.read(log)) or log_text.reason(log_text.read(OUTPUT))
     how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
     raise CriuFailed(reason or f"{what} {how} and gave no reason")

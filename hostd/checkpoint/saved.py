@@ -34,7 +34,8 @@ class Saved:
 
 def store(directory: str, saved: Saved) -> None:
     """Write *saved* into a directory of images."""
-    images_dir.write(f"{directory}/{images_dir.SAVED}", json.dumps(asdict(saved)))
+    with open(f"{directory}/{images_dir.SAVED}", "w", encoding="utf-8") as file:  # `commit` makes it durable
+        json.dump(asdict(saved), file)
 
 
 def load(directory: str) -> Saved:

@@ -1,7 +1,7 @@
 """After a crash of the daemon: is a dump or restore still in flight, and how did it end?
 
-The helper goes on without the daemon.  It and CRIU hold the lock of the images, so "in flight" is a fact of
-the kernel and not of a recorded pid.  What `inspect` finds:
+CRIU goes on without the daemon.  It holds the lock of the images, so "in flight" is a fact of the kernel and not of a
+recorded pid.  What `inspect` finds:
 
     dump      RUNNING   wait (`settled`)
               DONE      `Dump.CTID` is complete, the container is gone
@@ -18,11 +18,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from hostd.checkpoint import images_dir, log_text
-from hostd.checkpoint.images_dir import Result
 from hostd.kernel.process import Process
-
-# CRIU writes its statistics last, when it has succeeded: tasks gone (dump), tasks resumed (restore).
-DUMPED, RESTORED = "stats-dump", "stats-restore"
 
 
 class Phase(Enum):
@@ -41,10 +37,6 @@ class Flight:
     error: str = ""
     pid: int = 0
     identity: str = ""
-
-    def result(self) -> Result:
-        """The same as the helper would have left it."""
-        return Result(self.action, self.phase is Phase.DONE, self.error, self.pid, self.identity)
 
 
 NOTHING = Flight("", Phase.NONE)
@@ -87,30 +79,25 @@ def _dump(path: str, part: str) -> Flight:
     if lock is None:
         return Flight("dump", Phase.RUNNING)
     with lock:
-        result = images_dir.read_result(part)
-        dumped = os.path.exists(f"{part}/{DUMPED}")
-        if (result and result.ok) or (result is None and dumped):
+        if os.path.exists(f"{part}/{images_dir.DUMPED}"):
             images_dir.commit(path)
             return Flight("dump", Phase.DONE)
         images_dir.remove(part)
-    return Flight("dump", Phase.FAILED, result.error if result else "the dump was interrupted")
+    return Flight("dump", Phase.FAILED, "the dump was interrupted")
 
 
 def _restore(path: str) -> Flight:
-    result = images_dir.read_result(path)
-    if result and result.action == "dump":
-        return Flight("dump", Phase.DONE) if result.ok else NOTHING
-    if result:
-        phase = Phase.DONE if result.ok else Phase.FAILED
-        return Flight("restore", phase, result.error, result.pid, result.identity)
-    if os.path.exists(f"{path}/{RESTORED}"):  # only the helper was killed
+    if os.path.exists(f"{path}/{images_dir.RESTORED}"):
         return _found(path)
-    return Flight("restore", Phase.FAILED, "the restore was interrupted")
+    if os.path.exists(f"{path}/{images_dir.RESTORE_LOG}"):
+        reason = log_text.reason(log_text.read(f"{path}/{images_dir.RESTORE_LOG}"))
+        return Flight("restore", Phase.FAILED, reason or "the restore was interrupted")
+    return Flight("dump", Phase.DONE) if images_dir.exists(path) else NOTHING
 
 
 def _found(path: str) -> Flight:
     try:
-        pid = int(log_text.read(f"{path}/pid") or "0")
+        pid = int(log_text.read(f"{path}/{images_dir.PID}") or "0")
         return Flight("restore", Phase.DONE, pid=pid, identity=Process.open(pid).identity)
     except (ProcessLookupError, ValueError, OSError) as error:
         return Flight("restore", Phase.FAILED, f"PID 1 is gone: {error}")

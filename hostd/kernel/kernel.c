@@ -3,6 +3,7 @@
 #include "clone.h"
 #include "shim.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/mount.h>
@@ -166,4 +167,22 @@ int vz_seccomp_probe(void)
 int vz_close_range(unsigned int first, unsigned int last)
 {
     return answer(syscall(SYS_close_range, first, last, 0));
+}
+
+int vz_pidfd_getfd(int pidfd, int number)
+{
+    return answer(syscall(SYS_pidfd_getfd, pidfd, number, 0));
+}
+
+int vz_open_by_handle(int mount, int type, const void *handle, unsigned int length)
+{
+    _Alignas(struct file_handle) char memory[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+    struct file_handle *whole = (struct file_handle *)memory;
+
+    if (length > MAX_HANDLE_SZ)
+        return -EINVAL;
+    whole->handle_bytes = length;
+    whole->handle_type = type;
+    memcpy(whole->f_handle, handle, length);
+    return answer(open_by_handle_at(mount, whole, O_PATH | O_CLOEXEC));
 }

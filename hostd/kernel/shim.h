@@ -48,6 +48,7 @@ struct vz_plan {
 };
 
 int vz_spawn(struct vz_plan *plan);  /* pid, or -1 and the step, index and error of the plan */
+int vz_start(struct vz_plan *plan);  /* the same, with nothing but into, join, fds, argv and env */
 
 int vz_new_namespace(uint64_t flag, const char *kind, uint32_t base, uint32_t count, int *step);
 int vz_socket_in_netns(int netns, int family, int type, int protocol);
@@ -74,3 +75,5 @@ int vz_bpf_query_device(int cgroup, uint32_t *ids, int count);
 int vz_bpf_program(uint32_t id);
 int vz_seccomp_probe(void);
 int vz_close_range(unsigned int first, unsigned int last);
+int vz_pidfd_getfd(int pidfd, int number);
+int vz_open_by_handle(int mount, int type, const void *handle, unsigned int length);

@@ -1,4 +1,5 @@
-/* spawn(): one clone3 with all namespaces, and the child's way from there to execve.
+/* spawn(): one clone3 with all namespaces, and the child's way from there to execve.  start(): the same for a program
+ * of the host's that only has to be born in a container's cgroups.
  *
  * The child shares our memory until it execs (nothing is copied, whatever the size of the daemon) and runs beside us,
  * because we write its id maps while it waits at a gate.  Everything in the "child" half uses raw.h only. */
@@ -50,8 +51,6 @@ static void join_cgroups(struct vz_plan *plan)
 {
     for (int i = 0; i < plan->join_count; i++)
         TRY(JOIN, i, RAW3(SYS_write, plan->join[i], "0", 1));
-    /* Only now: a cgroup namespace takes the cgroups of this moment for its roots. */
-    TRY(CGROUP_NS, 0, RAW1(SYS_unshare, CLONE_NEWCGROUP));
 }
 
 /* Our copy of the writing end goes first: when the daemon dies now, the gate must read EOF. */
@@ -221,6 +220,8 @@ static __attribute__((noreturn)) void child(void *argument)
 {
     struct vz_plan *plan = argument;
     join_cgroups(plan);
+    /* Only now: a cgroup namespace takes the cgroups of this moment for its roots. */
+    TRY(CGROUP_NS, 0, RAW1(SYS_unshare, CLONE_NEWCGROUP));
     if (plan->gate >= 0) {
         wait_for_maps(plan);
         become_root(plan);
@@ -229,6 +230,16 @@ static __attribute__((noreturn)) void child(void *argument)
     leave_host(plan);
     place_fds(plan);
     confine(plan);
+    default_signals();
+    fail(plan, VZ_STEP_EXEC, 0, RAW3(SYS_execve, plan->argv[0], plan->argv, plan->env));
+}
+
+static __attribute__((noreturn)) void program(void *argument)
+{
+    struct vz_plan *plan = argument;
+    join_cgroups(plan);
+    TRY(SETSID, 0, RAW0(SYS_setsid));
+    place_fds(plan);
     default_signals();
     fail(plan, VZ_STEP_EXEC, 0, RAW3(SYS_execve, plan->argv[0], plan->argv, plan->env));
 }
@@ -259,7 +270,7 @@ static int open_gate(const struct vz_plan *plan, long pid, int *error)
 
 /* From the clone until the child has left our memory the plan is the child's to write: what the parent finds out
  * stays in variables, and counts only when the child had nothing to say (it may have failed before us). */
-static int start(struct vz_plan *plan, void *stack)
+static int begin(struct vz_plan *plan, void (*child)(void *), void *stack)
 {
     int exit_signal = plan->flags & CLONE_PARENT ? 0 : SIGCHLD;
     int step = 0, error = 0;
@@ -295,7 +306,7 @@ static int make_gate(struct vz_plan *plan)
     return 0;
 }
 
-int vz_spawn(struct vz_plan *plan)
+static int run(struct vz_plan *plan, void (*child)(void *))
 {
     sigset_t saved;
     int pid = -1;
@@ -308,7 +319,7 @@ int vz_spawn(struct vz_plan *plan)
     vz_gate_lock();
     if (make_gate(plan) == 0) {
         vz_signals_block(&saved);
-        pid = start(plan, stack);
+        pid = begin(plan, child, stack);
         vz_dumpable_restore();
         vz_signals_restore(&saved);
     }
@@ -317,4 +328,14 @@ int vz_spawn(struct vz_plan *plan)
         close(plan->gate);
     vz_stack_free(stack);
     return pid;
+}
+
+int vz_spawn(struct vz_plan *plan)
+{
+    return run(plan, child);
+}
+
+int vz_start(struct vz_plan *plan)
+{
+    return run(plan, program);
 }

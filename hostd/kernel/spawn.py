@@ -1,4 +1,5 @@
-"""spawn(): a container's PID 1 from a prepared plan, in one C call; and the thread it is best called from.
+"""spawn(): a container's PID 1 from a prepared plan, in one C call.  start(): a program of the host's, born in a
+container's cgroups.
 
 The plan is pure data, complete before the clone: between clone and exec nothing is looked up or allocated.
 """
@@ -82,6 +83,21 @@ class SpawnPlan:
 
 
 @dataclass(frozen=True)
+class Program:
+    """What `start()` needs to know; the descriptors stay the caller's.
+
+    argv[0] is a path.  *fds*: number in the child -> descriptor; 0, 1, 2 are /dev/null unless given, and everything
+    else is closed.  *join* and *into* as in `SpawnPlan`: a process that enters a cgroup later waits 11 ms for it.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    fds: Mapping[int, Fd] = field(default_factory=dict)
+    join: tuple[Fd, ...] = ()
+    into: Fd | None = None
+
+
+@dataclass(frozen=True)
 class _Mount:
     """One struct vz_mount."""
 
@@ -121,23 +137,40 @@ def spawn(plan: SpawnPlan) -> Process:
     return Process(pid, Fd(raw.pidfd, f"process {pid}"))
 
 
-def _error(plan: SpawnPlan, raw: Plan) -> OSError:
+def start(program: Program) -> Process:
+    """Run *program* in a session of its own, with the namespaces, root and directory of the calling thread; our child.
+
+    OSError as `spawn()`.
+    """
+    keep: list[object] = []
+    raw = facade.new_plan()
+    _pack_program(program, raw, keep)
+    pid = lib.vz_start(raw)
+    if pid < 0:
+        raise _error(program, raw)
+    return Process(pid, Fd(raw.pidfd, f"process {pid}"))
+
+
+def _error(plan: SpawnPlan | Program, raw: Plan) -> OSError:
     step = STEPS[raw.step]
     return OSError(raw.error, f"{step.syscall}: {os.strerror(raw.error)} ({step.what})", _subject(plan, raw))
 
 
-def _subject(plan: SpawnPlan, raw: Plan) -> str:
+def _subject(plan: SpawnPlan | Program, raw: Plan) -> str:
     match STEPS[raw.step]:
         case ("execve", _, _):
             return plan.argv[0]
         case ("open", _, _):
             return "/dev/null"
-        case (_, _, "mounts"):
-            return "/" + mount_steps(plan)[raw.index].target
         case (_, _, "join"):
             return plan.join[raw.index].what
         case (_, _, "fds") if raw.index >= 0:
             return f"descriptor {sorted(plan.fds)[raw.index]}"
+    if isinstance(plan, Program):
+        return plan.argv[0]
+    match STEPS[raw.step]:
+        case (_, _, "mounts"):
+            return "/" + mount_steps(plan)[raw.index].target
         case (_, _, "drop"):
             return f"capability {plan.drop_caps[raw.index]}"
         case _:
@@ -192,18 +225,22 @@ def _pack(plan: SpawnPlan) -> tuple[Plan, list[object]]:
         raw.flags |= CLONE_PARENT
     raw.uid_base, raw.id_count = plan.uid_base or 0, plan.id_count
     raw.root = plan.root.fileno()
-    raw.into = -1 if plan.into is None else plan.into.fileno()
-    raw.join = _kept(facade.array("int", [fd.fileno() for fd in plan.join]), keep)
-    raw.join_count = len(plan.join)
+    _pack_program(plan, raw, keep)
     mounts = [_c_mount(mount, keep) for mount in mount_steps(plan)]
     raw.mounts, raw.mount_count = _kept(facade.array("struct vz_mount", mounts), keep), len(mounts)
     raw.hostname = _kept(facade.text(plan.hostname), keep)
-    fds = [{"from": fd.fileno(), "to": number} for number, fd in sorted(plan.fds.items())]
-    raw.fds, raw.fd_count = _kept(facade.array("struct vz_fd", fds), keep), len(fds)
     raw.drop = _kept(facade.array("int", list(plan.drop_caps)), keep)
     raw.drop_count = len(plan.drop_caps)
     raw.filter = _kept(facade.bytes_at(plan.seccomp), keep)
     raw.filter_length = len(plan.seccomp) // INSTRUCTION
+    return raw, keep
+
+
+def _pack_program(plan: SpawnPlan | Program, raw: Plan, keep: list[object]) -> None:
+    raw.into = -1 if plan.into is None else plan.into.fileno()
+    raw.join = _kept(facade.array("int", [fd.fileno() for fd in plan.join]), keep)
+    raw.join_count = len(plan.join)
+    fds = [{"from": fd.fileno(), "to": number} for number, fd in sorted(plan.fds.items())]
+    raw.fds, raw.fd_count = _kept(facade.array("struct vz_fd", fds), keep), len(fds)
     raw.argv = _strings(list(plan.argv), keep)
     raw.env = _strings([f"{key}={value}" for key, value in plan.env.items()], keep)
-    return raw, keep

@@ -198,8 +198,9 @@ class Ct:
 
     def restore_spec(self, theirs: socket.socket) -> RestoreSpec:
         return RestoreSpec(
-            self.images, f"{self.directory}/cache", BASE, f"{self.directory}/runtime", self.root(), theirs,
-            tuple(self.cgroup.paths()), self.cgroup.all_joins(), {"venet0": "venet1"},
+            self.images, f"{self.directory}/cache", BASE, f"{self.directory}/runtime", self.root(),
+            Fd(theirs.detach()), tuple(self.cgroup.paths()), self.cgroup.joins(), self.cgroup.into(),
+            {"venet0": "venet1"},
         )  # fmt: skip
 
     def restore(self) -> None:
@@ -207,12 +208,10 @@ class Ct:
         self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.channel.settimeout(10)
         try:
-            with theirs:
-                result = asyncio.run(restore(self.restore_spec(theirs)))
+            self.process = asyncio.run(restore(self.restore_spec(theirs)))
         except Failure:
             no_link()
             raise
-        self.process = Process.reopen(result.pid, result.identity)
         self.new_pair()
 
     def end(self) -> None:

@@ -50,7 +50,7 @@ def cgroup(tree: CgroupTree) -> CtCgroup:
 
 def inside(cgroup: CtCgroup, *argv: str) -> "subprocess.Popen[bytes]":
     """A process of *cgroup*, which entered it by itself.  Its input lasts until `ended`."""
-    files = cgroup.all_joins()
+    files = [Fd.open(f"{path}/cgroup.procs", os.O_WRONLY) for path in cgroup.paths()]
 
     def enter() -> None:
         for file in files:

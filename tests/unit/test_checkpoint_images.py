@@ -10,7 +10,6 @@ import pytest
 from hostd.checkpoint import images_dir, saved, state
 from hostd.checkpoint.cgmap import Group
 from hostd.checkpoint.dev_tree import DevTree, Node
-from hostd.checkpoint.images_dir import Result
 from hostd.checkpoint.network import Network, attributes, messages
 from hostd.checkpoint.state import Flight, Phase
 from hostd.errors import Failure
@@ -77,50 +76,45 @@ def test_who_holds_the_lock_is_in_flight(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("result", "files", "flight"),
+    ("files", "flight"),
     [
-        (Result("dump", True), (), Flight("dump", Phase.DONE)),
-        (None, ("stats-dump",), Flight("dump", Phase.DONE)),  # the helper was killed after CRIU's success
-        (Result("dump", False, "no"), ("stats-dump",), Flight("dump", Phase.FAILED, "no")),
-        (None, (), Flight("dump", Phase.FAILED, "the dump was interrupted")),
+        ((images_dir.DUMPED,), Flight("dump", Phase.DONE)),
+        ((), Flight("dump", Phase.FAILED, "the dump was interrupted")),
     ],
 )
-def test_a_dump_that_lost_its_daemon_is_finished_or_cleaned_up(
-    path: str, result: Result | None, files: tuple[str, ...], flight: Flight
-) -> None:
+def test_a_dump_that_lost_its_daemon_is_finished_or_gone(path: str, files: tuple[str, ...], flight: Flight) -> None:
     make(path)
     for name in files:
         open(f"{images_dir.part(path)}/{name}", "w").close()
-    if result:
-        images_dir.write_result(images_dir.part(path), result)
     assert state.inspect(path) == flight
     assert images_dir.exists(path) == (flight.phase is Phase.DONE)
     assert not os.path.exists(images_dir.part(path))
 
 
 @pytest.mark.parametrize(
-    ("result", "flight"),
+    ("log", "flight"),
     [
-        (Result("dump", True), Flight("dump", Phase.DONE)),
-        (Result("restore", True, pid=7, identity="start:1"),
-         Flight("restore", Phase.DONE, pid=7, identity="start:1")),
-        (Result("restore", False, "why"), Flight("restore", Phase.FAILED, "why")),
-        (None, Flight("restore", Phase.FAILED, "the restore was interrupted")),
+        (None, Flight("dump", Phase.DONE)),
+        ("", Flight("restore", Phase.FAILED, "the restore was interrupted")),
+        ("Error (criu/x.c:1): why\n", Flight("restore", Phase.FAILED, "why")),
     ],
-)  # fmt: skip
-def test_what_became_of_a_restore(path: str, result: Result | None, flight: Flight) -> None:
+)
+def test_what_became_of_a_restore(path: str, log: str | None, flight: Flight) -> None:
     make(path)
     images_dir.commit(path)
-    if result:
-        images_dir.write_result(path, result)
+    if log is not None:
+        with open(f"{path}/{images_dir.RESTORE_LOG}", "w", encoding="ascii") as file:
+            file.write(log)
     assert state.inspect(path) == flight
     assert images_dir.exists(path)
+    images_dir.forget_restore(path)
+    assert state.inspect(path) == Flight("dump", Phase.DONE)
 
 
-def test_a_restored_init_is_found_by_its_pid_when_the_helper_was_killed(path: str) -> None:
+def test_a_restored_init_is_found_by_its_pid_when_the_daemon_was_killed(path: str) -> None:
     make(path)
     images_dir.commit(path)
-    open(f"{path}/{state.RESTORED}", "w").close()
+    open(f"{path}/{images_dir.RESTORED}", "w").close()
     with open(f"{path}/pid", "w", encoding="ascii") as file:
         file.write(str(os.getpid()))
     found = state.inspect(path)
@@ -133,7 +127,7 @@ def test_settled_waits_for_the_end(path: str) -> None:
     assert held
 
     def finish() -> None:
-        images_dir.write_result(images_dir.part(path), Result("dump", True))
+        open(f"{images_dir.part(path)}/{images_dir.DUMPED}", "w").close()
         held.close()
 
     threading.Timer(0.05, finish).start()

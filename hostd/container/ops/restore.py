@@ -18,10 +18,9 @@ from hostd.container.ops import start
 from hostd.container.record import Record
 from hostd.container.report import Report
 from hostd.container.run import Run
-from hostd.container.steps import Step, run
+from hostd.container.steps import Step, run, together
 from hostd.errors import AlreadyRunning, Exit, Failure, VzError
 from hostd.kernel.fd import Fd
-from hostd.kernel.process import Process
 
 INSIDE = "venet0"
 
@@ -60,24 +59,22 @@ async def revive(run: Resurrection) -> None:
     rec.runtime = saved_runtime(run.images)
     runtime = await asyncio.to_thread(_runtime, run)
     with ExitStack() as owned:
-        channel = owned.enter_context(Fd(theirs.detach(), "channel"))
-        result = await criu_restore(
+        into = run.cgroup.into()
+        process = await criu_restore(
             RestoreSpec(
                 images_dir=run.images,
                 cache_dir=world.criu_cache,
                 uid_base=rec.uid_base or 0,
                 runtime=runtime,
                 root=owned.enter_context(mounts.root(rec.root)),
-                channel=channel,
+                channel=owned.enter_context(Fd(theirs.detach(), "channel")),
                 cgroups=tuple(run.cgroup.paths()),
-                cgroup_joins=tuple(owned.enter_context(fd) for fd in run.cgroup.all_joins()),
+                join=tuple(owned.enter_context(fd) for fd in run.cgroup.joins()),
+                into=into and owned.enter_context(into),
                 devices={INSIDE: run.device},
             )
         )
     faults.point("revive.alive")
-    process = Process.reopen(result.pid, result.identity)
-    if process is None:
-        raise Failure(Exit.RESTORE, "Restoring failed: the restored init ended at once")
     world.keeper.child(rec.child_name, process)
     faults.point("revive.told")
     rec.pid, rec.identity = process.pid, process.identity
@@ -122,9 +119,12 @@ async def commit(run: Resurrection) -> None:
 STEPS = (
     Step[Resurrection]("lease", take_saved_lease, host_side.give_back),
     Step[Resurrection]("premount", scripts.premount, scripts.postumount, stops=True),
-    Step[Resurrection]("storage", host_side.mount_storage, host_side.unmount_storage),
+    together(
+        "ground",
+        Step[Resurrection]("storage", host_side.mount_storage, host_side.unmount_storage),
+        Step[Resurrection]("cgroup", host_side.make_cgroup, host_side.remove_cgroup),
+    ),
     Step[Resurrection]("mount", scripts.mount, scripts.umount, stops=True),
-    Step[Resurrection]("cgroup", host_side.make_cgroup, host_side.remove_cgroup),
     Step[Resurrection]("network", prepare_network, host_side.unplug_network),
     Step[Resurrection]("revive", revive, init_side.kill_init),
     Step[Resurrection]("reach", reach),
