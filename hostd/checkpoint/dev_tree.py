@@ -10,12 +10,18 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
+from hostd.errors import Exit, Failure
 from hostd.kernel.fd import Fd
 from hostd.kernel.mount import MountAttr, new_filesystem
 
 _OPTIONS = ("size", "nr_inodes", "mode")  # of the tmpfs
-_LARGEST = 1 << 20  # bytes of a regular file: the tmpfs holds 512 KiB
+
+# Our own tmpfs holds 512 KiB in 1024 files; a guest may mount another one over it, and what it keeps there is hostile.
+_MOST_NODES = 2048
+_MOST_DATA = 1 << 20  # bytes of all regular files
+_DEEPEST = 32  # directories within each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +46,22 @@ class DevTree:
 
 
 def save(pid: int, uid_base: int) -> DevTree:
-    """The /dev of the container whose PID 1 is *pid*."""
+    """The /dev of the container whose PID 1 is *pid*.  Failure(16): more than a /dev ever holds is in it."""
     with Fd.open(f"/proc/{pid}/root/dev", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW) as top:
-        device = os.fstat(top.fileno()).st_dev
-        return DevTree(_options(pid), list(_walk(top, "", device, uid_base)))
+        return DevTree(_options(pid), read(top, uid_base))
+
+
+def read(top: Fd, uid_base: int) -> list[Node]:
+    """All nodes below *top*.  Failure(16), as `save`."""
+    nodes: list[Node] = []
+    data = 0
+    for node in _walk(top, "", os.fstat(top.fileno()).st_dev, uid_base):
+        nodes.append(node)
+        data += len(node.data) * 3 // 4
+        if len(nodes) > _MOST_NODES or data > _MOST_DATA or node.path.count("/") > _DEEPEST:
+            what = f"{_MOST_NODES} files, {_MOST_DATA >> 10} KiB or {_DEEPEST} levels of directories"
+            raise Failure(Exit.CHKPNT, f"/dev of the container holds more than {what}", hint="a tmpfs elsewhere may")
+    return nodes
 
 
 def replay(tree: DevTree, uid_base: int) -> Fd:
@@ -68,7 +86,7 @@ def _options(pid: int) -> dict[str, str]:
 def _walk(folder: Fd, prefix: str, device: int, uid_base: int) -> Iterator[Node]:
     """Everything in *folder* that is on its own file system; a mount point only as the directory it lies on.
     """
-    for name in sorted(os.listdir(folder.fileno())):
+    for name in sorted(_names(folder)):
         try:
             status = os.stat(name, dir_fd=folder.fileno(), follow_symlinks=False)
         except FileNotFoundError:
@@ -79,6 +97,12 @@ def _walk(folder: Fd, prefix: str, device: int, uid_base: int) -> Iterator[Node]
             flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
             with Fd.open(name, flags, dir=folder) as inner:
                 yield from _walk(inner, f"{prefix}{name}/", device, uid_base)
+
+
+def _names(folder: Fd) -> list[str]:
+    """What is in *folder*, and no more of it than is refused."""
+    with os.scandir(folder.fileno()) as entries:
+        return [entry.name for entry in islice(entries, _MOST_NODES + 1)]
 
 
 def _node(folder: Fd, name: str, path: str, status: os.stat_result, uid_base: int) -> Node:
@@ -96,7 +120,7 @@ def _node(folder: Fd, name: str, path: str, status: os.stat_result, uid_base: in
 
 def _data(folder: Fd, name: str) -> str:
     with Fd.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir=folder) as file:
-        return base64.b64encode(os.read(file.fileno(), _LARGEST)).decode("ascii")
+        return base64.b64encode(os.read(file.fileno(), _MOST_DATA + 1)).decode("ascii")
 
 
 def _make(path: str, node: Node, uid_base: int) -> None:
