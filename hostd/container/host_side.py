@@ -40,7 +40,7 @@ async def mount_storage(run: Run) -> None:
 
 def _mount_storage(run: Run) -> tuple[str, ...]:
     """Returns what the user should know about it."""
-    config, base = run.configuration, run.record.uid_base
+    config = run.configuration
     spec = storage_spec(run.world.paths, config)
     layout = layout_named(config.layout)
     os.makedirs(config.root, exist_ok=True)
@@ -51,10 +51,11 @@ def _mount_storage(run: Run) -> tuple[str, ...]:
     run.save()
     faults.point("storage.noted")
     warnings = (*_fit(layout, spec), *layout.warnings(spec))
+    base = None if layout.copies_can_be_mapped else run.record.uid_base
     with userns(base) if base is not None else nullcontext() as ns, layout.open(spec, ns) as opened:
         run.record.storage = opened.record()
         faults.point("storage.open")
-        mount_setattr(opened.root, set=mounts.AT_VE_ROOT, propagation=Propagation.PRIVATE)
+        mount_setattr(opened.root, set=mounts.AT_VE_ROOT, propagation=Propagation.SHARED)
         move_mount(opened.root, config.root)
         faults.point("storage.attached")
     return warnings

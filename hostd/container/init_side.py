@@ -11,6 +11,7 @@ from hostd.container.init_link import ChannelLost, InitLink
 from hostd.container.mounts import Submount
 from hostd.container.plan import spawn_plan
 from hostd.container.run import Run
+from hostd.container.storage import container_root
 from hostd.errors import Exit, Failure
 from hostd.kernel.fd import Fd
 from hostd.kernel.process import Process
@@ -74,8 +75,8 @@ def _spawn(run: Run, channel: socket.socket, words: Fd) -> Process:
             owned.enter_context(into)
         plan = spawn_plan(
             run.configuration,
-            root=owned.enter_context(mounts.root(rec.root)),
-            submounts=(*_made_by_scripts(run, owned), *run.submounts),
+            root=owned.enter_context(container_root(rec)),
+            submounts=(*_made_by_the_host(run, owned), *run.submounts),
             channel=owned.enter_context(Fd(channel.detach(), "channel")),
             words=words,
             uid_base=rec.uid_base,
@@ -86,9 +87,9 @@ def _spawn(run: Run, channel: socket.socket, words: Fd) -> Process:
         return run.world.stage.spawn(plan).result()
 
 
-def _made_by_scripts(run: Run, owned: ExitStack) -> tuple[Submount, ...]:
-    """What scripts of the administrator mounted below VE_ROOT."""
-    if not scripts.mounting(run.world.paths, run.ct.ctid):
+def _made_by_the_host(run: Run, owned: ExitStack) -> tuple[Submount, ...]:
+    """What the administrator mounted below VE_ROOT: by scripts, or by hand before the container rebooted."""
+    if run.record.intent != "reboot" and not scripts.mounting(run.world.paths, run.ct.ctid):
         return ()
     found = mounts.made_below(run.record.root, run.record.uid_base)
     for submount in found:

@@ -94,15 +94,20 @@ AT_VE_ROOT = MountAttr.NOSUID | MountAttr.NODEV
 
 
 def root(place: str) -> Fd:
-    """The tree mounted at *place* (VE_ROOT), as the container gets it."""
-    mount = open_tree(place)
+    """The tree mounted at *place* (VE_ROOT), as the container gets it.
+
+    What the host mounts there from now on appears inside as well; nothing comes back.
+    """
+    mount = open_tree(place, propagation=Propagation.SLAVE)
     mount_setattr(mount, clear=AT_VE_ROOT)
     return mount
 
 
 def runtime(directory: str) -> Fd:
-    """The vzinit runtime mounted at *directory*, read-only as it is there."""
-    return open_tree(directory)
+    """The vzinit runtime mounted at *directory*, read-only."""
+    mount = open_tree(directory)
+    mount_setattr(mount, set=MountAttr.RDONLY)
+    return mount
 
 
 def below_root(base: int, runtime_dir: str) -> tuple[Submount, ...]:
@@ -125,9 +130,8 @@ def made_below(root: str, base: int | None) -> tuple[Submount, ...]:
 
 
 def _copy(path: str, ns: Fd | None) -> Fd:
-    """Private: what the container mounts below it must not come back to the host."""
-    mount = open_tree(path)
-    mount_setattr(mount, propagation=Propagation.PRIVATE)
+    """As the root: what the host mounts below it appears inside, and nothing comes back."""
+    mount = open_tree(path, propagation=Propagation.SLAVE)
     if ns is not None:
         try:
             mount_setattr(mount, userns=ns)

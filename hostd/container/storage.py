@@ -5,11 +5,13 @@ from contextlib import ExitStack
 
 from hostd.config.model import CtConfig
 from hostd.config.paths import Paths
+from hostd.container import mounts
 from hostd.container.record import Record
 from hostd.errors import Exit, Failure
 from hostd.image import template
 from hostd.kernel.fd import Fd
-from hostd.kernel.mount import new_filesystem
+from hostd.kernel.mount import mount_setattr, new_filesystem
+from hostd.kernel.namespace import userns
 from hostd.storage.base import Layout, StorageSpec
 from hostd.storage.overlay import Overlay
 from hostd.storage.simfs import Simfs
@@ -36,6 +38,15 @@ def storage_spec(paths: Paths, config: CtConfig) -> StorageSpec:
         diskspace_kib=config.diskspace_kib[1] if config.diskspace_kib else None,
         diskinodes=config.diskinodes[1] if config.diskinodes else None,
     )
+
+
+def container_root(record: Record) -> Fd:
+    """The tree at VE_ROOT as the container gets it.  OSError."""
+    tree = mounts.root(record.root)
+    if record.uid_base is not None and layout_named(record.layout).copies_can_be_mapped:
+        with userns(record.uid_base) as ns:
+            mount_setattr(tree, userns=ns)
+    return tree
 
 
 def layers(record: Record, owned: ExitStack) -> tuple[Fd | None, Fd | None]:

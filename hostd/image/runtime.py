@@ -12,15 +12,7 @@ import shutil
 import threading
 
 from hostd.errors import VzError
-from hostd.kernel.mount import (
-    MountAttr,
-    Propagation,
-    is_mounted,
-    mount_setattr,
-    move_mount,
-    new_filesystem,
-    umount,
-)
+from hostd.kernel.mount import MountAttr, is_mounted, move_mount, new_filesystem, umount
 
 CURRENT = "current"
 MOUNT_POINT = "/.vz"
@@ -64,7 +56,6 @@ class Runtimes:
             raise VzError(f"the runtime {built} is gone", hint="restore it, or `make build` the version it came from")
         with new_filesystem("tmpfs", OPTIONS, MountAttr.NOSUID | MountAttr.NODEV) as mount:
             shutil.copytree(built, mount.path, symlinks=True, dirs_exist_ok=True)
-            mount_setattr(mount, set=MountAttr.RDONLY, propagation=Propagation.PRIVATE)
             os.makedirs(place, mode=0o700, exist_ok=True)
             move_mount(mount, place)
 

@@ -75,13 +75,20 @@ def _subject(dir: Fd | None, path: str) -> str:
 # ---- one system call each
 
 
-def open_tree(path: str, *, dir: Fd | None = None, clone: bool = True, recursive: bool = False) -> Fd:
+def open_tree(
+    path: str,
+    *,
+    dir: Fd | None = None,
+    clone: bool = True,
+    recursive: bool = False,
+    propagation: Propagation = Propagation.PRIVATE,
+) -> Fd:
     """open_tree(2): a detached copy of the mount at *path* (or, not *clone*, a handle of the mount itself).
 
     With *dir*, *path* is relative to it; "" is *dir* itself.  A copy of host mounts must be made in the
-    daemon's own mount namespace: a thread in a staging namespace cannot copy them.  The copy is private, as
-    mounts of a host with a shared "/" are not: pivot_root(2) refuses those, and what is mounted on one
-    copy would show on all others.
+    daemon's own mount namespace: a thread in a staging namespace cannot copy them.  The copy is private (or
+    what *propagation* says), as mounts of a host with a shared "/" are not: pivot_root(2) refuses those, and
+    what is mounted on one copy would show on all others.
     """
     flags = os.O_CLOEXEC | (AT_EMPTY_PATH if not path else 0)
     if clone:
@@ -89,7 +96,7 @@ def open_tree(path: str, *, dir: Fd | None = None, clone: bool = True, recursive
     subject = _subject(dir, path)
     tree = Fd(check(lib.vz_open_tree(_dir(dir), path_bytes(path), flags), "open_tree", subject), subject)
     if clone:
-        mount_setattr(tree, propagation=Propagation.PRIVATE, recursive=recursive)
+        mount_setattr(tree, propagation=propagation, recursive=recursive)
     return tree
 
 

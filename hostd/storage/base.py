@@ -84,6 +84,10 @@ class Layout(Protocol):
     def name(self) -> str:
         """The word behind --layout and VE_LAYOUT."""
 
+    @property
+    def copies_can_be_mapped(self) -> bool:
+        """Open it without a user namespace: copies of the mount can be mapped, and the host sees the ids on disk."""
+
     def create(self, spec: StorageSpec) -> None:
         """Make the private area from `spec.template_tree`: complete and durable, or not there at all."""
 

@@ -46,6 +46,7 @@ class Overlay:
     """Limits of space and inodes are those of a file system of its own; the template's pages are shared."""
 
     name = "overlay"
+    copies_can_be_mapped = False  # the kernel maps the layers only, for all who see the overlay
 
     def create(self, spec: StorageSpec) -> None:
         lower = _template(spec)

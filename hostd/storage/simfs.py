@@ -15,6 +15,7 @@ class Simfs:
     """Simple and transparent; space and inodes are the host file system's, so no limit of its own."""
 
     name = "simfs"
+    copies_can_be_mapped = True
 
     def create(self, spec: StorageSpec) -> None:
         if spec.template_tree is None:

@@ -11,7 +11,7 @@ from hostd.checkpoint import images_dir
 from hostd.checkpoint.restore import RestoreSpec, saved_runtime, saved_uid_base
 from hostd.checkpoint.restore import restore as criu_restore
 from hostd.config.model import CtConfig
-from hostd.container import faults, host_side, init_side, lease, mounts, rescue, scripts
+from hostd.container import faults, host_side, init_side, lease, rescue, scripts
 from hostd.container.container import Container
 from hostd.container.init_link import ChannelLost, InitLink, Message
 from hostd.container.ops import start
@@ -19,6 +19,7 @@ from hostd.container.record import Record
 from hostd.container.report import Report
 from hostd.container.run import Run
 from hostd.container.steps import Step, run, together
+from hostd.container.storage import container_root
 from hostd.errors import AlreadyRunning, Exit, Failure, VzError
 from hostd.kernel.fd import Fd
 
@@ -66,7 +67,7 @@ async def revive(run: Resurrection) -> None:
                 cache_dir=world.criu_cache,
                 uid_base=rec.uid_base or 0,
                 runtime=runtime,
-                root=owned.enter_context(mounts.root(rec.root)),
+                root=owned.enter_context(container_root(rec)),
                 channel=owned.enter_context(Fd(theirs.detach(), "channel")),
                 cgroups=tuple(run.cgroup.paths()),
                 join=tuple(owned.enter_context(fd) for fd in run.cgroup.joins()),
