@@ -74,8 +74,8 @@ def program() -> embed.Program:
     names = sorted(name for name in os.listdir(VZINIT) if name.endswith(".py") and name not in NOT_MODULES)
     modules = {f"vzinit.{name[:-3]}": embed.read(f"{VZINIT}/{name}") for name in names}
     modules["__main__"] = embed.read(f"{VZINIT}/__main__.py")
-    modules["vzinit."] = "import _sys\n"  # `from vzinit import _sys`: C modules are found only outside of packages
-    return embed.Program(PROGRAMS, modules, C_MODULES, {"_sys": _sys_build.SOURCE}, positions=False)
+    modules["vzinit."] = ""
+    return embed.Program(PROGRAMS, modules, C_MODULES, {"vzinit._sys": _sys_build.SOURCE}, positions=False)
 
 
 def digest(tree: str) -> str:

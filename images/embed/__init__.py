@@ -16,7 +16,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 FLAGS = ("-O2", "-g0", "-fno-pie", "-no-pie", "-static", "-Wall", "-Wl,-s", "-Wl,--gc-sections", "-Wl,--build-id=none")
 # What the interpreter cannot do without, in a way of its own or like any other C module.
 INIT = {"builtins": "NULL", "sys": "NULL", "marshal": "PyMarshal_Init", "_warnings": "_PyWarnings_Init"}
-CORE = (*INIT, "_codecs", "_imp", "_signal", "_thread", "_weakref", "posix")
+CORE = (*INIT, "_codecs", "_imp", "_signal", "posix")
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,12 @@ def archive() -> str:
 def tables(program: Program) -> list[str]:
     """The text of tables.h."""
     names = sorted({*CORE, *program.c_modules, *program.shims})
-    builtins = {name: INIT.get(name, f"PyInit_{name}") for name in names}
+    builtins = {name: INIT.get(name, f"PyInit_{name.rpartition('.')[2]}") for name in names}
     functions = sorted({*builtins.values()} - {"NULL"})
     return [
         *(f"extern PyObject *{function}(void);\n" for function in functions),
         "#define BUILTINS " + "".join(f'{{"{name}", {init}}}, ' for name, init in builtins.items()) + "\n",
-        *frozen("importers", importers(), positions=False),
+        *frozen("importers", {"_frozen_importlib": read(f"{HERE}/start/importlib.py")}, positions=False),
         *frozen("modules", start() | program.modules, positions=program.positions),
         "static const struct { const char *argument, *module; } programs[] = {\n",
         *(f'    {{"{argument}", "{module}"}},\n' for argument, module in program.programs.items()),
@@ -78,16 +78,8 @@ def tables(program: Program) -> list[str]:
     ]
 
 
-def importers() -> dict[str, str]:
-    """The two modules that the interpreter starts its import system from."""
-    return {
-        "_frozen_importlib": read(f"{sysconfig.get_path('stdlib')}/importlib/_bootstrap.py"),
-        "_frozen_importlib_external": read(f"{HERE}/start/importlib_external.py"),
-    }
-
-
 def start() -> dict[str, str]:
-    """What it imports next."""
+    """What the interpreter imports by itself."""
     return {"encodings.": read(f"{HERE}/start/encodings.py"), "encodings.utf_8": "", "io": read(f"{HERE}/start/io.py")}
 
 

@@ -64,9 +64,37 @@ def test_how_it_ends(tmp_path: object) -> None:
     ]
 
 
-def test_nothing_else_can_be_imported(tmp_path: object) -> None:
-    done = run(built(tmp_path, program("import os")))
-    assert done.stderr.endswith(b"ModuleNotFoundError: No module named 'os'\n")
+IMPORTS = """
+import sys
+def tell(statement):
+    try: exec(statement)
+    except Exception as error: print(f"{type(error).__name__}: {error}")
+    else: print("fine")
+for statement in sys.argv[1:]: tell(statement)
+print("broken" in sys.modules, "mine.half" in sys.modules)
+"""
+
+
+def test_imports(tmp_path: object) -> None:
+    """What is in the program is found, packages and circles included; a module that fails leaves nothing."""
+    modules = {
+        "__main__": IMPORTS, "mine.": "", "mine.one": "from mine import two\nNAME = two.NAME",
+        "mine.two": "NAME = 'x'\nfrom mine import one", "mine.half": "import os", "broken": "1 / 0",
+    }  # fmt: skip
+    target = built(tmp_path, embed.Program({"": "__main__"}, modules, (), {}, positions=True))
+    done = run(target, "import mine.one; mine.two.NAME", "from mine.one import NAME", "import broken", "import os",
+               "from mine import three", "import mine.three", "from mine import half", "import sys.path")  # fmt: skip
+    assert done.stdout.decode().splitlines() == [
+        "fine",
+        "fine",
+        "ZeroDivisionError: division by zero",
+        "ModuleNotFoundError: No module named 'os'",
+        "ImportError: cannot import name 'three' from 'mine' (unknown location)",
+        "ModuleNotFoundError: No module named 'mine.three'",
+        "ModuleNotFoundError: No module named 'os'",
+        "ModuleNotFoundError: No module named 'sys.path'",
+        "False False",
+    ]
 
 
 def test_what_is_missing_is_said(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
