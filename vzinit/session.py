@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vzinit.loop import Loop
+    from vzinit.loop import Loop, Timer
 
 SIGHUP, SIGKILL, SIGCONT = 1, 9, 18
 GRACE = 2.0  # seconds between SIGHUP and SIGKILL when every session has to go
@@ -23,6 +23,7 @@ class Sessions:
         self._on_end = on_end
         self._running: dict[str, child.Child] = {}
         self._when_empty: Callable[[], None] | None = None
+        self._killer: Timer | None = None
 
     def execute(self, name: str, program: child.Program, on_start: "Callable[[int, str], None]") -> None:
         """Run a command; `on_start(errno, text)` tells when it is running or why not."""
@@ -91,7 +92,7 @@ class Sessions:
         self._when_empty = when_empty
         self._signal_all(SIGHUP)
         self._signal_all(SIGCONT)
-        self._loop.after(GRACE, lambda: self._signal_all(SIGKILL))
+        self._killer = self._loop.after(GRACE, lambda: self._signal_all(SIGKILL))
         self._check_empty()
 
     def _signal_all(self, number: int) -> None:
@@ -103,6 +104,8 @@ class Sessions:
 
     def _check_empty(self) -> None:
         if not self._running and self._when_empty:
+            if self._killer:  # whoever comes later, after a checkpoint and its restore, is not meant
+                self._killer.cancel()
             call, self._when_empty = self._when_empty, None
             call()
 

@@ -13,6 +13,7 @@ import pytest
 from hostd.container import last_words
 from tests.harness.pid1 import Pid1, busybox_root, kill, launch, pid1
 from vzinit import protocol
+from vzinit.session import GRACE
 
 pytestmark = pytest.mark.root
 
@@ -284,3 +285,10 @@ def test_quiesce_and_resume(world: Pid1) -> None:
     assert world.ended("stubborn")["signal"] == str(int(signal.SIGKILL))
     world.use(world.request("newpair"))
     assert world.run("true")[0] == 0
+
+
+def test_who_comes_after_a_quiesce_is_left_alone(world: Pid1) -> None:
+    """A restore may follow at once: nobody may be killed for what had to go before the checkpoint."""
+    world.request("quiesce")
+    world.request("resume")
+    assert world.run("sleep", str(GRACE + 0.3))[0] == 0
