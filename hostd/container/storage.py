@@ -1,5 +1,6 @@
 """Which storage a configuration means: the layout by its name, and what the layout must know."""
 
+import asyncio
 import os
 from contextlib import ExitStack
 
@@ -12,6 +13,7 @@ from hostd.image import template
 from hostd.kernel.fd import Fd
 from hostd.kernel.mount import mount_setattr, new_filesystem
 from hostd.kernel.namespace import userns
+from hostd.storage import loopdev
 from hostd.storage.base import Layout, StorageSpec
 from hostd.storage.overlay import Overlay
 from hostd.storage.simfs import Simfs
@@ -58,6 +60,17 @@ def layers(record: Record, owned: ExitStack) -> tuple[Fd | None, Fd | None]:
     # The same device again is the same file system, mounted nowhere.
     disk = owned.enter_context(new_filesystem("ext4", {"source": device, "discard": None}))
     return lower, owned.enter_context(Fd.open("upper", os.O_RDONLY | os.O_DIRECTORY, dir=disk))
+
+
+async def let_go(record: Record) -> None:
+    """Wait until nothing has the disk of a container that is down open any more; with a limit.
+
+    The mounts of a process that has died end in a kernel worker, a tick or more later (delayed_mntput in
+    fs/namespace.c), and the disk with them.  Whoever is told that the container is down may copy it.
+    """
+    image = record.storage.get("image")
+    if image:
+        await asyncio.to_thread(loopdev.left, record.private, image)
 
 
 def new_storage_spec(paths: Paths, config: CtConfig) -> StorageSpec:

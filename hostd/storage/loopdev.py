@@ -44,7 +44,7 @@ def left(private: str, image: str) -> bool:
     while in_use(private, image):
         if time.monotonic() > patience:
             return False
-        time.sleep(0.01)
+        time.sleep(0.002)
     return True
 
 

@@ -8,7 +8,7 @@ from hostd.container import faults
 from hostd.container.container import Container
 from hostd.container.ops import sessions, stop
 from hostd.container.report import Report
-from hostd.container.storage import layers
+from hostd.container.storage import layers, let_go
 
 
 async def chkpnt(ct: Container, path: str, report: Report) -> None:
@@ -48,6 +48,7 @@ async def chkpnt(ct: Container, path: str, report: Report) -> None:
     await ct.ended()
     report("Checkpointing completed successfully")
     await stop.leave(ct, report)
+    await let_go(record)
     faults.point("chkpnt.end")
 
 

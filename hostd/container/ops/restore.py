@@ -19,7 +19,7 @@ from hostd.container.record import Record
 from hostd.container.report import Report
 from hostd.container.run import Run
 from hostd.container.steps import Step, run, together
-from hostd.container.storage import container_root
+from hostd.container.storage import container_root, let_go
 from hostd.errors import AlreadyRunning, Exit, Failure, VzError
 from hostd.kernel.fd import Fd
 
@@ -150,6 +150,7 @@ async def restore(ct: Container, config: CtConfig, path: str, report: Report) ->
         await run("restore", STEPS, this)
     except BaseException:
         ct.buried()
+        await let_go(this.record)
         raise
     report("\tresume...")
     report("Container start in progress...")
