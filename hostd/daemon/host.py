@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from hostd.cgroup import stats
 from hostd.cgroup.tree import CtCgroup
 from hostd.checkpoint import images_dir
+from hostd.checkpoint.phases import phase
 from hostd.command.host import (
     Change,
     CheckRow,
@@ -221,15 +222,17 @@ class Host:
         async with ct.acting("chkpnt"):
             if not ct.running:
                 raise NotRunning("Unable to setup checkpointing: container is not running")
-            await chkpnt.chkpnt(ct, dumpfile or self.paths.dump(ctid), report)
+            with phase("chkpnt:"):
+                await chkpnt.chkpnt(ct, dumpfile or self.paths.dump(ctid), report)
 
     async def restore(self, ctid: int, dumpfile: str | None, report: Report) -> None:
         ct = self._registry[ctid]
         async with ct.acting("restore", fresh=True):
             config = self.confs.ct(ctid)
-            await restore.restore(ct, config, dumpfile or self.paths.dump(ctid), report)
-            if dumpfile is None:
-                await restore.forget(self.paths.dump(ctid))
+            with phase("restore:"):
+                await restore.restore(ct, config, dumpfile or self.paths.dump(ctid), report)
+                if dumpfile is None:
+                    await restore.forget(self.paths.dump(ctid))
 
 
 def _disk_use(root: str) -> tuple[int | None, int | None]:

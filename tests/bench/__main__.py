@@ -87,10 +87,18 @@ class Bench:
         self._add("exec", name, number, measure.timed(manager.run_true))
         self._add("status", name, number, measure.timed(manager.status))
         if manager is self._ours:
-            self._add("reboot", name, number, measure.timed(self._ours.reboot))
+            self._only_ours(number)
         took = measure.timed(manager.stop)
         self._add("stop", name, number, took)
         self._add("stop, daemon", name, number, self._part(name, r"stop: ([\d.]+) ms", took))
+
+    def _only_ours(self, number: int) -> None:
+        ours = self._ours
+        for verb, phase, action in (("chkpnt", "dump", ours.chkpnt), ("restore", "restore", ours.restore)):
+            self._add(verb, ours.name, number, measure.timed(action))
+            self._add(f"{verb}, daemon", ours.name, number, ours.logged(rf"{verb}: ([\d.]+) ms"))
+            self._add(f"{verb}, criu", ours.name, number, ours.logged(rf"{phase}: criu ([\d.]+) ms"))
+        self._add("reboot", ours.name, number, measure.timed(ours.reboot))
 
     def _main(self, name: str, number: int, began: int) -> None:
         """When PID 1 reached main.  *began*: CLOCK_MONOTONIC ns before the command."""

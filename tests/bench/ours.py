@@ -46,6 +46,12 @@ class Vzhost:
     def stop(self) -> None:
         self.command("stop", str(self.ctid), "--fast")
 
+    def chkpnt(self) -> None:
+        self.command("chkpnt", str(self.ctid))
+
+    def restore(self) -> None:
+        self.command("restore", str(self.ctid))
+
     def reboot(self) -> None:
         """reboot(2) inside, until the record names another start and that one runs a command."""
         before = self._start_number()

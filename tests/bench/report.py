@@ -17,6 +17,12 @@ OPERATIONS = {
     "stop, daemon": ("the same without our command: from the warm daemon", "<= 0.3x crun"),
     "status": ("ask for the state", "<= 40 ms"),
     "reboot": ("reboot(2) inside until the next PID 1 answers", "<= 60 ms"),
+    "chkpnt": ("checkpoint to disk until the command returns: flushed, down", ""),
+    "chkpnt, daemon": ("the same without our command: from the warm daemon", "<= 100 ms"),
+    "chkpnt, criu": ("of that, CRIU alone", ""),
+    "restore": ("restore from disk until the command returns: runs, answers", ""),
+    "restore, daemon": ("the same without our command: from the warm daemon", "<= 100 ms"),
+    "restore, criu": ("of that, CRIU alone", ""),
     "vzlist": ("vzlist -a of the containers of the memory table", "<= 60 ms (1000 containers)"),
 }
 COLOURS = ("#1b6ca8", "#9aa5b1", "#b8c0c8", "#c9a227", "#8f6f9f", "#7aa37a")
