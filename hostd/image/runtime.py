@@ -10,6 +10,7 @@ would share a file's, and their mount tables and `df` show nothing of the host's
 import os
 import shutil
 import threading
+from contextlib import suppress
 
 from hostd.errors import VzError
 from hostd.kernel.mount import MountAttr, is_mounted, move_mount, new_filesystem, umount
@@ -66,7 +67,8 @@ class Runtimes:
             if name != but:
                 while is_mounted(place):
                     umount(place, detach=True)
-                os.rmdir(place)
+                with suppress(OSError):
+                    os.rmdir(place)
 
 
 def _is_runtime(path: str) -> bool:
