@@ -8,7 +8,7 @@ import posix
 import sys
 from _socket import AF_UNIX, SOCK_SEQPACKET, socket
 
-from hostd.cli import place, wire
+from hostd.cli import place, request, wire
 from vzinit.protocol import BadFrame, Fields, decode, encode, one
 
 TYPE_CHECKING = False
@@ -24,6 +24,7 @@ VERSION = "4.11.0"  # the interface: hostd.command.usage.INTERFACE
 # Exit codes of vzctl (hostd.errors.Exit); vzlist knows only 1.
 SYSTEM, COMMAND_EXECUTION, NO_ACCESS, SYNTAX = 3, 8, 12, 20
 
+PLAIN = ("start", "stop", "restart", "enter", "exec")  # of a container and without an option: hostd is needed
 READS = ("status", "check")  # verbs that change nothing: they may be asked again
 ATTEMPTS = 3
 
@@ -59,19 +60,43 @@ def run(prog: str, argv: list[str]) -> int:
     if prog == "vzctl" and argv[:1] == ["--version"]:
         write_all(1, f"vzctl version {VERSION}\n")
         return 0
+    words = [word for word in argv if word[:2] != "--"]
+    help_wanted = argv[:1] and argv[0][:2] == "--" and "--help" in argv
+    if (help_wanted or (prog == "vzctl" and not words)) and (code := answered(prog, argv)) is not None:
+        return code
     if posix.geteuid() != 0:
         raise Leave(NO_ACCESS, f"{prog} must be run as root")
-    request = run_frame(prog, argv)
-    words = [word for word in argv if word[:2] != "--"]
-    return ask(request, words, reads=prog == "vzlist" or not words or words[0] in READS)
+    try:
+        message = request.frame(prog, argv)
+    except BadFrame:
+        raise Leave(SYNTAX, "the arguments are too long: more than 128 KiB together") from None
+    sock = connection()
+    if sock is None and not (len(argv) > 1 and argv[0] in PLAIN and all(word[:1] != "-" for word in argv)):
+        code = answered(prog, argv)
+        if code is not None:
+            return code
+    return ask(message, words, reads=prog == "vzlist" or not words or words[0] in READS, sock=sock)
 
 
-def ask(request: bytes, words: list[str], *, reads: bool) -> int:
-    """The exit code of *request*; one that no daemon began, or a question (*reads*), goes to the next daemon."""
+def answered(prog: str, argv: list[str]) -> int | None:
+    """Print what needs no daemon, help and mistakes, and give its exit code; None for anything else."""
+    from hostd.cli.launch import answer
+
+    found = answer(prog, argv)
+    if found is None:
+        return None
+    code, out, err = found
+    write_all(1, out)
+    write_all(2, err)
+    return code
+
+
+def ask(message: bytes, words: list[str], *, reads: bool, sock: "socket | None" = None) -> int:
+    """The exit code of *message*; one that no daemon began, or a question (*reads*), goes to the next daemon."""
     for attempt in range(1, ATTEMPTS + 1):
-        command = Command(connected(), words, kept=[] if reads else None)
+        command = Command((attempt == 1 and sock) or connected(), words, kept=[] if reads else None)
         try:
-            code = command.converse(request)
+            code = command.converse(message)
             break
         except HostdGone:
             command.sock.close()
@@ -82,60 +107,34 @@ def ask(request: bytes, words: list[str], *, reads: bool) -> int:
     return code
 
 
-def run_frame(prog: str, argv: list[str]) -> bytes:
-    cols, rows = window_size()
+def connection() -> "socket | None":
+    """A connection to the hostd that listens, or None."""
+    sock = socket(AF_UNIX, SOCK_SEQPACKET)
     try:
-        return encode(
-            "run",
-            prog=prog,
-            arg=argv,
-            uid=posix.getuid(),
-            tty=int(posix.isatty(0)),
-            rows=rows,
-            cols=cols,
-            term=place.environment("TERM", "linux"),
-            cwd=working_directory(),
-        )
-    except BadFrame:
-        raise Leave(SYNTAX, "the arguments are too long: more than 128 KiB together") from None
-
-
-def window_size() -> tuple[int, int]:
-    """Columns and rows of the terminal, 80 and 24 when there is none."""
-    for fd in (0, 1, 2):
-        try:
-            cols, rows = posix.get_terminal_size(fd)
-        except OSError:
-            continue
-        if cols and rows:
-            return cols, rows
-    return 80, 24
-
-
-def working_directory() -> str:
-    try:
-        return posix.getcwd()
-    except OSError:  # it was removed
-        return "/"
+        connect(sock)
+    except OSError:
+        sock.close()
+        return None
+    return sock
 
 
 def connected() -> socket:
     """A connection to hostd, which is started when nobody listens."""
-    path = f"{place.run_dir()}/{place.SOCKET}"
+    sock = connection()
+    if sock is not None:
+        return sock
+    from hostd.cli.launch import CannotStart, start
+
     sock = socket(AF_UNIX, SOCK_SEQPACKET)
     try:
-        connect(sock, path)
-    except OSError:
-        from hostd.cli.launch import CannotStart, start
-
-        try:
-            start(lambda: connect(sock, path))
-        except CannotStart as why:
-            raise Leave(SYSTEM, f"hostd is not running and cannot be started: {why}") from None
+        start(lambda: connect(sock))
+    except CannotStart as why:
+        raise Leave(SYSTEM, f"hostd is not running and cannot be started: {why}") from None
     return sock
 
 
-def connect(sock: socket, path: str) -> None:
+def connect(sock: socket) -> None:
+    path = f"{place.run_dir()}/{place.SOCKET}"
     try:
         address, fd = place.reachable(path)
     except OSError as error:
@@ -160,12 +159,12 @@ class Command:
         self.cancelled = False
         self.alone = False  # hostd is gone, and only the relay goes on
 
-    def converse(self, request: bytes) -> int:
-        """Send *request*, print the answers; the exit code."""
+    def converse(self, message: bytes) -> int:
+        """Send *message*, print the answers; the exit code."""
         for signal in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP):
             _signal.signal(signal, self.on_signal)
         try:
-            self.sock.send(request)
+            self.sock.send(message)
             while (code := self.step()) is None:
                 pass
             return code

@@ -8,6 +8,7 @@ listens, says so and exits; then there is a hostd to connect to all the same.
 import posix
 
 from hostd.cli import place
+from vzinit.protocol import decode, one
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,9 +59,36 @@ def run_keeper(program: str) -> str:
         raise CannotStart(f"{program}: {error.strerror}") from None
     finally:
         posix.close(writer)
+    lines = place.text(read_all(reader)).strip().splitlines()
+    return lines[-1] if lines else ""
+
+
+def answer(prog: str, argv: list[str]) -> "tuple[int, str, str] | None":
+    """Exit code, text for stdout and for stderr that `hostd --answer` has; None when a daemon is needed."""
+    line = "\x1f".join([prog, *argv])
+    environment = {**posix.environ, b"VZ_ANSWER": line.encode("utf-8", "surrogateescape")}
+    reader, writer = posix.pipe()
+    try:
+        program = keeper_program()
+        silence = (posix.POSIX_SPAWN_OPEN, 2, "/dev/null", posix.O_RDWR, 0)
+        actions = [(posix.POSIX_SPAWN_DUP2, writer, 1), silence]
+        pid = posix.posix_spawn(program, [program, "--answer"], environment, file_actions=actions)
+    except (CannotStart, OSError):
+        return None  # starting it says why
+    finally:
+        posix.close(writer)
+    said = read_all(reader)
+    posix.waitpid(pid, 0)
+    try:
+        verb, fields = decode(said)
+    except ValueError:
+        return None
+    return (int(one(fields, "code")), one(fields, "out"), one(fields, "err")) if verb == "answer" else None
+
+
+def read_all(reader: int) -> bytes:
     said = b""
     while data := posix.read(reader, 4096):
         said += data
     posix.close(reader)
-    lines = place.text(said).strip().splitlines()
-    return lines[-1] if lines else ""
+    return said

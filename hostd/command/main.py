@@ -39,6 +39,29 @@ async def run(host: Host, session: Session, prog: str, argv: Sequence[str]) -> i
 
 
 async def _vzctl(host: Host, session: Session, console: Console, args: list[str]) -> int:
+    found = read(host, session, console, args)
+    if isinstance(found, int):
+        return found
+    verb, flags, call = found
+    with ExitStack() as held, about(call.ctid):
+        if verb.lock and "skiplock" not in flags:
+            _lock(host, held, console, call)
+        module = cast(_Module, import_module(f"hostd.command.verbs.{verb.module}"))
+        try:
+            return await module.run(call)
+        except asyncio.CancelledError:
+            if verb.lock:  # the operation is undone by now
+                console.error("Cancelling...")
+            raise
+
+
+def read(
+    host: Host, session: Session, console: Console, args: list[str]
+) -> int | tuple[Verb, list[str], Call]:
+    """What *args* of vzctl ask for (verb, global flags, call), or the exit code when that was all.
+
+    Of *host* only the files of the configuration are asked.  Raises what is wrong with the command line.
+    """
     flags = _global_flags(args)
     console.quiet = "quiet" in flags
     console.verbose = flags.count("verbose")
@@ -56,17 +79,7 @@ async def _vzctl(host: Host, session: Session, console: Console, args: list[str]
     if session.uid != 0:
         raise Failure(Exit.NO_ACCESS, "Only root can use vzctl")
     ctid = _container(host, console, verb, args)
-    call = _call(host, session, console, verb, args[0], ctid, args[2 if verb.container else 1 :])
-    with ExitStack() as held, about(ctid):
-        if verb.lock and "skiplock" not in flags:
-            _lock(host, held, console, call)
-        module = cast(_Module, import_module(f"hostd.command.verbs.{verb.module}"))
-        try:
-            return await module.run(call)
-        except asyncio.CancelledError:
-            if verb.lock:  # the operation is undone by now
-                console.error("Cancelling...")
-            raise
+    return verb, flags, _call(host, session, console, verb, args[0], ctid, args[2 if verb.container else 1 :])
 
 
 def _global_flags(args: list[str]) -> list[str]:

@@ -12,6 +12,26 @@ _SET_CONTROL = (
     ("--applyconfig NAME", "take the settings of ve-NAME.conf-sample"),
     ("--applyconfig_map name", "make the link of the name again"),
 )
+_OPTIONS = {
+    "create": (
+        ("--ostemplate NAME", "the template; default DEF_OSTEMPLATE of vz.conf"),
+        ("--config NAME", "begin with the settings of ve-NAME.conf-sample"),
+        ("--layout overlay|simfs", "how its files are kept; default VE_LAYOUT"),
+        ("--private PATH, --root PATH", "where they are, and are mounted; $VEID is the number"),
+        ("--ipadd, --hostname, --name, --description", "as of vzctl set; saved"),
+        ("--diskspace, --diskinodes", "as of vzctl set; saved"),
+    ),
+    "start, restart": (
+        ("--wait", "return when its services are up"),
+        ("--force", "start it though it is disabled"),
+        ("--fast", "of restart: kill it at once"),
+    ),
+    "stop": (
+        ("--fast", "kill it at once"),
+        ("--skip-umount", "leave its files mounted"),
+    ),
+    "chkpnt, restore": (("--dumpfile FILE", "where the checkpoint is; default DUMPDIR/Dump.CTID"),),
+}
 
 
 def version_line() -> str:
@@ -20,8 +40,12 @@ def version_line() -> str:
 
 def vzctl() -> str:
     """The help; its first line is the version, which libvirt reads from here."""
-    parts = [version_line(), "Usage: vzctl [--quiet|--verbose] [--skiplock] COMMAND CTID|NAME [options]\n\n"]
+    flags = "[--quiet|--verbose] [--skiplock] [--skipowner]"
+    parts = [version_line(), f"Usage: vzctl {flags} COMMAND CTID|NAME [options]\n\n"]
     parts += [_row(f"vzctl {verb.name} {verb.synopsis}".rstrip(), verb.help) for verb in VERBS if verb.module]
+    for verb, options in _OPTIONS.items():
+        parts.append(f"\nOptions of vzctl {verb}:\n")
+        parts += [_row(f"  {option}", help) for option, help in options]
     parts.append("\nOptions of vzctl set:\n")
     parts += [_row(f"  {option}", help) for option, help in _SET_CONTROL]
     parts += [

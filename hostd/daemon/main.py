@@ -6,6 +6,7 @@ import signal
 import sys
 
 from hostd.cgroup.tree import CgroupTree
+from hostd.command import offline
 from hostd.command.main import run as run_command
 from hostd.config import files, skeleton
 from hostd.config.cache import ConfCache
@@ -28,8 +29,9 @@ from hostd.log import log, to_file
 
 def main() -> None:
     """Entry of the process that the keeper starts; descriptor 3 is the link to the keeper."""
-    paths = Paths.from_environment()
-    paths = _installed(paths)
+    if offline.VARIABLE in os.environ:
+        offline.main()
+    paths = _installed(Paths.from_environment())
     recover.lay_out(paths)
     to_file(paths.log_file, debug="VZ_DEBUG" in os.environ)
     sys.excepthook = _last_words

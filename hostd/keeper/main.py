@@ -24,7 +24,7 @@ else:
     import _signal
 
 RUNNING = 7
-_SWITCHES = ("--stop", "--upgrade")
+_SWITCHES = ("--stop", "--upgrade", "--answer")
 _OPTIONS = ("--cgroup", "--adopt", "--check")
 _USAGE = "usage: hostd [--cgroup NAME] [--stop | --upgrade]"
 
@@ -69,6 +69,8 @@ def run(options: dict[str, str], daemon: list[str], argv: list[str]) -> int:
     if "--check" in options:
         upgrade.Handover.load(int(options["--check"]))
         return 0
+    if "--answer" in options:  # a command line that may need no daemon: hostd.command.offline
+        posix.execv(daemon[0], daemon)
     if "--stop" in options:
         return signal_running(_signal.SIGTERM, wait=True)
     if "--upgrade" in options:

@@ -291,4 +291,6 @@ async def serve() -> None:
 
 
 if __name__ == "__main__":
+    if "VZ_ANSWER" in os.environ:  # every command line is for the daemon
+        sys.exit()
     asyncio.run(serve())

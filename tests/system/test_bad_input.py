@@ -232,3 +232,24 @@ def test_without_a_container_nothing_stays_in_the_kernel(vz: Vz) -> None:
     vz.stop_hostd()
     assert machine.cgroups_named(vz.paths.cgroup_root) == []
     assert "vzhost" not in vz.run("nft", "list", "tables").stdout
+
+
+def test_help_and_mistakes_need_no_daemon(vz: Vz) -> None:
+    """With hostd out of the way; and none is started to say it."""
+    vz.create(101)
+    vz.stop_hostd()
+    for argv, code in (
+        (["--help"], 0),
+        (["--version"], 0),
+        ([], 20),
+        (["frob", "101"], 20),
+        (["start"], 21),
+        (["start", "101", "--frob"], 20),
+        (["start", "102", "--wait"], 14),
+    ):
+        said = vz.ctl(*argv, check=code)
+        assert len(said.stdout + said.stderr) > 10
+    assert "Unknown field: frob" in vz.run("vzlist", "-o", "frob", check=1).stderr
+    assert "Options of vzctl create:" in vz.ctl("--help").stdout
+    assert machine.processes_of(vz.prefix) == []
+    vz.ctl("start", "101", "--wait")

@@ -17,6 +17,7 @@ OWN = {
     "hostd.cli",
     "hostd.cli.client",
     "hostd.cli.place",
+    "hostd.cli.request",
     "hostd.cli.wire",
     "vzinit",
     "vzinit.protocol",
