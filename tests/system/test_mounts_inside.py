@@ -46,7 +46,8 @@ def test_nothing_of_the_host_is_in_the_mount_table(vz: Vz) -> None:
     vz.start(101)
     seen = mounts(vz)
     assert {point: found[:3] for point, found in seen.items()} == EXPECTED
-    assert re.sub(r"[a-z_]+=(on|off)", "", seen["/"][3]).strip(",") == "rw,lowerdir+=/,upperdir=/upper,workdir=/work"
+    for path in re.findall(r"=(/[^,]*)", seen["/"][3]):
+        assert re.fullmatch(r"/(upper|work)?|/proc/self/fd/\d+", path), "a layer, or its descriptor before Linux 6.13"
     # The kernel shows the group of terminals as a number of the initial user namespace, whoever mounts it.
     assert host_id(vz, 0) not in str(seen)
     assert [point for point, found in seen.items() if host_id(vz, TTY_GROUP) in found[3]] == ["/dev/pts"]
