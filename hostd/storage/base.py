@@ -86,7 +86,7 @@ class Layout(Protocol):
 
     @property
     def copies_can_be_mapped(self) -> bool:
-        """Open it without a user namespace: copies of the mount can be mapped, and the host sees the ids on disk."""
+        """The tree can be opened unmapped, so that the host sees the ids on disk, and copies of its mount be mapped."""
 
     def create(self, spec: StorageSpec) -> None:
         """Make the private area from `spec.template_tree`: complete and durable, or not there at all."""
