@@ -12,6 +12,7 @@ import pytest
 
 from tests.harness import machine
 from tests.harness.small import Small
+from tests.harness.terminals import exit_status
 
 pytestmark = [pytest.mark.root, pytest.mark.system]
 
@@ -87,9 +88,7 @@ def test_a_shell_on_a_terminal(small: Small) -> None:
     child.sendline("while [ \"$(stty size)\" != '40 120' ]; do :; done; echo new-$((1+1))")
     child.expect_exact("new-2")
     child.sendline("exit 42")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 42
+    assert exit_status(child) == 42
 
 
 def test_control_c_is_a_byte(small: Small) -> None:
@@ -181,9 +180,7 @@ def test_a_hang_up_hands_on_what_was_written_before(small: Small) -> None:
     child = small.spawn("vzctl", "hangup")
     child.expect_exact("before hangup")
     child.expect_exact("hung up")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 4
+    assert exit_status(child) == 4
 
 
 def test_commands_typed_from_a_pipe(small: Small) -> None:
@@ -219,9 +216,7 @@ def test_console_escapes_count_at_the_start_of_a_line_only(small: Small) -> None
     child.expect_exact("<0d>")
     child.send("\x1b.")
     child.expect_exact("Detached from CT 1\r\n")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 0
+    assert exit_status(child) == 0
 
 
 def test_console_attention_key(small: Small) -> None:
@@ -277,9 +272,7 @@ def test_a_program_with_pipes_is_ended_by_control_c(small: Small) -> None:
     child = small.spawn("vzctl", "exec", "echo up; exec sleep 4243")
     child.expect_exact("up")
     child.sendcontrol("c")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 130
+    assert exit_status(child) == 130
     assert not sleeping("4243")
 
 

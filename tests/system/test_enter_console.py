@@ -8,6 +8,7 @@ import pytest
 
 from tests.harness import machine
 from tests.harness.installation import Vz
+from tests.harness.terminals import exit_status
 
 pytestmark = pytest.mark.system
 
@@ -29,9 +30,7 @@ def test_enter_is_a_login_shell_on_a_terminal(vz: Vz) -> None:
     child.expect(r"shell=-\w*sh")
     child.sendline("exit 5")
     child.expect_exact("exited from CT 101")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 5
+    assert exit_status(child) == 5
 
 
 def test_enter_a_stopped_container(vz: Vz) -> None:
@@ -111,9 +110,7 @@ def test_console_detaches_with_escape_dot(vz: Vz) -> None:
     child.expect_exact("console-word")
     child.send("\r\x1b.")
     child.expect_exact("Detached from CT 101")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 0
+    assert exit_status(child) == 0
 
 
 def test_console_keeps_what_was_said_while_nobody_looked(vz: Vz) -> None:

@@ -2,16 +2,9 @@
 
 import os
 
-import pytest
-
 from hostd.config.veconf import VeConf
 from hostd.errors import Failure
 from tests.harness.fake_host import Fake, Said
-
-
-@pytest.fixture
-def fake(tmp_path: os.PathLike[str]) -> Fake:
-    return Fake(str(tmp_path))
 
 
 def test_create(fake: Fake) -> None:

@@ -11,11 +11,6 @@ from hostd.errors import Failure, VzError, doing
 from tests.harness.fake_host import Broken, Fake
 
 
-@pytest.fixture
-def fake(tmp_path: os.PathLike[str]) -> Fake:
-    return Fake(str(tmp_path))
-
-
 @pytest.mark.parametrize(
     ("error", "text", "code"),
     [

@@ -7,11 +7,6 @@ import pytest
 from tests.harness.fake_host import Fake, Said
 
 
-@pytest.fixture
-def fake(tmp_path: os.PathLike[str]) -> Fake:
-    return Fake(str(tmp_path))
-
-
 @pytest.mark.parametrize(
     ("argv", "code", "text"),
     [

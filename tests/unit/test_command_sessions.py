@@ -9,11 +9,6 @@ from hostd.command.host import Ended
 from tests.harness.fake_host import Fake, Said
 
 
-@pytest.fixture
-def fake(tmp_path: os.PathLike[str]) -> Fake:
-    return Fake(str(tmp_path))
-
-
 @pytest.mark.parametrize(
     ("verb", "ended", "code"),
     [

@@ -14,11 +14,6 @@ DOWN = "Unable to apply UBC parameters: container is not running\n"
 LOST = "WARNING: Settings were not saved to config and will be lost after CT restart (use --save flag)\n"
 
 
-@pytest.fixture
-def fake(tmp_path: os.PathLike[str]) -> Fake:
-    return Fake(str(tmp_path))
-
-
 def saved(fake: Fake, ctid: int = 101) -> str:
     return f"CT configuration saved to {fake.paths.ct_conf(ctid)}\n"
 

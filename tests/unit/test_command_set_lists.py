@@ -10,11 +10,6 @@ from hostd.config.addresses import addresses, addresses_text
 from tests.harness.fake_host import Fake, Said
 
 
-@pytest.fixture
-def fake(tmp_path: os.PathLike[str]) -> Fake:
-    return Fake(str(tmp_path))
-
-
 def saved(fake: Fake, ctid: int = 101) -> str:
     return f"CT configuration saved to {fake.paths.ct_conf(ctid)}\n"
 

@@ -1,6 +1,5 @@
 """vzctl set: restarts, passwords, samples, and what is said."""
 
-import os
 
 import pytest
 
@@ -9,11 +8,6 @@ from tests.harness.fake_host import Fake, Said
 
 DOWN = "Unable to apply UBC parameters: container is not running\n"
 LOST = "WARNING: Settings were not saved to config and will be lost after CT restart (use --save flag)\n"
-
-
-@pytest.fixture
-def fake(tmp_path: os.PathLike[str]) -> Fake:
-    return Fake(str(tmp_path))
 
 
 def saved(fake: Fake, ctid: int = 101) -> str:

@@ -10,11 +10,6 @@ from hostd.errors import Failure
 from tests.harness.fake_host import COMMAND_LINE, Fake, Said, living_process
 
 
-@pytest.fixture
-def fake(tmp_path: os.PathLike[str]) -> Fake:
-    return Fake(str(tmp_path))
-
-
 @pytest.mark.parametrize(
     ("facts", "line"),
     [

@@ -1,6 +1,5 @@
 """Which sets of beancounters a start takes."""
 
-import os
 
 import pytest
 
@@ -9,11 +8,6 @@ from hostd.config.skeleton import SAMPLES
 from tests.harness.fake_host import Fake
 
 FULL = "".join(f'{key}="1000:1000"\n' for key in CLASSIC if key != "PHYSPAGES") + 'PHYSPAGES="0:unlimited"\n'
-
-
-@pytest.fixture
-def fake(tmp_path: os.PathLike[str]) -> Fake:
-    return Fake(str(tmp_path))
 
 
 @pytest.mark.parametrize(
