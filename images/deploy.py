@@ -32,7 +32,7 @@ LIBRARIES = ("cffi", "_cffi_backend*.so", "pyroute2", "pr2modules", "pycparser")
 
 # installed path below DESTDIR -> source below the checkout (glob)
 FILES = {
-    "/lib/systemd/system": "docs/systemd/*.service",
+    "/usr/lib/systemd/system": "docs/systemd/*.service",
     "/usr/share/man/man8": "docs/man/*.8",
     "/usr/share/man/man5": "docs/man/*.5",
     "/usr/share/bash-completion/completions": "build/completion/*",
@@ -70,12 +70,13 @@ def libraries(site: str) -> list[str]:
 
 
 def copy(source: str, target: str) -> None:
-    """Copy a file or a tree; what stood at *target* is replaced."""
-    if not os.path.isdir(source):
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        shutil.copy2(source, target)
-        return
+    """Copy a file or a tree; what stood at *target* is replaced, not changed: a running daemon has it mapped."""
+    os.makedirs(os.path.dirname(target), exist_ok=True)
     remove(f"{target}.new")
+    if not os.path.isdir(source):
+        shutil.copy2(source, f"{target}.new")
+        os.rename(f"{target}.new", target)
+        return
     unwanted = shutil.ignore_patterns("__pycache__", "*.c", "*.o")
     shutil.copytree(source, f"{target}.new", symlinks=True, ignore=unwanted)
     remove(target)
@@ -104,26 +105,35 @@ def install(destdir: str, libdir: str) -> None:
     copy_runtime(os.path.join(CHECKOUT, "build/runtime"), os.path.join(home, "build/runtime"))
     for path in libraries(sysconfig.get_path("purelib")):
         copy(path, os.path.join(home, "lib", os.path.basename(path)))
-    subprocess.run(
-        [sys.executable, "-m", "compileall", "-q", "-s", destdir or "/", "-p", "/", home], check=False
-    )
+    real = ["-s", destdir, "-p", "/"] if destdir else []  # the path that the code will have
+    subprocess.run([sys.executable, "-m", "compileall", "-q", *real, home], check=False)
     keeper(f"{destdir}/usr/sbin", libdir, f"{libdir}/lib")
     client.put(os.path.join(CHECKOUT, "build/bin/vzctl"), f"{destdir}/usr/sbin")
     for directory, pattern in FILES.items():
         for source in sorted(glob.glob(os.path.join(CHECKOUT, pattern))):
             copy(source, os.path.join(destdir + directory, os.path.basename(source)))
+    tell_systemd(destdir)
+
+
+def tell_systemd(destdir: str) -> None:
+    """The unit is another now, or gone."""
+    if not destdir and os.path.isdir("/run/systemd/system"):
+        subprocess.run(["systemctl", "daemon-reload"], check=False)
 
 
 def uninstall(destdir: str, libdir: str) -> None:
     """Undo `install`; configuration, templates and containers stay.  Refuses while containers run."""
     if not destdir and (records := glob.glob("/run/vz/ct/*.json")):
         raise Refused(f"{len(records)} containers run or are mounted: stop them first")
+    if not destdir and os.path.exists("/usr/sbin/hostd"):
+        subprocess.run(["/usr/sbin/hostd", "--stop"], stderr=subprocess.DEVNULL, check=False)
     for directory, pattern in FILES.items():
         for source in glob.glob(os.path.join(CHECKOUT, pattern)):
             remove(os.path.join(destdir + directory, os.path.basename(source)))
     for name in COMMANDS:
         remove(f"{destdir}/usr/sbin/{name}")
     remove(destdir + libdir)
+    tell_systemd(destdir)
 
 
 def mounts_below(path: str) -> list[str]:
