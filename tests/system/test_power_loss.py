@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from hostd.config import files
-from tests.harness import machine
+from tests.harness import leaks, machine
 from tests.harness.installation import Vz
 from tests.system.test_faults import DOWN, GONE, OPERATIONS, bring_to, nothing_half_done, points
 
@@ -25,6 +25,7 @@ def test_power_is_lost_at_every_point(vz: Vz, name: str, record_property: Callab
         files.replace(fault, f"{point}:both")
         vz.ctl(*operation.command, check=None)
         machine.until(f"killed at {point}", lambda: not any(map(machine.alive, (vz.keeper_pid, vz.daemon_pid))))
+        leaks.sweep(vz.prefix, vz.paths.cgroup_root)
         shutil.rmtree(vz.paths.run_dir)
         try:
             state = vz.status(101)
