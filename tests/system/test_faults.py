@@ -121,8 +121,8 @@ def settled(vz: Vz, operation: Operation, clock: str) -> None:
             f"nothing held by a {state} container",
             lambda: state == MOUNTED or not leaks.of_container(vz.prefix, vz.paths.cgroup_root, 101),
         )
-        assert "192.0.2.1 " not in vz.ip("route")
-        assert vz.paths.veth(101) not in vz.ip("-o", "link")
+        machine.until("its route is gone", lambda: "192.0.2.1 " not in vz.ip("route"))  # beside the storage, not before
+        machine.until("its device is gone", lambda: vz.paths.veth(101) not in vz.ip("-o", "link"))
     nothing_half_done(vz, state)
 
 
