@@ -24,6 +24,7 @@ _HEADER = struct.Struct("=IHHII")
 _RTMSG = struct.Struct("=8BI")
 _NDMSG = struct.Struct("=BBHiHBB")
 _BUFFER = 1 << 20
+_PAGE = 4096
 
 SYSCTLS = "/proc/sys/net"
 # conf: CRIU saves it.  neigh, route: commands and caches.  The rest of /proc/sys/net in a namespace is its
@@ -134,7 +135,11 @@ def _read(path: str) -> str:
     """A sysctl; without the layers of open(), which take five times as long, and there are hundreds."""
     number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return os.read(number, _BUFFER).decode("ascii").rstrip("\n")
+        data = piece = os.read(number, _PAGE)
+        while len(piece) == _PAGE:  # the kernel clears a buffer of the size asked for: ask for little
+            piece = os.read(number, _PAGE)
+            data += piece
+        return data.decode("ascii").rstrip("\n")
     finally:
         os.close(number)
 
