@@ -83,16 +83,16 @@ class Ct:
             file.write(INIT)
         with new_filesystem("tmpfs", {"mode": "755"}) as data:
             move_mount(data, f"{self.directory}/data")
-        for path in ("upper/.vz", "work", "upper/srv"):
-            os.makedirs(f"{self.directory}/data/{path}")
+        for path in ("upper", "upper/.vz", "upper/srv", "work"):
+            os.mkdir(f"{self.directory}/data/{path}")
+            os.chown(f"{self.directory}/data/{path}", BASE, BASE)  # not mapped: before Linux 6.3 a tmpfs cannot be
 
     # ---- as hostd.storage, hostd.container.mounts
 
     def root(self) -> Fd:
         """The host's own root as lower layer: has a Python, costs nothing."""
         lower, data = open_tree("/"), open_tree(f"{self.directory}/data")
-        for tree in (lower, data):
-            mount_setattr(tree, userns=self.userns)
+        mount_setattr(lower, userns=self.userns)
         return mount_layers(self.directory, lower, data, mapped=True)
 
     def dev(self) -> Fd:
