@@ -5,6 +5,7 @@ idmapped mounts.  A layout keeps no state in memory: everything is in the privat
 record.
 """
 
+import errno
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -14,6 +15,7 @@ from typing import Protocol, Self
 
 from hostd.config.paths import Paths
 from hostd.kernel.fd import Fd
+from hostd.kernel.mount import mount_setattr
 
 Record = Mapping[str, str]
 
@@ -123,3 +125,14 @@ def usage(root: str) -> DiskUsage:
         inodes_used=found.f_files - found.f_ffree,
         inodes=found.f_files,
     )
+
+
+def map_ids(tree: Fd, userns: Fd) -> None:
+    """Show *tree*, a detached mount, with the ids of *userns*.  OSError."""
+    try:
+        mount_setattr(tree, userns=userns)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        reason = "its file system cannot map ids on this kernel; ext4, xfs and btrfs can"
+        raise OSError(errno.EINVAL, reason, tree.path) from error

@@ -16,7 +16,6 @@ from hostd.kernel.fd import Fd
 from hostd.kernel.mount import (
     fsids,
     is_mounted,
-    mount_setattr,
     move_mount,
     new_filesystem,
     open_tree,
@@ -25,7 +24,7 @@ from hostd.kernel.mount import (
 )
 from hostd.storage import ext4image, loopdev
 from hostd.storage import trash as waste
-from hostd.storage.base import Opened, Record, StorageSpec
+from hostd.storage.base import Opened, Record, StorageSpec, map_ids
 from hostd.storage.names import GOLDEN
 from hostd.storage.private import being_made, must_exist, write_durably
 from hostd.storage.superblock import Superblock
@@ -164,8 +163,8 @@ def _open(private: str, template_tree: str, userns: Fd | None) -> Opened:
         _spare_little(device)
         lower = stack.enter_context(open_tree(template_tree))
         if userns is not None:
-            mount_setattr(disk, userns=userns)
-            mount_setattr(lower, userns=userns)
+            map_ids(disk, userns)
+            map_ids(lower, userns)
         root = stack.enter_context(mount_layers(private, lower, disk, mapped=userns is not None))
         return Opened(root, stack.pop_all(), {"loop": device, "image": image})
 

@@ -5,9 +5,9 @@ from contextlib import ExitStack
 from hostd.config.paths import Paths
 from hostd.errors import Exit, Failure
 from hostd.kernel.fd import Fd
-from hostd.kernel.mount import mount_setattr, open_tree
+from hostd.kernel.mount import open_tree
 from hostd.storage import trash as waste
-from hostd.storage.base import Opened, Record, StorageSpec
+from hostd.storage.base import Opened, Record, StorageSpec, map_ids
 from hostd.storage.private import being_made, copy_tree, must_exist
 
 
@@ -31,7 +31,7 @@ class Simfs:
             try:
                 root = stack.enter_context(open_tree(spec.private))
                 if userns is not None:
-                    mount_setattr(root, userns=userns)
+                    map_ids(root, userns)
             except OSError as error:
                 reason = f"cannot mount {spec.private}: {error.strerror}"
                 raise Failure(Exit.FS_CANTMOUNT, reason) from error

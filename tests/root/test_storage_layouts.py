@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hostd.errors import Failure
 from hostd.kernel.fd import Fd
 from hostd.kernel.mount import fsids, is_mounted, new_filesystem
 from hostd.kernel.namespace import userns
@@ -196,6 +197,13 @@ def test_an_image_that_was_not_unmounted_cleanly_mounts(spec: StorageSpec, ids: 
     assert b"needs_recovery" in subprocess.check_output(["dumpe2fs", "-h", image], stderr=subprocess.DEVNULL)
     with mounted(layout, spec, ids, tmp_path / "root") as root:
         assert (root / "kept").read_text() == "on the disk"
+
+
+def test_a_file_system_that_cannot_map_ids_is_said(spec: StorageSpec, ids: Fd) -> None:
+    with new_filesystem("ramfs", {}) as ramfs:
+        bare = replace(spec, private=ramfs.path)
+        with pytest.raises(Failure, match="its file system cannot map ids on this kernel"):
+            Simfs().open(bare, ids)
 
 
 @pytest.mark.parametrize("answer", [errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP])
