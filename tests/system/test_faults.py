@@ -117,13 +117,20 @@ def settled(vz: Vz, operation: Operation, clock: str) -> None:
             assert vz.uptime_clock(101) == clock, "CT 101 was restarted"
         vz.ping("192.0.2.1")
     else:
-        machine.until(
-            f"nothing held by a {state} container",
-            lambda: state == MOUNTED or not leaks.of_container(vz.prefix, vz.paths.cgroup_root, 101),
-        )
-        machine.until("its route is gone", lambda: "192.0.2.1 " not in vz.ip("route"))  # beside the storage, not before
-        machine.until("its device is gone", lambda: vz.paths.veth(101) not in vz.ip("-o", "link"))
+        # What a checkpoint was cut off in is recovered in the background: CRIU is let finish.
+        machine.until(f"nothing held by a {state} container", lambda: not held(vz, state))
     nothing_half_done(vz, state)
+
+
+def held(vz: Vz, state: str) -> list[str]:
+    """What CT 101, which does not run, has all the same."""
+    found = [name for name in (vz.paths.veth(101),) if name in vz.ip("-o", "link")]
+    found += [name for name in os.listdir(vz.paths.lock_dir) if ".lck" in name]
+    found += [line for line in vz.ip("route").splitlines() if line.startswith("192.0.2.1 ")]
+    if state != MOUNTED:
+        found += leaks.of_container(vz.prefix, vz.paths.cgroup_root, 101)
+        found += [path for path in (vz.paths.ct_record(101),) if os.path.lexists(path)]
+    return found
 
 
 def nothing_half_done(vz: Vz, state: str) -> None:
@@ -139,8 +146,6 @@ def nothing_half_done(vz: Vz, state: str) -> None:
     assert names == ["web"] * exists
     trees = [name for name in os.listdir(vz.paths.template_tree) if name.startswith(".unpack")]
     assert not trees, f"half a template: {trees}"
-    if state in (DOWN, GONE, SUSPENDED):
-        assert not os.path.lexists(vz.paths.ct_record(101)), "a record of nothing"
 
 
 @pytest.mark.parametrize("victim", ["daemon", "keeper", "both"])
