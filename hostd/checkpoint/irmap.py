@@ -2,18 +2,21 @@
 
 The kernel shows a watch as (device, inode, file handle).  CRIU cannot open overlay's handles, but it looks
 into a file `irmap-cache` among its images first.  We can resolve them: an overlay handle says which layer it
-is of, and carries the handle of the file in that layer.  Needs the overlay mounted with `xino=on`, or inode
-numbers differ.
+is of, and carries the handle of the file in that layer.  Before Linux 6.6 the handle says nothing but the inode:
+then its path is searched for.  Needs the overlay mounted with `xino=on`, or inode numbers differ.
 """
 
 import os
 import re
+import stat
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 Key = tuple[int, int]  # device as the kernel numbers it internally, inode
 
+PLAIN_HANDLES = (1, 2)  # FILEID_INO32_GEN, with and without parent, linux/exportfs.h
 OVERLAY_HANDLE = 0xF8  # OVL_FILEID_V1, fs/overlayfs/overlayfs.h
 _MAGIC = 0xFB  # OVL_FH_MAGIC
 _IS_UPPER = 1 << 2  # OVL_FH_FLAG_PATH_UPPER
@@ -58,17 +61,53 @@ def resolve(
     wanted: Mapping[Key, tuple[int, bytes]], root: str, layers: Layers, open_by_handle: OpenByHandle
 ) -> Found:
     """Paths below *root* (`/proc/PID/root`) of the handles in *wanted*, each verified by its inode number."""
-    found = Found()
+    plain = {key for key, (kind, _) in wanted.items() if kind in PLAIN_HANDLES}
+    found = Found(search(plain, root) if plain else {})
+    found.unresolved += [f"watch on inode {inode}: no file has it" for _, inode in plain - found.paths.keys()]
     for key, (kind, handle) in wanted.items():
+        if key in plain:
+            continue
         try:
             path = _path(kind, handle, layers, open_by_handle)
             status = os.lstat(root + path)
-            if (kernel_device(status.st_dev), status.st_ino) != key:
+            if _key(status) != key:
                 raise OSError(0, "another file is there now", path)
             found.paths[key] = path
         except (OSError, ValueError) as error:
             found.unresolved.append(f"watch on inode {key[1]}: {error}")
     return found
+
+
+def search(wanted: Set[Key], root: str) -> dict[Key, str]:
+    """The paths of inodes, by looking at every file of the file system at *root* until all are found."""
+    found: dict[Key, str] = {}
+    top = os.stat(root + "/")
+    if _key(top) in wanted:
+        found[_key(top)] = "/"
+    folders = ["/"]
+    while folders and len(found) < len(wanted):
+        folder = folders.pop()
+        for name, status in _entries(root + folder):
+            if _key(status) in wanted:
+                found[_key(status)] = folder + name
+            if stat.S_ISDIR(status.st_mode) and status.st_dev == top.st_dev:
+                folders.append(f"{folder}{name}/")
+    return found
+
+
+def _entries(folder: str) -> Iterable[tuple[str, os.stat_result]]:
+    """What is in *folder*; nothing when it is gone, or deeper than a path may be long."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                with suppress(OSError):  # it has gone meanwhile
+                    yield entry.name, entry.stat(follow_symlinks=False)
+    except OSError:
+        return
+
+
+def _key(status: os.stat_result) -> Key:
+    return kernel_device(status.st_dev), status.st_ino
 
 
 def _path(kind: int, handle: bytes, layers: Layers, open_by_handle: OpenByHandle) -> str:

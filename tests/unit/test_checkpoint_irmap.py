@@ -71,3 +71,25 @@ def test_a_watch_is_found_and_verified_by_its_inode(layers: tuple[str, Layers]) 
     assert "another file is there now" in found.unresolved[0]
     for number in (both.lower, both.upper):
         os.close(number)
+
+
+def test_a_watch_without_overlays_handle_is_searched_for(layers: tuple[str, Layers]) -> None:
+    top, both = layers
+    with open(f"{top}/upper/etc/hosts", "w", encoding="ascii"):
+        pass
+    os.symlink("/", f"{top}/upper/etc/away")
+    keys = {}
+    for path in ("/", "/etc", "/etc/hosts"):
+        status = os.stat(f"{top}/upper{path}")
+        keys[irmap.kernel_device(status.st_dev), status.st_ino] = path
+    device = next(iter(keys))[0]
+    wanted = {key: (1, b"inode and generation") for key in [*keys, (device, 1 << 60)]}
+
+    def never(_mount: int, _kind: int, _handle: bytes) -> int:
+        raise AssertionError
+
+    found = irmap.resolve(wanted, f"{top}/upper", both, never)
+    assert found.paths == keys
+    assert found.unresolved == [f"watch on inode {1 << 60}: no file has it"]
+    for number in (both.lower, both.upper):
+        os.close(number)
