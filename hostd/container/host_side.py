@@ -18,16 +18,17 @@ from hostd.storage.base import Layout, StorageSpec
 
 
 async def take_lease(run: Run) -> None:
-    paths = run.world.paths
+    paths, leases, ctid = run.world.paths, run.world.leases, run.ct.ctid
     if run.configuration.privileged:
         run.save()
         return
-    with lease.taken(paths, but=run.ct.ctid) as taken:
-        run.record.uid_base = lease.lease(paths.tag, taken, lease.subuid())
+    with lease.taken(paths, leases, but=ctid) as taken:
+        leases[ctid] = run.record.uid_base = lease.lease(paths.tag, taken, lease.subuid())
         run.save()
 
 
 async def give_back(run: Run) -> None:
+    run.world.leases.pop(run.ct.ctid, None)
     run.record.remove(run.world.paths)
 
 

@@ -8,8 +8,9 @@ import fcntl
 import glob
 import os
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 
 from hostd.checkpoint import images_dir
 from hostd.checkpoint.restore import saved_uid_base
@@ -61,8 +62,8 @@ def subuid(path: str = "/etc/subuid") -> list[tuple[int, int]]:
 
 
 @contextmanager
-def taken(paths: Paths, *, but: int) -> Iterator[set[int]]:
-    """The bases leased on this machine, to all containers but our *but*.
+def taken(paths: Paths, ours: Mapping[int, int], *, but: int) -> Iterator[set[int]]:
+    """The bases leased on this machine, to all containers but our *but*; *ours* are those of our running ones.
 
     Until the end no other hostd leases one: what is chosen must be in the record by then.
     """
@@ -70,7 +71,11 @@ def taken(paths: Paths, *, but: int) -> Iterator[set[int]]:
         link = f"{paths.hostds_dir}/{paths.cgroup_root}"
         if not os.path.islink(link):
             os.symlink(paths.prefix or "/", link)
-        yield _leased(paths, but).union(*(_leased(other) for other in _others(paths)))
+        yield _bases({**_suspended(paths), **ours}, but).union(*(_leased(other) for other in _others(paths)))
+
+
+def _bases(leases: Mapping[int, int], but: int) -> set[int]:
+    return {base for ctid, base in leases.items() if ctid != but}
 
 
 def leave(paths: Paths) -> None:
@@ -105,23 +110,23 @@ def _others(paths: Paths) -> Iterator[Paths]:
                 yield other
 
 
-def _leased(paths: Paths, but: int = 0) -> set[int]:
+def _leased(paths: Paths) -> set[int]:
     """The bases of one installation's containers: those that run, and those that sleep in a checkpoint."""
-    bases: set[int] = set()
-    for ctid in record.recorded(paths):
-        other = record.load(paths, ctid)
-        if ctid != but and other is not None and other.uid_base is not None:
-            bases.add(other.uid_base)
-    return bases | {base for ctid, base in _suspended(paths) if ctid != but}
+    loaded = (record.load(paths, ctid) for ctid in record.recorded(paths))
+    return {one.uid_base for one in loaded if one and one.uid_base is not None} | set(_suspended(paths).values())
 
 
-def _suspended(paths: Paths) -> list[tuple[int, int]]:
-    found = []
+def _suspended(paths: Paths) -> dict[int, int]:
+    """CTID -> base of the containers that sleep in a checkpoint."""
+    found = {}
     for path in glob.glob(glob.escape(paths.dump_dir) + "/Dump.*"):
         ctid = path.rpartition(".")[2]
         if ctid.isdigit() and images_dir.exists(path):
-            try:
-                found.append((int(ctid), saved_uid_base(path)))
-            except Failure:
-                continue  # damaged: cannot come back
+            with suppress(Failure, FileNotFoundError):  # damaged: cannot come back
+                found[int(ctid)] = _saved_base(path, os.stat(path).st_ctime_ns)
     return found
+
+
+@cache
+def _saved_base(path: str, _changed: int) -> int:
+    return saved_uid_base(path)

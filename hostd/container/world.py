@@ -1,7 +1,7 @@
 """What every operation needs of the host: made once when the daemon starts, passed explicitly."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from hostd.cgroup.tree import CgroupTree
@@ -43,6 +43,7 @@ class World:
     load_config: Callable[[int], CtConfig]
     load_globals: Callable[[], GlobalConfig]
     held: dict[str, Fd]  # descriptors that the keeper kept over the last daemon's death
+    leases: dict[int, int] = field(default_factory=dict)  # CTID -> first user id of its range; what the records say
 
     def require(self, config: CtConfig) -> None:
         """Raises Failure(5) when this kernel cannot run the container."""

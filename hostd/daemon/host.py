@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from hostd.cgroup import stats
 from hostd.cgroup.tree import CtCgroup
@@ -42,11 +42,11 @@ from hostd.container.ops import (
     stop,
 )
 from hostd.container.ops.apply import LiveChange
-from hostd.daemon.mount_table import MountTable
 from hostd.daemon.registry import Registry
 from hostd.errors import Exit, Failure, NotRunning, VzError
 from hostd.kernel.fd import Fd
 from hostd.kernel.features import ROWS, probe
+from hostd.kernel.mount import is_mounted
 
 COMING_UP = ("start", "restore", "reboot")  # operations during which PID 1 is there, but nobody was told
 
@@ -58,7 +58,6 @@ class Host:
         self._registry = registry
         self.paths = paths
         self.confs = confs
-        self._mounts = MountTable()
 
     # --- what is ------------------------------------------------------------------------------------------
 
@@ -79,7 +78,7 @@ class Host:
         up = time.clock_gettime(time.CLOCK_BOOTTIME) - record.started if running and record is not None else None
         return Facts(
             exists=exists,
-            mounted=bool(root) and self._mounts.has(root),
+            mounted=bool(root) and is_mounted(root),
             running=running,
             suspended=exists and not running and images_dir.exists(self.paths.dump(ctid)),
             uptime=up,
@@ -94,6 +93,14 @@ class Host:
             return "", ""
         private, root = raw.get("VE_PRIVATE") or defaults.private, raw.get("VE_ROOT") or defaults.root
         return self.paths.below(expand(private, ctid)), self.paths.below(expand(root, ctid))
+
+    def addresses(self) -> Iterable[tuple[int, str]]:
+        return (
+            (ct.ctid, address.partition("/")[0])
+            for ct in self._registry.known()
+            if ct.record is not None
+            for address in ct.record.addresses
+        )
 
     def usage(self, ctid: int, *, counters: bool, load: bool, disk: bool) -> Usage:
         ct = self._registry.get(ctid)

@@ -54,7 +54,9 @@ def load(registry: Registry) -> None:
         log.info("removed a stale lock: %s", path)
     records.sweep(paths)
     for ctid in records.recorded(paths):
-        registry[ctid].record = records.load(paths, ctid) or _whatever_is_left(registry, ctid)
+        record = registry[ctid].record = records.load(paths, ctid) or _whatever_is_left(registry, ctid)
+        if record.uid_base is not None:
+            registry.world.leases[ctid] = record.uid_base
 
 
 def _whatever_is_left(registry: Registry, ctid: int) -> Record:

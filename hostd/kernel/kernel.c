@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/fsuid.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int mount(const char *, const char *, const char *, unsigned long, const void *);
@@ -61,6 +62,14 @@ int vz_mount(const char *source, const char *target, const char *fstype, unsigne
 int vz_umount(const char *target, int flags)
 {
     return answer(umount2(target, flags));
+}
+
+int vz_is_mount_root(const char *path)
+{
+    struct statx found;
+    if (statx(AT_FDCWD, path, AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, 0, &found) < 0)
+        return -errno;
+    return !!(found.stx_attributes & STATX_ATTR_MOUNT_ROOT);
 }
 
 int vz_syncfs(int fd)

@@ -63,6 +63,7 @@ int vz_mount_setattr(int mount, unsigned int flags, uint64_t set, uint64_t clear
                      int userns);
 int vz_mount(const char *source, const char *target, const char *fstype, unsigned long flags, const char *data);
 int vz_umount(const char *target, int flags);
+int vz_is_mount_root(const char *path);  /* 1 or 0 */
 int vz_syncfs(int fd);
 int vz_pivot_root(const char *new_root, const char *put_old);
 int vz_openat2(int dir, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);

@@ -8,7 +8,7 @@ ms, 20 MiB).
 import errno
 import struct
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from socket import AF_INET, AF_INET6
 from typing import Any
@@ -45,6 +45,9 @@ _STRICT_RP_FILTER = struct.pack("=HHHHI", 12, 1, 8, 8, 1)
 _NO_IPV6 = (errno.EAFNOSUPPORT, errno.EOPNOTSUPP)
 
 Attribute = tuple[str, object]
+
+# Encoding is most of what plugging a network costs, and a restart of a container says nearly the same again.
+_kept = lru_cache(maxsize=4096)
 
 
 @cache
@@ -103,6 +106,7 @@ def new_pair(host: str, guest: str, mac: str, netns: int | None) -> Request:
     return Request(f"make the network device {host}", message)
 
 
+@_kept
 def no_link_local(name: str) -> Request:
     """No fe80 address when the device goes up: both ends would get the same one."""
     attrs = [("IFLA_IFNAME", name), _af_spec("AF_INET6", {"attrs": [_GEN_MODE_NONE]})]
@@ -123,6 +127,7 @@ def _af_spec(name: str, value: object) -> Attribute:
     return ("IFLA_AF_SPEC", {"attrs": [(name, value)]})
 
 
+@_kept
 def strict_source(name: str) -> Request:
     """rp_filter=1 on *name*: the second line of defence for IPv4, should the firewall be flushed."""
     spec = struct.pack("=HH", 4 + len(_STRICT_RP_FILTER), AF_INET) + _STRICT_RP_FILTER
@@ -130,6 +135,7 @@ def strict_source(name: str) -> Request:
     return Request(f"filter source addresses on {name}", message)
 
 
+@_kept
 def up(name: str, *, no_arp: bool = True) -> Request:
     flags = IFF_UP | (IFF_NOARP if no_arp else 0)
     message = _link(NEWLINK, ACK, [("IFLA_IFNAME", name)], flags=flags, change=flags)
@@ -148,6 +154,7 @@ def delete(index: int, what: str) -> Request:
     return Request(f"delete {what}", _link(DELLINK, ACK, [], index=index), (errno.ENODEV,))
 
 
+@_kept
 def find(name: str, *, optional: bool = False) -> Request:
     """Answered with the link called *name*; with *optional* a missing one is an empty answer."""
     attrs = [("IFLA_IFNAME", name), ("IFLA_EXT_MASK", RTEXT_FILTER_SKIP_STATS)]
@@ -155,6 +162,14 @@ def find(name: str, *, optional: bool = False) -> Request:
     return Request(f"find the network device {name}", _link(GETLINK, ACK, attrs), ignore)
 
 
+@_kept
+def at(index: int) -> Request:
+    """Answered with the link of that index; with nothing when it is gone."""
+    attrs = [("IFLA_EXT_MASK", RTEXT_FILTER_SKIP_STATS)]
+    return Request(f"find network device {index}", _link(GETLINK, ACK, attrs, index=index), (errno.ENODEV,))
+
+
+@_kept
 def all_links() -> Request:
     attrs = [("IFLA_EXT_MASK", RTEXT_FILTER_SKIP_STATS)]
     return Request("list network devices", _link(GETLINK, DUMP, attrs))
@@ -163,6 +178,7 @@ def all_links() -> Request:
 # addresses
 
 
+@_kept
 def add_address(index: int, address: Address) -> Request:
     message = _address(NEWADDR, ACK | CREATE | EXCL, index, address)
     return Request(f"add {address} inside", message, (errno.EEXIST,))
@@ -184,6 +200,7 @@ def _address(kind: int, flags: int, index: int, address: Address) -> bytes:
     return _encode("address", kind, flags, attrs, family=family(address), prefixlen=length, index=index)
 
 
+@_kept
 def addresses_of(index: int) -> Request:
     return Request("list addresses", _encode("address", GETADDR, DUMP, [], index=index))
 
@@ -191,6 +208,7 @@ def addresses_of(index: int) -> Request:
 # routes
 
 
+@_kept
 def add_route(index: int, device: str, address: Address, source: Address | None = None) -> Request:
     """*address* is behind the device; EEXIST when the host has a route to exactly that address already."""
     attrs: list[Attribute] = [("RTA_DST", str(address)), ("RTA_OIF", index)]
@@ -206,6 +224,7 @@ def del_route(index: int, device: str, address: Address) -> Request:
     return Request(f"remove the route of {address} to {device}", message, (errno.ESRCH,))
 
 
+@_kept
 def default_route(index: int, version: int) -> Request:
     """Everything else goes to the host.  A default route that the guest made itself stays."""
     to = AF_INET if version == 4 else AF_INET6
@@ -221,6 +240,7 @@ def _route(kind: int, flags: int, to: int, attrs: Sequence[Attribute], *, dst_le
     )  # fmt: skip
 
 
+@_kept
 def who_has(address: Address) -> Request:
     """Answered with the route that a packet of this host to *address* takes; with nothing when there is
     none.
@@ -253,6 +273,7 @@ def proxy(address: Address, index: int, device: str, *, add: bool = True) -> Req
     )
 
 
+@_kept
 def proxies(version: int) -> Request:
     to = AF_INET if version == 4 else AF_INET6
     return Request("list proxy entries", _encode("neighbour", GETNEIGH, DUMP, [], family=to, flags=NTF_PROXY))

@@ -40,8 +40,8 @@ async def withdraw(addresses: Iterable[Address]) -> None:
 
 def _announce(addresses: Sequence[Address], devices: str) -> None:
     with Rtnl() as host:
-        links = [link for link in map(answers.link, host.dump(m.all_links())) if _can_answer(link)]
         assigned = [answers.assigned(data) for data in host.dump(m.addresses_of(0))]
+        links = [link for link in map(answers.link, _links(host, addresses, assigned, devices)) if _can_answer(link)]
         pairs = [(a, link) for a in addresses for link in choose(a, links, assigned, devices)]
         try:
             host.run([m.proxy(address, link.index, link.name) for address, link in pairs])
@@ -51,6 +51,16 @@ def _announce(addresses: Sequence[Address], devices: str) -> None:
         if address.version == 6:
             _proxy_ndp(link.name)
         _tell(address, link)
+
+
+def _links(
+    host: Rtnl, addresses: Sequence[Address], assigned: Sequence[answers.Assigned], devices: str
+) -> Iterable[bytes]:
+    """The devices to choose from; all of them only if need be, since each container has one, too."""
+    if devices not in (DETECT, ""):
+        return host.dump(m.all_links())
+    near = set().union(*(_around(address, assigned) for address in addresses))
+    return (data for found in host.run([m.at(index) for index in near]) for data in found)
 
 
 def _withdraw(addresses: Sequence[Address]) -> None:
@@ -71,8 +81,13 @@ def choose(
         return [link for link in links if link.name in names]
     if devices not in (DETECT, ""):
         raise BadValue(f"NEIGHBOUR_DEVS={devices}: must be detect, all, none or list:DEVICE DEVICE...")
-    subnets = {a.index for a in assigned if address in ip_network((a.address, a.prefix), strict=False)}
+    subnets = _around(address, assigned)
     return [link for link in links if link.index in subnets]
+
+
+def _around(address: Address, assigned: Sequence[answers.Assigned]) -> set[int]:
+    """The devices that have *address* in a subnet of theirs."""
+    return {a.index for a in assigned if address in ip_network((a.address, a.prefix), strict=False)}
 
 
 def _can_answer(link: answers.Link) -> bool:

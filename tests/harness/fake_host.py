@@ -74,6 +74,13 @@ class FakeHost:
     def facts(self, ctid: int) -> Facts:
         return self.states.get(ctid, Facts())
 
+    def addresses(self) -> Iterator[tuple[int, str]]:
+        for ctid in self.ids():
+            if self.facts(ctid).running:
+                said = self.confs.raw(ctid).get("IP_ADDRESS") or ""
+                for address in self.facts(ctid).live.get("IP_ADDRESS", said).split():
+                    yield ctid, address.partition("/")[0]
+
     def usage(self, ctid: int, *, counters: bool, load: bool, disk: bool) -> Usage:
         self.calls.append(("usage", ctid, counters, load, disk))
         return self.usages.get(ctid, Usage())

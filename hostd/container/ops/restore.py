@@ -37,10 +37,11 @@ class Resurrection(Run):
 async def take_saved_lease(run: Resurrection) -> None:
     """The images hold the host's ids: the container needs the very range it had."""
     base = saved_uid_base(run.images)
-    with lease.taken(run.world.paths, but=run.ct.ctid) as taken:
+    leases, ctid = run.world.leases, run.ct.ctid
+    with lease.taken(run.world.paths, leases, but=ctid) as taken:
         if base in taken:
             raise Failure(Exit.RESTORE, f"Restoring failed: its user ids {base}.. are in use by another container")
-        run.record.uid_base = base
+        leases[ctid] = run.record.uid_base = base
         run.save()
 
 
