@@ -171,7 +171,10 @@ def _beancounter(name: str, header: str) -> list[Column]:
         names = ("held", "maxheld", "barrier", "limit", "failcnt")
         return dict(zip(names, (pick(row) or 0 for pick in picks.values()), strict=True))
 
-    return [_counted(name, header, end, pick, json, "counters") for end, pick in picks.items()]
+    shown = {"": "processes"} if name == "numproc" else {}  # one file for the figure that every list has, not nine
+    return [
+        _counted(name, header, end, pick, json, shown.get(end, "counters")) for end, pick in picks.items()
+    ]
 
 
 def _counted(

@@ -5,7 +5,7 @@ happens behind these methods; they raise `hostd.errors` and never print, except 
 shows one line of progress at once.  The daemon implements both protocols.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -163,8 +163,11 @@ class Host(Protocol):
     def addresses(self) -> Iterable[tuple[int, str]]:
         """(CTID, IP address) of every container that runs or is being started."""
 
-    def usage(self, ctid: int, *, counters: bool, load: bool, disk: bool) -> Usage:
-        """Of a mounted or running container; only what is asked for is looked up."""
+    def usage(self, ctid: int, parts: Set[str]) -> Usage:
+        """Of a mounted or running container; only what is asked for is looked up.
+
+        *parts*: `counters` (all of them), `processes` (what the counter numproc holds, no more), `load`, `disk`.
+        """
 
     def check(self) -> list[CheckRow]: ...
 

@@ -159,6 +159,8 @@ def _wanted(host: Host, parsed: Parsed) -> list[int]:
 def _rows(host: Host, parsed: Parsed, columns: Sequence[Column], wanted: list[int]) -> list[Row]:
     globals = host.confs.globals()
     needs = frozenset[str]().union(*(column.needs for column in columns))
+    if "processes" in needs and parsed.has("json"):  # which shows all of a counter
+        needs |= {"counters"}
     known = set(host.ids())
     rows = []
     for ctid in sorted(known & set(wanted)) if wanted else sorted(known):
@@ -184,9 +186,7 @@ def _row(host: Host, ctid: int, facts: Facts, globals: GlobalConfig, needs: froz
         return None
     usage = Usage()
     if needs and (facts.running or ("disk" in needs and facts.mounted)):
-        usage = host.usage(
-            ctid, counters="counters" in needs, load="load" in needs, disk="disk" in needs and facts.mounted
-        )
+        usage = host.usage(ctid, needs if facts.mounted else needs - {"disk"})
     return Row(ctid, facts, usage, conf, globals)
 
 

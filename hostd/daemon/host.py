@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 from hostd.cgroup import stats
 from hostd.cgroup.tree import CtCgroup
@@ -102,21 +102,14 @@ class Host:
             for address in ct.record.addresses
         )
 
-    def usage(self, ctid: int, *, counters: bool, load: bool, disk: bool) -> Usage:
+    def usage(self, ctid: int, parts: Set[str]) -> Usage:
         ct = self._registry.get(ctid)
         record = ct.record if ct is not None else None
         if ct is None or record is None:
             return Usage()
-        found: dict[str, Counter] = {}
-        if counters and ct.running:
-            use = stats.usage(CtCgroup(self._registry.world.tree, ctid))
-            found = {
-                name: Counter(row.held, row.maxheld, row.failcnt) for name, row in use.counters().items()
-            }
-        kib = inodes = None
-        if disk and record.root:
-            kib, inodes = _disk_use(record.root)
-        return Usage(counters=found, load=None, disk_kib=kib, disk_inodes=inodes)
+        counters = _counters(CtCgroup(self._registry.world.tree, ctid), parts) if ct.running else {}
+        kib, inodes = _disk_use(record.root) if "disk" in parts and record.root else (None, None)
+        return Usage(counters=counters, load=None, disk_kib=kib, disk_inodes=inodes)
 
     def host_cpus(self) -> int:
         return os.cpu_count() or 1
@@ -240,6 +233,14 @@ class Host:
                 await restore.restore(ct, config, dumpfile or self.paths.dump(ctid), report)
                 if dumpfile is None:
                     await restore.forget(self.paths.dump(ctid))
+
+
+def _counters(cgroup: CtCgroup, parts: Set[str]) -> dict[str, Counter]:
+    if "counters" in parts:
+        rows = stats.usage(cgroup).counters()
+        return {name: Counter(row.held, row.maxheld, row.failcnt) for name, row in rows.items()}
+    processes = stats.processes(cgroup) if "processes" in parts else None
+    return {} if processes is None else {"numproc": Counter(processes)}
 
 
 def _disk_use(root: str) -> tuple[int | None, int | None]:

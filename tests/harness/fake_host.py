@@ -7,7 +7,7 @@ asked for.
 import asyncio
 import os
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import cast
@@ -81,8 +81,8 @@ class FakeHost:
                 for address in self.facts(ctid).live.get("IP_ADDRESS", said).split():
                     yield ctid, address.partition("/")[0]
 
-    def usage(self, ctid: int, *, counters: bool, load: bool, disk: bool) -> Usage:
-        self.calls.append(("usage", ctid, counters, load, disk))
+    def usage(self, ctid: int, parts: Set[str]) -> Usage:
+        self.calls.append(("usage", ctid, *sorted(parts)))
         return self.usages.get(ctid, Usage())
 
     def check(self) -> list[CheckRow]:

@@ -132,10 +132,14 @@ def test_usage_is_read_only_when_shown(fake: Fake) -> None:
     fake.vzlist("-a", "-o", "ctid,status,numproc.l,diskspace.h,uptime")
     assert fake.host.calls == []
     fake.vzlist("-a", "-o", "ctid", "-s", "numproc")
-    assert fake.host.calls == [("usage", 101, True, False, False)]
+    assert fake.host.calls == [("usage", 101, "processes")]
     fake.host.calls.clear()
     fake.vzlist("-a", "-o", "diskspace,laverage")
-    assert fake.host.calls == [("usage", 101, False, True, True), ("usage", 103, False, True, True)]
+    assert fake.host.calls == [("usage", 101, "disk", "load"), ("usage", 103, "disk", "load")]
+    fake.host.calls.clear()
+    fake.vzlist("-o", "numproc,numproc.m")
+    fake.vzlist("-j", "-o", "numproc")
+    assert fake.host.calls == [("usage", 101, "counters", "processes")] * 2
 
 
 @pytest.mark.parametrize(
