@@ -4,7 +4,7 @@ import asyncio
 import resource
 import socket
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, suppress
 
 from hostd.container import faults, furnish, last_words, mounts, scripts
 from hostd.container.init_link import ChannelLost, InitLink
@@ -48,7 +48,8 @@ async def spawn_init(run: Run) -> None:
     world.keeper.child(rec.child_name, process)
     faults.point("spawn.told")
     await drop_mounts(run)
-    plain_limits(process.pid)
+    with suppress(ProcessLookupError, FileNotFoundError):  # it has ended already; who greets it hears why
+        plain_limits(process.pid)
     rec.pid, rec.identity = process.pid, process.identity
     ct.born(process)
     run.greeting = asyncio.gather(ct.expect("hello"), ct.expect("pair"))
@@ -124,8 +125,8 @@ def _kill(run: Run) -> None:
         cgroup.kill()
     process = Process.reopen(run.record.pid, run.record.identity) if run.record.pid else None
     if process is not None:
-        process.signal(9)
-        process.close()
+        with suppress(ProcessLookupError), closing(process):  # dead of the cgroup's kill, and reaped, meanwhile
+            process.signal(9)
 
 
 async def greet(run: Run) -> None:
