@@ -74,6 +74,9 @@ async def dump(spec: DumpSpec) -> None:
     with lock:
         try:
             unresolved = await aside(lambda: _dump(spec, criu.find(), lock))
+        except Failure:
+            images_dir.remove(part)
+            raise
         except (run.CriuFailed, OSError) as error:
             if errors := log_text.tail(f"{part}/dump.log"):
                 log.warning("criu dump: %s", errors)

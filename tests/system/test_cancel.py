@@ -50,6 +50,21 @@ def test_a_cancelled_start_is_undone(vz: Vz) -> None:
     assert "192.0.2.1 " not in vz.ip("route")
 
 
+def test_a_checkpoint_is_finished_though_cancelled(vz: Vz) -> None:
+    """What CRIU has taken down is in its images only: they are not given up."""
+    vz.start(101)
+    vz.ctl("exec2", "101", "setsid sleep 98765 >/dev/null 2>&1 </dev/null & echo $! > /run/sleeper")
+    child = vz.popen("vzctl", "chkpnt", "101")
+    assert child.stdout and "\tdump...\n" in iter(child.stdout.readline, "")
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=60)
+    assert (child.returncode, err) == (0, ""), out
+    assert out.endswith("Checkpointing completed successfully\nContainer is unmounted\n")
+    assert vz.status(101) == f"{DOWN} suspended"
+    vz.ctl("restore", "101")
+    vz.ctl("exec2", "101", "kill -0 $(cat /run/sleeper)")
+
+
 def test_giving_up_waiting_for_services_leaves_it_running(vz: Vz) -> None:
     vz.create(101)
     vz.ctl("runscript", "101", slow_service(vz))

@@ -8,11 +8,15 @@ from hostd.container import faults
 from hostd.container.container import Container
 from hostd.container.ops import sessions, stop
 from hostd.container.report import Report
+from hostd.container.steps import unstoppable
 from hostd.container.storage import layers, let_go
 
 
 async def chkpnt(ct: Container, path: str, report: Report) -> None:
-    """Save *ct* as the checkpoint *path* and take it down.  When that fails the container runs on."""
+    """Save *ct* as the checkpoint *path* and take it down.  When that fails the container runs on.
+
+    Once CRIU is at work it is not interrupted: a container that it has taken down is only in its images.
+    """
     record = ct.record
     assert record is not None
     with ExitStack() as owned:
@@ -39,7 +43,7 @@ async def chkpnt(ct: Container, path: str, report: Report) -> None:
             await sessions.link_of(ct).ask("quiesce")
             faults.point("chkpnt.quiet")
             report("\tdump...")
-            await dump(spec)
+            await unstoppable(dump(spec))
         except BaseException:
             await _go_on(ct)
             raise
