@@ -20,7 +20,7 @@ WORKERS     ?= 2
 # What a Debian 12 or 13 needs beyond its base system.
 APT_BUILD := gcc libc6-dev libffi-dev make pkg-config python3-dev python3-venv
 APT_IMAGE := busybox-static mmdebstrap zstd
-APT_HOST  := e2fsprogs iproute2 libcap2 libnl-3-200 libnet1 libprotobuf-c1 nftables openssh-client procps tar util-linux
+APT_HOST  := e2fsprogs iproute2 libcap2 libnl-3-200 libnet1 libprotobuf-c1 nftables openssh-client procps tar util-linux xz-utils
 APT_BENCH := crun lxc runc systemd-container
 
 DESTDIR ?=

@@ -53,7 +53,7 @@ def test_a_cancelled_start_is_undone(vz: Vz) -> None:
 def test_a_checkpoint_is_finished_though_cancelled(vz: Vz) -> None:
     """What CRIU has taken down is in its images only: they are not given up."""
     vz.start(101)
-    vz.ctl("exec2", "101", "setsid sleep 98765 >/dev/null 2>&1 </dev/null & echo $! > /run/sleeper")
+    vz.ctl("exec2", "101", "setsid tail -f /etc/hosts >/dev/null 2>&1 </dev/null & echo $! > /run/sleeper")
     child = vz.popen("vzctl", "chkpnt", "101")
     assert child.stdout and "\tdump...\n" in iter(child.stdout.readline, "")
     child.send_signal(signal.SIGINT)

@@ -75,7 +75,7 @@ def template(request: pytest.FixtureRequest) -> Iterator[str]:
 def test_a_connection_survives_twice_and_a_restart_of_hostd(vz: Vz, template: str) -> None:
     vz.start(101, "--ipadd", "192.0.2.1", "--hostname", "frozen", template=template)
     connection = connect(vz, template)
-    vz.ctl("exec2", "101", "setsid sleep 98765 >/dev/null 2>&1 </dev/null & echo $! > /run/sleeper")
+    vz.ctl("exec2", "101", "setsid tail -f /etc/hosts >/dev/null 2>&1 </dev/null & echo $! > /run/sleeper")
     for cycle, between in enumerate(("nothing", "hostd restarted", "daemon killed")):
         said = vz.ctl("chkpnt", "101")
         words = [line.strip() for line in said.stdout.splitlines()]
@@ -127,10 +127,10 @@ def test_wrong_moments(vz: Vz) -> None:
 
 def test_start_of_a_suspended_container_restores_it(vz: Vz) -> None:
     vz.start(101)
-    vz.ctl("exec2", "101", "setsid sleep 98765 >/dev/null 2>&1 </dev/null &")
+    vz.ctl("exec2", "101", "setsid tail -f /etc/hosts >/dev/null 2>&1 </dev/null &")
     vz.ctl("chkpnt", "101")
     vz.ctl("start", "101")
-    assert "sleep 98765" in vz.ctl("exec2", "101", "ps").stdout
+    assert "tail -f /etc/hosts" in vz.ctl("exec2", "101", "ps").stdout
 
 
 def test_a_damaged_dump_fails_clean(vz: Vz) -> None:
