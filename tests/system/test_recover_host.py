@@ -42,7 +42,8 @@ def test_after_a_reboot_of_the_host(vz: Vz, keep_run: bool) -> None:
     """What ran is down and can be started, what was suspended can be restored, locks hold nobody up."""
     vz.start(101, "--ipadd", "192.0.2.1")
     vz.start(102, "--ipadd", "192.0.2.2")
-    vz.ctl("exec2", "102", "echo kept >/run/memory; tail -f /etc/hosts & echo $! >/run/pid")
+    follow = "setsid tail -f /etc/hosts >/dev/null 2>&1 </dev/null & echo $! >/run/pid"
+    vz.ctl("exec2", "102", f"echo kept >/run/memory; {follow}")
     sleeper = vz.ctl("exec2", "102", "cat /run/pid").stdout.strip()
     vz.ctl("chkpnt", "102")
     vz.create(103)
