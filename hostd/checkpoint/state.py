@@ -60,7 +60,7 @@ def inspect(path: str) -> Flight:
 
 async def settled(path: str) -> Flight:
     """Like `inspect`, after whatever is in flight has ended."""
-    while (found := inspect(path)).phase is Phase.RUNNING:
+    while (found := await asyncio.to_thread(inspect, path)).phase is Phase.RUNNING:
         await asyncio.to_thread(_wait, images_dir.part(path) if found.action == "dump" else path)
     return found
 

@@ -115,6 +115,8 @@ async def _settle_on_disk(world: World) -> None:
                 log.info("cut off in the middle: %s; %s", kind, done)
             except (OSError, VzError) as error:
                 log.error("%s stays as it is: %s", path, error)
+            except Exception:
+                log.exception("%s stays as it is", path)
 
 
 def _find_lost(registry: Registry, keeper: KeeperLink) -> None:

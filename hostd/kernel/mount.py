@@ -258,10 +258,11 @@ def _mounted() -> list[str]:
 def is_mounted(path: str) -> bool:
     """True when something is mounted exactly at *path* (links in it resolved): the kernel's own answer, by statx(2).
 
-    A look into mountinfo would cost the more the more containers there are.
+    A look into mountinfo would cost the more the more containers there are.  A path that leads nowhere is no mount;
+    OSError when it cannot be told.
     """
     result: int = lib.vz_is_mount_root(path_bytes(path))
-    if result in (-errno.ENOENT, -errno.ENOTDIR):
+    if -result in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG):
         return False
     return bool(check(result, "statx", path))
 

@@ -3,6 +3,8 @@
 import asyncio
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -11,6 +13,8 @@ from hostd.config.model import GlobalConfig
 from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
 from hostd.container.ops import create, destroy
+from hostd.container.world import World
+from hostd.daemon import recover
 
 CONF = 'VE_PRIVATE="/var/lib/vz/private/$VEID"\nVE_LAYOUT="simfs"\nNAME="web"\n'
 
@@ -90,3 +94,18 @@ def test_a_later_container_with_the_number_is_not_harmed(disk: Disk) -> None:
     disk.put(f"{disk.paths.conf_dir}/101.mount", "")
     disk.settle(destroy)
     assert disk.files() == {"101", "101.conf", "101.conf.destroyed", "101.mount"}
+
+
+def test_one_that_cannot_be_settled_keeps_the_next_from_nothing(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon that ended here would be started again, and end again."""
+
+    async def broken(*_: object) -> str:
+        raise AssertionError("a bug")
+
+    monkeypatch.setattr(create, "settle", broken)
+    disk.put(disk.paths.ct_creating(100))
+    disk.put(disk.paths.ct_destroying(101))
+    world = SimpleNamespace(paths=disk.paths, load_globals=lambda: GlobalConfig.load(disk.paths))
+    asyncio.run(recover._settle_on_disk(cast(World, world)))
+    assert disk.files() == {"101.conf.destroyed"}
+    assert os.path.exists(disk.paths.ct_creating(100))

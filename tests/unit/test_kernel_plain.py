@@ -1,6 +1,7 @@
 """The pure parts of the kernel layer: texts of /proc, capabilities, the flat list of a plan's mounts."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +27,12 @@ def test_root_and_proc_are_mounted() -> None:
     assert is_mounted("/")
     assert is_mounted("/proc")
     assert not is_mounted("/proc/self")
+
+
+def test_a_path_that_leads_nowhere_is_no_mount(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("none", "loop", "l" * 300, "none/deeper"):
+        assert not is_mounted(f"{tmp_path}/{name}")
 
 
 def test_mounts_below_include_the_path_itself_and_come_last_first() -> None:
