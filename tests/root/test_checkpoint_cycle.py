@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from hostd.checkpoint import cgmap, images_dir, state
+from hostd.checkpoint import cgmap, criu, images_dir, state
 from hostd.checkpoint.dump import dump
 from hostd.checkpoint.restore import restore
 from hostd.errors import Failure
@@ -169,8 +169,8 @@ def test_a_restore_that_waits_for_a_dead_daemon_ends(ct: Ct, monkeypatch: pytest
         theirs.close()
         assert os.WTERMSIG(os.waitpid(daemon, 0)[1]) == signal.SIGKILL
         found = asyncio.run(state.settled(ct.images))
+        ct.process = Process.reopen(found.pid, found.identity)  # it ends with our end of its channel
     assert found.phase is state.Phase.DONE
-    ct.process = Process.reopen(found.pid, found.identity)
     ct.cgroup.kill()
     ct.reap()
     no_link()
@@ -188,6 +188,7 @@ def fresh_cgroup(ct: Ct) -> None:
 
 def kill_with_criu(work: Callable[[], object]) -> None:
     """Do *work* in a child that is killed with its first child."""
+    criu.find()  # asks a child for the version, once
     daemon = os.fork()
     if daemon == 0:
         threading.Thread(target=_die_with_a_child).start()
