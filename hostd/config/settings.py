@@ -49,10 +49,6 @@ class Setting:
         return self.effect is Effect.LIVE
 
     @property
-    def restart_needed(self) -> bool:
-        return self.effect is Effect.RESTART
-
-    @property
     def supported(self) -> bool:
         return self.effect is not Effect.REFUSED
 

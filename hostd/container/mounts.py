@@ -138,6 +138,3 @@ def _copy(path: str, ns: Fd | None) -> Fd:
         except OSError:
             pass  # a file system without mapped owners: its files belong to nobody there
     return mount
-
-
-MOUNT_POINTS = (".vz", "dev", "proc", "sys", "run", "tmp")

@@ -111,9 +111,6 @@ class Host:
         kib, inodes = _disk_use(record.root) if "disk" in parts and record.root else (None, None)
         return Usage(counters=counters, load=None, disk_kib=kib, disk_inodes=inodes)
 
-    def host_cpus(self) -> int:
-        return os.cpu_count() or 1
-
     def check(self) -> list[CheckRow]:
         features = probe()
         return [CheckRow(row.name, bool(getattr(features, row.field)), row.consequence) for row in ROWS]
