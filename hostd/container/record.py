@@ -33,7 +33,7 @@ class Record:
     host_if: str = ""
     addresses: list[str] = field(default_factory=list)
     storage: dict[str, str] = field(default_factory=dict)
-    runtime: str = ""  # directory that is /.vz inside
+    runtime: str = ""  # name of the one that is /.vz inside
     channel: int = 0  # inode of vzinit's end, which a dump names
     started: float = 0.0  # CLOCK_BOOTTIME, seconds
     dump: str = ""  # checkpoint that the operation in flight writes or reads
