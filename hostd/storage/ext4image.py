@@ -1,8 +1,9 @@
 """A sparse ext4 image per container: formatted once per size, then copied; a copy is 2 ms and about 4 MB.
 
-The image holds `upper/` and `work/` of an overlay.  It is larger than the container's DISKSPACE by what ext4
-needs for itself, so that `df` inside shows exactly DISKSPACE.  It has the same features whatever version of
-mke2fs, and whatever mke2fs.conf, made it: it may be mounted and checked on an older host later.
+The image holds `upper/` and `work/` of an overlay, and `spare/` (see `hostd.storage.spare`).  It is larger than
+the container's DISKSPACE by what ext4 needs for itself, so that `df` inside shows exactly DISKSPACE.  It has the same
+features whatever version of mke2fs, and whatever mke2fs.conf, made it: it may be mounted and checked on an older host
+later.
 """
 
 import errno
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hostd.errors import Exit, Failure, doing
+from hostd.storage import spare
 from hostd.storage.names import MAKING
 from hostd.storage.superblock import BLOCK, INODE_BYTES, Superblock
 
@@ -22,7 +24,7 @@ DEFAULT_KIB = 10 << 20  # 10 GiB, when DISKSPACE is not set
 SMALLEST_KIB = 4096
 JOURNAL_KIB = 16384  # mke2fs would take up to 1 GiB, and a journal is written all over in time
 BYTES_PER_INODE = 16384  # one file per so many bytes, when DISKINODES is not set
-OWN_INODES = 16  # ext4's own ten, lost+found, upper, work and what overlay keeps in work
+OWN_INODES = 16 + spare.INODES  # ext4's own ten, lost+found, upper, work, what overlay keeps in work; the spare
 _FEATURES = (
     "none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,"
     "huge_file,dir_nlink,extra_isize,metadata_csum"
@@ -61,7 +63,7 @@ def geometry(diskspace_kib: int | None, diskinodes: int | None) -> Geometry:
 
 def golden(directory: str, wanted: Geometry) -> str:
     """Path of the formatted, empty image of that geometry in *directory*; formats it at first (10 ms)."""
-    path = os.path.join(directory, f"ext4-{wanted.space_kib}-{wanted.inodes}.img")
+    path = os.path.join(directory, f"ext4-spare-{wanted.space_kib}-{wanted.inodes}.img")
     if os.path.exists(path):
         return path
     os.makedirs(directory, mode=0o700, exist_ok=True)
@@ -74,13 +76,14 @@ def golden(directory: str, wanted: Geometry) -> str:
 
 
 def format_image(path: str, wanted: Geometry, work: str) -> None:
-    """mkfs.ext4 with `upper` and `work` in it; *work* is a directory to prepare those in.
+    """mkfs.ext4 with `upper`, `work` and `spare` in it; *work* is a directory to prepare those in.
 
     How much ext4 needs for itself depends on the size: format, look, correct.
     """
     content = os.path.join(work, "content")
     for name, mode in (("", 0o755), ("upper", 0o755), ("work", 0o700)):
         os.mkdir(os.path.join(content, name), mode)
+    spare.make(content)
     for group in _GROUPS:
         blocks = (wanted.space_kib + wanted.journal_kib) * 1024 // BLOCK + wanted.inodes * INODE_BYTES // BLOCK + _GUESS
         for _ in range(4):

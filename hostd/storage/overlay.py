@@ -22,7 +22,7 @@ from hostd.kernel.mount import (
     syncfs,
     umount,
 )
-from hostd.storage import ext4image, loopdev
+from hostd.storage import ext4image, loopdev, spare
 from hostd.storage import trash as waste
 from hostd.storage.base import Opened, Record, StorageSpec, map_ids
 from hostd.storage.names import GOLDEN
@@ -181,18 +181,27 @@ def mount_layers(private: str, lower: Fd, disk: Fd, *, mapped: bool) -> Fd:
         ).st_uid  # through the mapping: what the host calls the container's root
         with fsids(owner, owner) if mapped else nullcontext():
             try:
-                root = _mounted({"lowerdir+": lower, "upperdir": upper, "workdir": work})
+                root = _joined(private, lower, disk, upper, work)
             except OSError as error:
-                if error.errno not in NO_DESCRIPTORS:
+                if error.errno != errno.ENOSPC:
                     raise
-                # Before Linux 6.13 layers are named, before 6.15 they must be attached somewhere.
-                with _attached(private, lower, disk):
-                    names = {"lowerdir": lower.path, "upperdir": upper.path, "workdir": work.path}
-                    root = _mounted(names)
+                with spare.released(disk.path):
+                    root = _joined(private, lower, disk, upper, work)
     if os.statvfs(root.path).f_flag & os.ST_RDONLY:
         root.close()
         raise OSError(errno.EROFS, "overlay is read-only: it could not use its work directory")
     return root
+
+
+def _joined(private: str, lower: Fd, disk: Fd, upper: Fd, work: Fd) -> Fd:
+    try:
+        return _mounted({"lowerdir+": lower, "upperdir": upper, "workdir": work})
+    except OSError as error:
+        if error.errno not in NO_DESCRIPTORS:
+            raise
+    # Before Linux 6.13 layers are named, before 6.15 they must be attached somewhere.
+    with _attached(private, lower, disk):
+        return _mounted({"lowerdir": lower.path, "upperdir": upper.path, "workdir": work.path})
 
 
 def _mounted(layers: Mapping[str, str | Fd]) -> Fd:

@@ -131,6 +131,24 @@ def test_inodes_are_limited(spec: StorageSpec, ids: Fd, tmp_path: Path) -> None:
         assert use.inodes_used == use.inodes
 
 
+def test_a_disk_without_a_free_inode_is_mounted_again_and_again(spec: StorageSpec, ids: Fd, tmp_path: Path) -> None:
+    """Overlay itself needs some; without them a container that used all could not even be started to remove files."""
+    layout = Overlay()
+    layout.create(spec)
+    made = 0
+    for _ in range(3):
+        with mounted(layout, spec, ids, tmp_path / "root") as root:
+            with pytest.raises(OSError) as caught, fsids(BASE, BASE):
+                while True:
+                    (root / f"file{made}").touch()
+                    made += 1
+            assert caught.value.errno == errno.ENOSPC
+            use = usage(str(root))
+            assert use.inodes_used == use.inodes, "the container may not have what is kept back"
+    with mounted(layout, spec, ids, tmp_path / "root") as root:
+        assert sum(entry.name.startswith("file") for entry in os.scandir(root)) == made
+
+
 def test_an_image_is_sparse_and_stays_so(spec: StorageSpec, ids: Fd, tmp_path: Path) -> None:
     layout = Overlay()
     layout.create(spec)
