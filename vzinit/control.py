@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vzinit.shutdown import Shutdown
 
 PIPES = 3
-MAX_EDITED = 16 << 20  # bytes of a file of which only some lines are ours; some hosts files are long
+MAX_EDITED = 16 << 20  # bytes of a file of which only some lines are ours; a longer one is left as it is
 
 
 class Control:
@@ -104,9 +104,9 @@ class Control:
             raise ValueError(f"write path={path!r} is not absolute")
         data = protocol.one(fields, "data").encode("utf-8", "surrogateescape")
         mark = protocol.one(fields, "mark").encode()
-        present = fds.read_file(path, MAX_EDITED if mark else len(data) + 1)
+        present = fds.read_file(path, (MAX_EDITED if mark else len(data)) + 1)
         if mark and present:
-            data = without_lines(present, mark) + data
+            data = present if len(present) > MAX_EDITED else without_lines(present, mark) + data
         if present != data and not (present and protocol.one(fields, "unless_set")):
             fds.write_file(path, data, int(protocol.one(fields, "mode", "644"), 8))
         self._answer("done")

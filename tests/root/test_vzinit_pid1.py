@@ -13,6 +13,7 @@ import pytest
 from hostd.container import last_words
 from tests.harness.pid1 import Pid1, busybox_root, kill, launch, pid1
 from vzinit import protocol
+from vzinit.control import MAX_EDITED
 from vzinit.session import GRACE
 
 pytestmark = pytest.mark.root
@@ -63,6 +64,9 @@ def test_only_marked_lines_are_replaced(root: str) -> None:
             with open(path, "a") as file:
                 file.write(f"192.0.2.1 of-the-owner # {name}, without newline")
         assert before == "192.0.2.1 of-the-owner # one, without newline\n"
+        os.truncate(path, MAX_EDITED + 1)
+        assert world.request("write", path="/etc/hosts", data="late # ours\n", mark="# ours").verb == "done"
+        assert os.path.getsize(path) == MAX_EDITED + 1, "too long to be edited"
 
 
 def socket_fd(pid: int, inode: str) -> str:
