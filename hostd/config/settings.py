@@ -216,7 +216,7 @@ _RESOURCES = (
         "vm_overcommit", "VM_OVERCOMMIT", values.ratio, "X", "private memory per RAM + swap", _UNENFORCED
     ),
     Setting("netfilter", "NETFILTER", _netfilter, "MODE", "netfilter tables: disabled … full", _UNENFORCED),
-    Setting("capability", "CAPABILITY", _capabilities, "NAME:on|off,…", "capabilities", _RESTART),
+    Setting("capability", "CAPABILITY", _capabilities, "NAME:on|off,…", "capabilities", _UNENFORCED),
 )
 
 _IDENTITY = (
@@ -289,7 +289,7 @@ _HOST = (
     Setting("bridge", "NETIF", one_line, "BRIDGE", "bridge of its outside end", _REFUSED),
     Setting("mac_filter", "NETIF", one_line, "on|off", "keep the address fixed", _REFUSED),
     Setting("name", "NAME", _name, "NAME", 'a name instead of the number; "" removes it', _STORED),
-    Setting("features", "FEATURES", _features, "NAME:on|off,…", "kernel features", _RESTART),
+    Setting("features", "FEATURES", _features, "NAME:on|off,…", "kernel features", _UNENFORCED),
     Setting("ioprio", "IOPRIO", _number(0, 7), "0..7", "I/O priority (4)", _UNENFORCED),
     Setting("iolimit", "IOLIMIT", _iolimit, "N[K|M|G]", "I/O in MB/s, 0 is none", _UNENFORCED),
     Setting("iopslimit", "IOPSLIMIT", _number(0, 2**31 - 1), "N", "I/O operations/s, 0 is none", _UNENFORCED),

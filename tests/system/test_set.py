@@ -148,9 +148,9 @@ def test_restart_needed(vz: Vz) -> None:
     """What only a restart can change is not pretended: --setmode decides."""
     vz.start(101)
     before = vz.uptime_clock(101)
-    vz.ctl("set", "101", "--features", "nfs:on", "--setmode", "ignore", "--save", check=32)
+    vz.ctl("set", "101", "--diskspace", "2G", "--setmode", "ignore", "--save", check=32)
     assert vz.uptime_clock(101) == before
-    vz.ctl("set", "101", "--features", "nfs:off", "--setmode", "restart", "--save")
+    vz.ctl("set", "101", "--diskspace", "3G", "--setmode", "restart", "--save")
     assert vz.uptime_clock(101) != before
 
 

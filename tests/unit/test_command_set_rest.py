@@ -16,16 +16,26 @@ def saved(fake: Fake, ctid: int = 101) -> str:
 
 def test_what_needs_a_restart(fake: Fake) -> None:
     fake.up(101, "A=1\n")
-    assert fake.ctl("set", "101", "--features", "nfs:on").code == 32
+    assert fake.ctl("set", "101", "--privileged", "yes").code == 32
     assert fake.conf(101) == "A=1\n"
-    said = fake.ctl("set", "101", "--features", "nfs:on", "--save")
+    said = fake.ctl("set", "101", "--privileged", "yes", "--save")
     assert said.code == 0 and "--setmode restart" in said.stdout and said.stderr == ""
-    assert fake.ctl("set", "101", "--features", "nfs:off", "--save", "--setmode", "ignore").code == 32
+    assert fake.ctl("set", "101", "--privileged", "no", "--save", "--setmode", "ignore").code == 32
     assert fake.asked() == ["apply", "apply"]
-    said = fake.ctl("set", "101", "--features", "nfs:on", "--save", "--setmode", "restart")
+    said = fake.ctl("set", "101", "--privileged", "yes", "--save", "--setmode", "restart")
     assert said.code == 0 and "Restarting container\n" in said.stdout
     assert fake.asked() == ["apply", "apply", "apply", "stop", "start"]
-    assert 'FEATURES="nfs:on"' in fake.conf(101)
+    assert 'PRIVILEGED="yes"' in fake.conf(101)
+
+
+@pytest.mark.parametrize(("option", "value"), [("--capability", "sys_time:on"), ("--features", "nfs:on")])
+def test_what_nothing_enforces_yet_is_not_promised_for_the_next_start(fake: Fake, option: str, value: str) -> None:
+    fake.up(101, "A=1\n")
+    said = fake.ctl("set", "101", option, value)
+    assert said == Said(21, "", f"{option} is not enforced yet; with --save it is kept in the configuration\n")
+    said = fake.ctl("set", "101", option, value, "--save", "--setmode", "restart")
+    assert said.code == 0 and f"Warning: {option} is stored, and not enforced yet\n" in said.stdout
+    assert "stop" not in fake.asked()
 
 
 @pytest.mark.parametrize("option", ["--root", "--private"])
