@@ -70,6 +70,8 @@ def run(options: dict[str, str], daemon: list[str], argv: list[str]) -> int:
         upgrade.Handover.load(int(options["--check"]))
         return 0
     if "--answer" in options:  # a command line that may need no daemon: hostd.command.offline
+        if not environment("VZ_ANSWER"):
+            raise BadUsage("--answer is for vzctl and vzlist")
         posix.execv(daemon[0], daemon)
     if "--stop" in options:
         return signal_running(_signal.SIGTERM, wait=True)

@@ -7,7 +7,7 @@ import pytest
 
 from hostd.keeper import upgrade
 from hostd.keeper.daemon import restart_delay
-from hostd.keeper.main import BadUsage, parse
+from hostd.keeper.main import BadUsage, parse, run
 from hostd.keeper.table import Table
 from hostd.keeper.upgrade import Handover
 
@@ -97,3 +97,10 @@ def test_options() -> None:
 def test_wrong_usage(argv: list[str]) -> None:
     with pytest.raises(BadUsage):
         parse(argv)
+
+
+def test_an_answer_to_nothing_starts_no_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would write configuration files, and die for want of a keeper."""
+    monkeypatch.delenv("VZ_ANSWER", raising=False)
+    with pytest.raises(BadUsage):
+        run({"--answer": ""}, ["/bin/false"], [])
