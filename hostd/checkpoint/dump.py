@@ -64,7 +64,8 @@ def check(spec: DumpSpec) -> None:
 async def dump(spec: DumpSpec) -> None:
     """Save the container; PID 1 is gone afterwards, unless *leave_running*.
 
-    Raises Failure(16, "Checkpointing failed: ..."): then it runs on, and an older checkpoint is still there.
+    Raises Failure(16, "Checkpointing failed: ..."): then it runs on, and an older checkpoint is still there; but for
+    a disk that fails at the very end, when the container is in the images only: then they are kept, and it is said.
     """
     check(spec)
     images_dir.create(spec.images_dir, spec.uid_base or 0)
@@ -83,7 +84,11 @@ async def dump(spec: DumpSpec) -> None:
             images_dir.remove(part)
             raise Failure(Exit.CHKPNT, f"Checkpointing failed: {error}") from error
         with phase("dump: sync"):
-            await aside(lambda: images_dir.commit(spec.images_dir))
+            try:
+                await aside(lambda: images_dir.commit(spec.images_dir))
+            except OSError as error:
+                where = f"the container is down, and its checkpoint {spec.images_dir} may not be whole"
+                raise Failure(Exit.CHKPNT, f"Checkpointing failed: {where}: {error}") from error
     for watch in unresolved:
         log.warning("checkpoint: %s", watch)
 

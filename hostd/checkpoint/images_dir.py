@@ -44,14 +44,20 @@ def create(path: str, group: int) -> None:
 
 
 def commit(path: str) -> None:
-    """Make `part(path)` durable and call it *path*; an older checkpoint of that name goes away."""
-    with ThreadPoolExecutor(SYNCING) as pool:
-        list(pool.map(_sync, (f"{part(path)}/{name}" for name in os.listdir(part(path)))))
-    _sync(part(path))
-    remove(f"{path}.old")
-    if os.path.lexists(path):
-        os.rename(path, f"{path}.old")
-    os.rename(part(path), path)
+    """Make `part(path)` durable and call it *path*; an older checkpoint of that name goes away.
+
+    Raises OSError when the disk does not take it.  It is called *path* all the same, and the older one stays beside
+    it as `.old`: the container is gone, so this is all there is of it.
+    """
+    try:
+        with ThreadPoolExecutor(SYNCING) as pool:
+            list(pool.map(_sync, (f"{part(path)}/{name}" for name in os.listdir(part(path)))))
+        _sync(part(path))
+    finally:
+        remove(f"{path}.old")
+        if os.path.lexists(path):
+            os.rename(path, f"{path}.old")
+        os.rename(part(path), path)
     _sync(os.path.dirname(path))
     remove(f"{path}.old")
 

@@ -18,6 +18,10 @@ from hostd.storage.base import Layout, StorageSpec
 
 
 async def take_lease(run: Run) -> None:
+    await asyncio.to_thread(_take_lease, run)  # another hostd may hold the machine's lock
+
+
+def _take_lease(run: Run) -> None:
     paths, leases, ctid = run.world.paths, run.world.leases, run.ct.ctid
     if run.configuration.privileged:
         run.save()

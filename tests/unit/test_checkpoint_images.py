@@ -1,6 +1,7 @@
 """The directory of a checkpoint, and what `state` reads from it."""
 
 import asyncio
+import errno
 import os
 import pathlib
 import threading
@@ -42,6 +43,25 @@ def test_a_checkpoint_appears_whole_and_replaces_the_old_one(path: str) -> None:
     assert read(path) == "old"
     images_dir.commit(path)
     assert read(path) == "new"
+    assert os.listdir(os.path.dirname(path)) == ["Dump.101"]
+
+
+def test_a_disk_that_fails_at_the_end_loses_no_images(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The container is gone by then: what there is keeps its name, and the older one stays beside it."""
+
+    def fails(_number: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    make(path, "old")
+    images_dir.commit(path)
+    make(path, "new")
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(OSError, match="Input/output"):
+        images_dir.commit(path)
+    assert (read(path), read(f"{path}.old")) == ("new", "old")
+    monkeypatch.undo()
+    make(path, "newer")
+    images_dir.commit(path)
     assert os.listdir(os.path.dirname(path)) == ["Dump.101"]
 
 

@@ -36,6 +36,10 @@ class Resurrection(Run):
 
 async def take_saved_lease(run: Resurrection) -> None:
     """The images hold the host's ids: the container needs the very range it had."""
+    await asyncio.to_thread(_take_saved_lease, run)
+
+
+def _take_saved_lease(run: Resurrection) -> None:
     base = saved_uid_base(run.images)
     leases, ctid = run.world.leases, run.ct.ctid
     with lease.taken(run.world.paths, leases, but=ctid) as taken:
