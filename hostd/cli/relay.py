@@ -24,6 +24,7 @@ _PIPE_BUF = 4096
 _DRAIN = 2 * _BLOCK  # more than any kernel buffer between a program that has ended and us
 _GONE = select.POLLHUP | select.POLLERR | select.POLLNVAL
 _END_OF_TRANSMISSION = b"\x04"  # what a terminal makes an end of file of
+_SAY_AGAIN = 200  # milliseconds
 
 
 class Flow:
@@ -66,6 +67,7 @@ class Relay:
         self.ours = ours  # descriptors to close
         self.flows: list[Flow] = []
         self.ended = False
+        self.patience: int | None = None  # milliseconds without a byte until `on_quiet`
         gc.enable()  # a short command does without (images/embed/main.c); this may last for weeks
         for fd in ours:
             posix.set_blocking(fd, False)
@@ -79,6 +81,9 @@ class Relay:
 
     def on_end(self, flow: Flow) -> None:
         """*flow* has given its last byte, or lost its reader."""
+
+    def on_quiet(self) -> None:
+        """Nothing has moved for `patience`."""
 
     @property
     def carries(self) -> bool:
@@ -112,7 +117,10 @@ class Relay:
         poll = select.poll()
         for fd, events in wanted.items():
             poll.register(fd, events)
-        return dict(poll.poll())
+        ready = dict(poll.poll(self.patience))
+        if not ready:
+            self.on_quiet()
+        return ready
 
     def advance(self, flow: Flow, ready: dict[int, int]) -> None:
         if flow.pending:
@@ -187,7 +195,6 @@ class Pty(Relay):
         super().__init__([master])
         self.master = master
         self.terminal = Terminal()
-        self.said_end = False
 
     def start(self) -> None:
         self.flows = [Flow(0, self.master), Flow(self.master, 1, portion=_PIPE_BUF)]
@@ -204,11 +211,15 @@ class Pty(Relay):
 
     def input_ended(self) -> None:
         """stdin was a file or a pipe: the shell shall see its end as a user's ^D."""
-        if not self.terminal.is_one and not self.said_end:
-            self.said_end = True
-            last = Flow(0, self.master)
-            last.open, last.pending = False, _END_OF_TRANSMISSION
-            self.flows.append(last)
+        if not self.terminal.is_one and self.patience is None:
+            self.patience = _SAY_AGAIN
+            self.on_quiet()
+
+    def on_quiet(self) -> None:
+        """Say it (again): a ^D is lost when the shell changes its terminal at that moment."""
+        last = Flow(0, self.master)
+        last.open, last.pending = False, _END_OF_TRANSMISSION
+        self.flows = [flow for flow in self.flows if flow.source != 0] + [last]
 
     def resize(self, *_: object) -> None:
         try:

@@ -165,6 +165,15 @@ def ssh(vz: Vz, *words: str) -> list[str]:
             "-oConnectTimeout=10", *words]  # fmt: skip
 
 
+@pytest.mark.parametrize("image", ["busybox", "debian-12"])
+def test_enter_without_input_ends(vz: Vz, image: str) -> None:
+    """The shell sees the end of the input, however late it makes the terminal its own."""
+    vz.start(101, template=image)
+    for _ in range(3):
+        assert vz.run("vzctl", "enter", "101", timeout=20).stdout.endswith("exited from CT 101\n")
+        assert vz.run("vzctl", "enter", "101", input="exit 6\n", check=6, timeout=20).code == 6
+
+
 @pytest.mark.slow
 def test_ssh_with_a_key(debian: Vz) -> None:
     key = f"{debian.prefix}/key"
