@@ -184,7 +184,8 @@ class Vz:
             pid = self.init_pid(ctid)
         except AssertionError:
             return ""
-        return machine.read(f"/proc/{pid}/stat").rpartition(")")[2].split()[19]
+        fields = machine.read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+        return fields[19] if fields else ""  # it has ended meanwhile
 
     def answers(self, ctid: int) -> bool:
         return self.ctl("exec2", str(ctid), "true", check=None).code == 0
