@@ -10,7 +10,7 @@ import os
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import lru_cache
 
 from hostd.checkpoint import images_dir
 from hostd.checkpoint.restore import saved_uid_base
@@ -127,6 +127,6 @@ def _suspended(paths: Paths) -> dict[int, int]:
     return found
 
 
-@cache
+@lru_cache(maxsize=4096)  # a daemon that lives for months sees many checkpoints
 def _saved_base(path: str, _changed: int) -> int:
     return saved_uid_base(path)
