@@ -15,6 +15,7 @@ from hostd.checkpoint.dump import dump
 from hostd.checkpoint.restore import restore
 from hostd.errors import Failure
 from hostd.kernel.process import Process
+from tests.harness import machine
 from tests.harness.checkpoint_box import (
     BASE,
     Ct,
@@ -23,6 +24,7 @@ from tests.harness.checkpoint_box import (
     no_link,
     sh,
 )
+from tests.harness.machine import until
 
 pytestmark = pytest.mark.root
 
@@ -169,14 +171,20 @@ def test_a_restore_that_waits_for_a_dead_daemon_ends(ct: Ct, monkeypatch: pytest
         theirs.close()
         assert os.WTERMSIG(os.waitpid(daemon, 0)[1]) == signal.SIGKILL
         found = asyncio.run(state.settled(ct.images))
+        assert found.phase is state.Phase.DONE
+        # CRIU, ending, lets go of the images' lock a moment before its child becomes ours.
+        until("PID 1 is our child", lambda: parent_of(found.pid) == os.getpid())
         ct.process = Process.reopen(found.pid, found.identity)  # it ends with our end of its channel
-    assert found.phase is state.Phase.DONE
     ct.cgroup.kill()
     ct.reap()
     no_link()
     fresh_cgroup(ct)
     ct.restore()
     assert "0::/service" in ct.ask("open('/proc/2/cgroup').read().splitlines()[-1]")
+
+
+def parent_of(pid: int) -> int:
+    return int(machine.read(f"/proc/{pid}/stat").rpartition(")")[2].split()[1])
 
 
 def fresh_cgroup(ct: Ct) -> None:
