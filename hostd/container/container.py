@@ -180,6 +180,17 @@ class Container:
         """PID 1 ended while no daemon was there; that it did is still to be told."""
         self._end = asyncio.get_running_loop().create_future()
 
+    async def dead(self) -> None:
+        """Wait until PID 1 has ended.  How, `ended` says when the keeper has told: a moment later."""
+        if self.process is None:
+            return
+        loop, pidfd, over = asyncio.get_running_loop(), self.process.fileno(), asyncio.Event()
+        loop.add_reader(pidfd, over.set)
+        try:
+            await over.wait()
+        finally:
+            loop.remove_reader(pidfd)
+
     async def ended(self) -> Ended:
         """Wait until PID 1 has ended, and say how."""
         if self._end is None:

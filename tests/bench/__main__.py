@@ -19,7 +19,7 @@ from collections import defaultdict
 
 from tests.bench import measure, peers, report
 from tests.bench.measure import Samples
-from tests.bench.ours import CTIDS, Vzhost
+from tests.bench.ours import CTIDS, PLAIN, Vzhost
 from tests.harness import installation, machine
 from tests.harness.installation import CHECKOUT, Vz
 
@@ -92,6 +92,7 @@ class Bench:
         took = measure.timed(manager.stop)
         self._add("stop", name, number, took)
         self._add("stop, daemon", name, number, self._part(name, r"stop: ([\d.]+) ms", took))
+        self._add("stop, plain", name, number, self._plain_stop() if manager is self._ours else took)
 
     def _only_ours(self, number: int) -> None:
         ours = self._ours
@@ -100,6 +101,13 @@ class Bench:
             self._add(f"{verb}, daemon", ours.name, number, ours.logged(rf"{verb}: ([\d.]+) ms"))
             self._add(f"{verb}, criu", ours.name, number, ours.logged(rf"{phase}: criu ([\d.]+) ms"))
         self._add("reboot", ours.name, number, measure.timed(ours.reboot))
+
+    def _plain_stop(self) -> float:
+        """Ours of a container that, as those of the others, has no file system of its own to unmount."""
+        self._ours.command("start", str(PLAIN))
+        time.sleep(measure.GAP)
+        self._ours.command("stop", str(PLAIN), "--fast")
+        return self._ours.logged(r"stop: ([\d.]+) ms", PLAIN)
 
     def _main(self, name: str, number: int, began: int) -> None:
         """When PID 1 reached main.  *began*: CLOCK_MONOTONIC ns before the command."""

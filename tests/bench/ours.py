@@ -9,6 +9,7 @@ from tests.harness import machine
 from tests.harness.installation import BIN, Vz
 
 CTIDS = range(101, 109)  # in turn: a container that reboots often is slowed down on purpose
+PLAIN = 91  # a container in a plain directory, as those of the other managers are
 
 
 class Vzhost:
@@ -22,6 +23,7 @@ class Vzhost:
         vz.start_hostd(VZ_DEBUG="1")
         for ctid in CTIDS:
             vz.create(ctid, "--ipadd", f"192.0.2.{ctid}")
+        vz.create(PLAIN, "--layout", "simfs", "--ipadd", f"192.0.2.{PLAIN}")
 
     @property
     def ctid(self) -> int:
@@ -71,6 +73,8 @@ class Vzhost:
             return False
         return True
 
-    def logged(self, what: str) -> float:
-        """The number that hostd's debug log has last for this container and *what*, a pattern with one group."""
-        return float(re.findall(rf"CT {self.ctid} : {what}", machine.read(self.vz.paths.log_file))[-1])
+    def logged(self, what: str, ctid: int = 0) -> float:
+        """The number that hostd's debug log has last for a container, by itself this one, and *what*, a pattern with
+        one group.
+        """
+        return float(re.findall(rf"CT {ctid or self.ctid} : {what}", machine.read(self.vz.paths.log_file))[-1])

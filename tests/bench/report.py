@@ -15,6 +15,7 @@ OPERATIONS = {
     "exec": ("run `true` inside", "<= 1.0x lxc-attach + one Python start (11 ms)"),
     "stop": ("kill and clean up", ""),
     "stop, daemon": ("the same without our command: from the warm daemon", "<= 0.3x crun"),
+    "stop, plain": ("of a plain directory (ours: layout simfs), daemon: no disk to unmount", ""),
     "status": ("ask for the state", "<= 40 ms"),
     "reboot": ("reboot(2) inside until the next PID 1 answers", "<= 60 ms"),
     "chkpnt": ("checkpoint to disk until the command returns: flushed, down", ""),

@@ -80,7 +80,7 @@ async def _ask(ct: Container, timeout: float, report: Report) -> None:
     try:
         ct.link.tell("stop", how="halt", timeout=int(timeout))
         async with asyncio.timeout(timeout + 5):
-            await ct.ended()
+            await ct.dead()
     except (ChannelLost, TimeoutError):
         return
     except asyncio.CancelledError:
@@ -96,6 +96,6 @@ async def _kill(ct: Container, report: Report) -> None:
     await asyncio.gather(init_side.kill_processes(this), host_side.flush_storage(this))
     try:
         async with asyncio.timeout(KILL_GRACE):
-            await ct.ended()
+            await ct.dead()
     except TimeoutError:
         raise Failure(Exit.STOP_ERROR, "Unable to stop container: operation timed out") from None
