@@ -103,7 +103,8 @@ async def kill_init(run: Run) -> None:
     ct, rec = run.ct, run.record
     if run.greeting is not None:
         run.greeting.cancel()
-    await kill_processes(run)
+    if ct.process is None or ct.running:  # with a dead PID 1 died everything below it
+        await kill_processes(run)
     if ct.process is not None:
         async with asyncio.timeout(KILL_TIMEOUT):
             await ct.ended()

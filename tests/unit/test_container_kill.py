@@ -32,13 +32,14 @@ def test_the_end_of_pid_1_is_seen_before_the_keeper_tells() -> None:
     async def scene() -> None:
         ct = Container(cast(World, None), 101)
         await ct.dead()  # nothing was born
-        with subprocess.Popen(["sleep", "60"]) as child:
-            ct.born(Process.open(child.pid))
-            waiting = asyncio.ensure_future(ct.dead())
-            await asyncio.sleep(0.01)
-            assert not waiting.done()
-            child.kill()
-            await asyncio.wait_for(waiting, 10)
+        child = await asyncio.create_subprocess_exec("sleep", "60")
+        ct.born(Process.open(child.pid))
+        waiting = asyncio.ensure_future(ct.dead())
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+        child.kill()
+        await asyncio.wait_for(waiting, 10)
+        await child.wait()
         assert ct.process is not None
         assert not asyncio.get_running_loop().remove_reader(ct.process.fileno())
         ct.buried()
