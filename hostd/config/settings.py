@@ -1,19 +1,17 @@
 """The table of settings: one row per option of `vzctl set`, in the order in which OpenVZ writes new keys.
 
 A row drives the parser, the configuration file, what a running container gets, the help and the completion.
-`parse` turns the text of the command line into the text of the file, or raises ValueError.  What a setting
-does when it is given is its `effect`; nothing pretends: what is refused says so and changes nothing.
+`parse` (`hostd.config.texts`) turns the text of the command line into the text of the file, or raises ValueError.
+What a setting does when it is given is its `effect`; nothing pretends: what is refused says so and changes nothing.
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from hostd.config import addresses, values
-from hostd.config.values import bar_limit, integer, one_line
-
-Parse = Callable[[str], str]
+from hostd.config import texts, values
+from hostd.config.texts import Parse
+from hostd.config.values import one_line
 
 
 class Effect(Enum):
@@ -53,116 +51,12 @@ class Setting:
         return self.effect is not Effect.REFUSED
 
 
-def _yes_no(text: str) -> str:
-    return "yes" if values.yes_no(text) else "no"
-
-
-def _onboot(text: str) -> str:
-    return "auto" if text == "auto" else _yes_no(text)
-
-
-def _number(low: int, high: int) -> Parse:
-    parse = integer(low, high)
-    return lambda text: str(parse(text))
-
-
-def _bar_limit(unit: Callable[[str], int]) -> Parse:
-    """`a:b` in plain numbers; a single value stays one."""
-
-    def parse(text: str) -> str:
-        pair = bar_limit(text, unit)
-        return values.pair_text(pair) if ":" in text else values.count_text(pair[0])
-
-    return parse
-
-
-def _soft_hard(unit: Callable[[str], int]) -> Parse:
-    """Always `soft:hard` in plain numbers, as libvirt wants it."""
-    return lambda text: values.pair_text(_positive(bar_limit(text, unit)))
-
-
-def _positive(pair: values.Pair) -> values.Pair:
-    if 0 in pair:
-        raise ValueError("must be more than 0")
-    return pair
-
-
-def _ram(text: str) -> str:
-    return f"0:{_positive((values.memory_pages(text),) * 2)[0]}"
-
-
-def _swap(text: str) -> str:
-    return f"0:{values.memory_pages(text)}"
-
-
-def _physpages(text: str) -> str:
-    if bar_limit(text, values.size_pages)[1] == 0:
-        raise ValueError("must be more than 0")
-    return _bar_limit(values.size_pages)(text)
-
-
-def _numproc(text: str) -> str:
-    _positive((bar_limit(text, values.items)[1],) * 2)
-    return _bar_limit(values.items)(text)
-
-
-def _cpulimit(text: str) -> str:
-    return str(values.cpu_limit(text, os.cpu_count() or 1))
-
-
-def _iolimit(text: str) -> str:
-    return str(values.io_limit(text))
-
-
-def _name(text: str) -> str:
-    return values.name(text) if text else ""
-
-
-def _addresses(text: str) -> str:
-    return addresses.addresses_text(addresses.addresses(text))
-
-
-def _ip_delete(text: str) -> str:
-    return text if text == "all" else _addresses(text)
-
-
-def _name_servers(text: str) -> str:
-    return " ".join(addresses.usable_name_servers(text))
-
-
-def _search_domains(text: str) -> str:
-    return " ".join(map(values.domain, text.split()))
-
-
-def _features(text: str) -> str:
-    return values.switches_text(values.switches(text, upper=False, known=values.FEATURES))
-
-
-def _capabilities(text: str) -> str:
-    return values.switches_text(values.switches(text, upper=True, known=values.CAPABILITIES))
-
-
-def _meminfo(text: str) -> str:
-    mode, mark, count = text.partition(":")
-    if text != "none" and not (mode in ("pages", "privvmpages") and mark and count.isdigit()):
-        raise ValueError("must be none, pages:N or privvmpages:N")
-    return text
-
-
-def _user_password(text: str) -> str:
-    user, mark, password = one_line(text).partition(":")
-    if not mark or not user or not password:
-        raise ValueError("must be USER:PASSWORD")
-    return text
-
-
-_netfilter = values.one_of("disabled", "stateless", "stateful", "full")
 _PAGES, _BYTES, _ITEMS = values.size_pages, values.size_bytes, values.items
 
 
 def _ubc(name: str, unit: Callable[[str], int], short: str, help: str) -> Setting:
     return Setting(
-        name, name.upper(), _bar_limit(unit), "BAR[:LIM]", help, Effect.UNENFORCED, short, beancounter=name
+        name, name.upper(), texts.barrier_limit(unit), "BAR[:LIM]", help, Effect.UNENFORCED, short, beancounter=name
     )
 
 
@@ -172,13 +66,13 @@ _BEANCOUNTERS = (
     _ubc("privvmpages", _PAGES, "", "private address space in pages"),
     _ubc("shmpages", _PAGES, "", "shared memory in pages"),
     Setting(
-        *("numproc", "NUMPROC", _numproc, "N[:N]", "number of processes and threads", Effect.LIVE, "p"),
+        *("numproc", "NUMPROC", texts.numproc, "N[:N]", "number of processes and threads", Effect.LIVE, "p"),
         v1="pids.max",
         v2="pids.max",
         beancounter="numproc",
     ),
     Setting(
-        *("physpages", "PHYSPAGES", _physpages, "BAR[:LIM]", "RAM in pages", Effect.LIVE),
+        *("physpages", "PHYSPAGES", texts.physpages, "BAR[:LIM]", "RAM in pages", Effect.LIVE),
         v1="memory.limit_in_bytes",
         v2="memory.max",
         beancounter="physpages",
@@ -199,7 +93,7 @@ _BEANCOUNTERS = (
     _ubc("numiptent", _ITEMS, "e", "number of netfilter rules"),
     _ubc("avnumproc", _ITEMS, "a", "average number of processes"),
     Setting(
-        *("swappages", "SWAPPAGES", _bar_limit(_PAGES), "BAR[:LIM]", "swap space in pages", Effect.LIVE),
+        *("swappages", "SWAPPAGES", texts.barrier_limit(_PAGES), "BAR[:LIM]", "swap space in pages", Effect.LIVE),
         v1="memory.memsw.limit_in_bytes",
         v2="memory.swap.max",
         beancounter="swappages",
@@ -210,26 +104,26 @@ _LIVE, _STORED, _RESTART = Effect.LIVE, Effect.STORED, Effect.RESTART
 _UNENFORCED, _REFUSED = Effect.UNENFORCED, Effect.REFUSED
 
 _RESOURCES = (
-    Setting("ram", "PHYSPAGES", _ram, "SIZE", "RAM in bytes, e.g. 512M", _LIVE),
-    Setting("swap", "SWAPPAGES", _swap, "SIZE", "swap space in bytes, e.g. 1G", _LIVE),
+    Setting("ram", "PHYSPAGES", texts.ram, "SIZE", "RAM in bytes, e.g. 512M", _LIVE),
+    Setting("swap", "SWAPPAGES", texts.swap, "SIZE", "swap space in bytes, e.g. 1G", _LIVE),
     Setting(
         "vm_overcommit", "VM_OVERCOMMIT", values.ratio, "X", "private memory per RAM + swap", _UNENFORCED
     ),
-    Setting("netfilter", "NETFILTER", _netfilter, "MODE", "netfilter tables: disabled … full", _UNENFORCED),
-    Setting("capability", "CAPABILITY", _capabilities, "NAME:on|off,…", "capabilities", _UNENFORCED),
+    Setting("netfilter", "NETFILTER", texts.netfilter, "MODE", "netfilter tables: disabled … full", _UNENFORCED),
+    Setting("capability", "CAPABILITY", texts.capabilities, "NAME:on|off,…", "capabilities", _UNENFORCED),
 )
 
 _IDENTITY = (
-    Setting("ipadd", "IP_ADDRESS", _addresses, "ADDR[/N]", "add an address (repeatable)", _LIVE),
-    Setting("ip", "IP_ADDRESS", _addresses, "ADDR[/N]", "the same as --ipadd", _LIVE),
-    Setting("ipdel", "IP_ADDRESS", _ip_delete, "ADDR|all", "remove an address (repeatable)", _LIVE),
+    Setting("ipadd", "IP_ADDRESS", texts.address_list, "ADDR[/N]", "add an address (repeatable)", _LIVE),
+    Setting("ip", "IP_ADDRESS", texts.address_list, "ADDR[/N]", "the same as --ipadd", _LIVE),
+    Setting("ipdel", "IP_ADDRESS", texts.ip_delete, "ADDR|all", "remove an address (repeatable)", _LIVE),
     Setting("hostname", "HOSTNAME", values.host_domain, "NAME", "host name inside", _LIVE),
     Setting("description", "DESCRIPTION", one_line, "TEXT", "one line of text", _STORED),
-    Setting("nameserver", "NAMESERVER", _name_servers, "ADDR|inherit", "DNS server (repeatable)", _LIVE),
+    Setting("nameserver", "NAMESERVER", texts.name_servers, "ADDR|inherit", "DNS server (repeatable)", _LIVE),
     Setting(
-        "searchdomain", "SEARCHDOMAIN", _search_domains, "NAME|inherit", "DNS domain (repeatable)", _LIVE
+        "searchdomain", "SEARCHDOMAIN", texts.search_domains, "NAME|inherit", "DNS domain (repeatable)", _LIVE
     ),
-    Setting("userpasswd", "", _user_password, "USER:PASSWORD", "set a password; a new user is made", _LIVE),
+    Setting("userpasswd", "", texts.user_password, "USER:PASSWORD", "set a password; a new user is made", _LIVE),
 )
 
 _DEVICES = (
@@ -246,22 +140,22 @@ _DEVICES = (
 _PROCESSOR = (
     Setting("mount_opts", "MOUNT_OPTS", one_line, "OPT,…", "mount options of the root", _UNENFORCED),
     Setting(
-        *("cpuunits", "CPUUNITS", _number(8, 500000), "N", "CPU weight, 8..500000 (1000)", _LIVE),
+        *("cpuunits", "CPUUNITS", texts.number(8, 500000), "N", "CPU weight, 8..500000 (1000)", _LIVE),
         v1="cpu.shares",
         v2="cpu.weight",
     ),
     Setting(
-        *("cpuweight", "CPUUNITS", _number(8, 500000), "N", "the same as --cpuunits", _LIVE),
+        *("cpuweight", "CPUUNITS", texts.number(8, 500000), "N", "the same as --cpuunits", _LIVE),
         v1="cpu.shares",
         v2="cpu.weight",
     ),
     Setting(
-        *("cpulimit", "CPULIMIT", _cpulimit, "N[%]", "percent of a CPU (N% of the host), 0 is none", _LIVE),
+        *("cpulimit", "CPULIMIT", texts.cpulimit, "N[%]", "percent of a CPU (N% of the host), 0 is none", _LIVE),
         v1="cpu.cfs_quota_us",
         v2="cpu.max",
     ),
     Setting(
-        *("cpus", "CPUS", _number(0, 8192), "N", "number of CPUs, 0 is all", _LIVE),
+        *("cpus", "CPUS", texts.number(0, 8192), "N", "number of CPUs, 0 is all", _LIVE),
         v1="cpu.cfs_quota_us",
         v2="cpu.max",
     ),
@@ -270,16 +164,16 @@ _PROCESSOR = (
 )
 
 _HOST = (
-    Setting("onboot", "ONBOOT", _onboot, "yes|no", "start with the host", _STORED),
-    Setting("disabled", "DISABLED", _yes_no, "yes|no", "refuse to start", _STORED),
-    Setting("diskquota", "DISK_QUOTA", _yes_no, "yes|no", "disk limits on or off", _UNENFORCED),
-    Setting("diskspace", "DISKSPACE", _soft_hard(values.disk_kib), "SOFT[:HARD]", "disk size in KiB", _RESTART),
-    Setting("diskinodes", "DISKINODES", _soft_hard(_ITEMS), "SOFT[:HARD]", "number of files", _STORED),
+    Setting("onboot", "ONBOOT", texts.onboot, "yes|no", "start with the host", _STORED),
+    Setting("disabled", "DISABLED", texts.yes_no, "yes|no", "refuse to start", _STORED),
+    Setting("diskquota", "DISK_QUOTA", texts.yes_no, "yes|no", "disk limits on or off", _UNENFORCED),
+    Setting("diskspace", "DISKSPACE", texts.soft_hard(values.disk_kib), "SOFT[:HARD]", "disk size in KiB", _RESTART),
+    Setting("diskinodes", "DISKINODES", texts.soft_hard(_ITEMS), "SOFT[:HARD]", "number of files", _STORED),
     Setting(
-        "quotatime", "QUOTATIME", _number(0, 2**31 - 1), "SECONDS", "grace time of the quota", _UNENFORCED
+        "quotatime", "QUOTATIME", texts.number(0, 2**31 - 1), "SECONDS", "grace time of the quota", _UNENFORCED
     ),
-    Setting("quotaugidlimit", "QUOTAUGIDLIMIT", _number(0, 2**31 - 1), "N", "quota of users", _UNENFORCED),
-    Setting("meminfo", "MEMINFO", _meminfo, "MODE", "what /proc/meminfo shows", _UNENFORCED),
+    Setting("quotaugidlimit", "QUOTAUGIDLIMIT", texts.number(0, 2**31 - 1), "N", "quota of users", _UNENFORCED),
+    Setting("meminfo", "MEMINFO", texts.meminfo, "MODE", "what /proc/meminfo shows", _UNENFORCED),
     Setting("netif_add", "NETIF", one_line, "IF[,MAC,HOSTIF,HOSTMAC,BRIDGE]", "add a veth device", _REFUSED),
     Setting("netif_del", "NETIF", one_line, "IF|all", "remove a veth device", _REFUSED),
     Setting("ifname", "NETIF", one_line, "IF", "veth device to change", _REFUSED),
@@ -288,14 +182,14 @@ _HOST = (
     Setting("host_mac", "NETIF", one_line, "MAC", "its address outside", _REFUSED),
     Setting("bridge", "NETIF", one_line, "BRIDGE", "bridge of its outside end", _REFUSED),
     Setting("mac_filter", "NETIF", one_line, "on|off", "keep the address fixed", _REFUSED),
-    Setting("name", "NAME", _name, "NAME", 'a name instead of the number; "" removes it', _STORED),
-    Setting("features", "FEATURES", _features, "NAME:on|off,…", "kernel features", _UNENFORCED),
-    Setting("ioprio", "IOPRIO", _number(0, 7), "0..7", "I/O priority (4)", _UNENFORCED),
-    Setting("iolimit", "IOLIMIT", _iolimit, "N[K|M|G]", "I/O in MB/s, 0 is none", _UNENFORCED),
-    Setting("iopslimit", "IOPSLIMIT", _number(0, 2**31 - 1), "N", "I/O operations/s, 0 is none", _UNENFORCED),
-    Setting("bootorder", "BOOTORDER", _number(0, 2**32 - 1), "N", "higher starts earlier", _STORED),
-    Setting("stop-timeout", "STOP_TIMEOUT", _number(0, 86400), "SECONDS", "patience of stop (120)", _STORED),
-    Setting("privileged", "PRIVILEGED", _yes_no, "yes|no", "no user namespace: root is root", _RESTART),
+    Setting("name", "NAME", texts.name, "NAME", 'a name instead of the number; "" removes it', _STORED),
+    Setting("features", "FEATURES", texts.features, "NAME:on|off,…", "kernel features", _UNENFORCED),
+    Setting("ioprio", "IOPRIO", texts.number(0, 7), "0..7", "I/O priority (4)", _UNENFORCED),
+    Setting("iolimit", "IOLIMIT", texts.iolimit, "N[K|M|G]", "I/O in MB/s, 0 is none", _UNENFORCED),
+    Setting("iopslimit", "IOPSLIMIT", texts.number(0, 2**31 - 1), "N", "I/O operations/s, 0 is none", _UNENFORCED),
+    Setting("bootorder", "BOOTORDER", texts.number(0, 2**32 - 1), "N", "higher starts earlier", _STORED),
+    Setting("stop-timeout", "STOP_TIMEOUT", texts.number(0, 86400), "SECONDS", "patience of stop (120)", _STORED),
+    Setting("privileged", "PRIVILEGED", texts.yes_no, "yes|no", "no user namespace: root is root", _RESTART),
     Setting("root", "VE_ROOT", values.path, "PATH", "where it is mounted, $VEID inside", _STORED),
     Setting("private", "VE_PRIVATE", values.path, "PATH", "where its data is, $VEID inside", _STORED),
     Setting("ostemplate", "OSTEMPLATE", values.file_name, "NAME", "its template", _STORED),
@@ -305,34 +199,11 @@ _HOST = (
 )
 
 # Options of OpenVZ 7 only; --noatime and --dhcp style options take yes or no there.
-_SEVEN = tuple(
-    Setting(option, "", one_line, "VALUE", "OpenVZ 7", _REFUSED)
-    for option in (
-        *(
-            "jquota",
-            "memguarantee",
-            "numnetif",
-            "netif",
-            "gw",
-            "gw6",
-            "dhcp",
-            "dhcp6",
-            "network",
-            "configure",
-        ),
-        *(
-            "ext_ipadd",
-            "rate",
-            "ratebound",
-            "noatime",
-            "bindmount_add",
-            "bindmount_del",
-            "ha_enable",
-            "ha_prio",
-        ),
-        *("autostart", "nettype"),
-    )
-)
+_SEVEN_NAMES = """
+    jquota memguarantee numnetif netif gw gw6 dhcp dhcp6 network configure ext_ipadd rate ratebound noatime
+    bindmount_add bindmount_del ha_enable ha_prio autostart nettype
+"""
+_SEVEN = tuple(Setting(option, "", one_line, "VALUE", "OpenVZ 7", _REFUSED) for option in _SEVEN_NAMES.split())
 
 SETTINGS: tuple[Setting, ...] = (
     *_BEANCOUNTERS,
