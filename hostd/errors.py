@@ -5,7 +5,7 @@
      +-- BadValue                 21  a value is not valid for its parameter
      +-- NoGlobalConfig           10  vz.conf cannot be read
      +-- NoConfig                 14  the container has no configuration file
-     +-- BadConfig                85  a configuration file holds a value that cannot be used
+     +-- BadConfig                85  a configuration file is none, or holds a value that cannot be used
      +-- Locked                    9  another action holds the container
      +-- NotRunning               31
      +-- AlreadyRunning           32

@@ -14,7 +14,7 @@ from hostd.command.host import Host, Session
 from hostd.command.table import Verb
 from hostd.config import names
 from hostd.config.lockfile import CtLock
-from hostd.errors import BadValue, Exit, Failure, Usage
+from hostd.errors import BadConfig, BadValue, Exit, Failure, Usage
 from hostd.log import about
 
 
@@ -104,10 +104,20 @@ def _container(host: Host, console: Console, verb: Verb, args: list[str]) -> int
     if verb.name != "status":
         host.confs.globals()
     if verb.conf:
-        conf = host.confs.raw(ctid)
-        for line in conf.warnings if verb.lock else ():
-            console.say(f"Warning: {line}")
+        _look_at_file(host, console, verb, ctid)
     return ctid
+
+
+def _look_at_file(host: Host, console: Console, verb: Verb, ctid: int) -> None:
+    """Raises NoConfig and BadConfig."""
+    try:
+        conf = host.confs.raw(ctid)
+    except BadConfig:
+        if not verb.any_conf:
+            raise
+        return
+    for line in conf.warnings if verb.lock else ():
+        console.say(f"Warning: {line}")
 
 
 def _call(

@@ -10,8 +10,9 @@ from hostd.config.settings import SETTINGS, SHORT
 class Verb:
     """`module` in `hostd.command.verbs`, "" for a verb of a later version, which fails with `code`.
 
-    `lock`: takes the container's lock.  `conf`: needs its configuration.  `payload`: what follows the CTID
-    is never parsed.  `container`: a CTID is expected.  `words`: how many words may follow it.  `code`: of
+    `lock`: takes the container's lock.  `conf`: needs its configuration, and one that can be read, unless
+    `any_conf`: whatever became of the file, a running container must not be out of reach.  `payload`: what follows
+    the CTID is never parsed.  `container`: a CTID is expected.  `words`: how many words may follow it.  `code`: of
     an option that does not parse.
     """
 
@@ -22,6 +23,7 @@ class Verb:
     options: tuple[Option, ...] = ()
     lock: bool = True
     conf: bool = True
+    any_conf: bool = False
     payload: bool = False
     container: bool = True
     words: int = 0
@@ -77,6 +79,10 @@ def _later(name: str, code: int) -> Verb:
     return Verb(name, "", "CTID", "not supported yet", code=code)
 
 
+def _inside(name: str, module: str, synopsis: str, help: str, *, payload: bool = False, words: int = 0) -> Verb:
+    return Verb(name, module, synopsis, help, lock=False, any_conf=True, payload=payload, words=words)
+
+
 VERBS: tuple[Verb, ...] = (
     Verb(
         *("create", "create", "CTID [options]", "make a container from a template"),
@@ -86,16 +92,16 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb("destroy", "destroy", "CTID", "remove a container and its data", aliases=("delete",)),
     Verb("mount", "mount", "CTID", "mount the root of a container"),
-    Verb("umount", "umount", "CTID", "unmount it"),
+    Verb("umount", "umount", "CTID", "unmount it", any_conf=True),
     Verb("start", "start", "CTID [options]", "start a container", _START),
-    Verb("stop", "stop", "CTID [--fast] [--skip-umount]", "stop it", _flags("fast", "skip-umount")),
+    Verb("stop", "stop", "CTID [--fast] [--skip-umount]", "stop it", _flags("fast", "skip-umount"), any_conf=True),
     Verb("restart", "restart", "CTID [options]", "stop and start it", (*_START, *_flags("fast"))),
     Verb("status", "status", "CTID", "print its state on one line", lock=False, conf=False),
-    Verb("exec", "exec", "CTID COMMAND|-", "run a command; 8 when it fails", lock=False, payload=True),
-    Verb("exec2", "exec", "CTID COMMAND|-", "run a command; its own exit code", lock=False, payload=True),
-    Verb("exec3", "exec", "CTID PROGRAM [ARG]…", "the same without a shell", lock=False, payload=True),
-    Verb("enter", "enter", "CTID [--exec COMMAND]", "log in as root", lock=False, payload=True),
-    Verb("console", "console", "CTID [N]", "attach to its console (tty N)", lock=False, words=1),
+    _inside("exec", "exec", "CTID COMMAND|-", "run a command; 8 when it fails", payload=True),
+    _inside("exec2", "exec", "CTID COMMAND|-", "run a command; its own exit code", payload=True),
+    _inside("exec3", "exec", "CTID PROGRAM [ARG]…", "the same without a shell", payload=True),
+    _inside("enter", "enter", "CTID [--exec COMMAND]", "log in as root", payload=True),
+    _inside("console", "console", "CTID [N]", "attach to its console (tty N)", words=1),
     Verb("runscript", "runscript", "CTID FILE", "run a script of the host inside", words=1),
     Verb("set", "set", "CTID [--save] [options]", "change settings", options=_SET, conf=False, code=21),
     Verb("chkpnt", "chkpnt", "CTID [--dumpfile FILE]", "suspend to disk", _CHKPNT, aliases=("suspend",)),

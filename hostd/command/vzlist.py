@@ -11,7 +11,8 @@ from hostd.command.host import Facts, Host, Session, Usage
 from hostd.command.row import Row
 from hostd.config import names
 from hostd.config.model import GlobalConfig
-from hostd.errors import BadValue, Failure, NoConfig
+from hostd.config.veconf import VeConf
+from hostd.errors import BadConfig, BadValue, Failure, NoConfig
 from hostd.errors import Usage as UsageError
 
 OPTIONS: tuple[Option, ...] = (
@@ -63,14 +64,14 @@ async def run(host: Host, session: Session, console: Console, argv: Sequence[str
         if session.uid != 0:
             raise Failure(1, "Only root can use vzlist")
         return _list(host, console, parsed)
-    except (BadValue, UsageError) as error:
+    except (BadConfig, BadValue, UsageError) as error:
         raise Failure(1, error.message) from error
 
 
 def _list(host: Host, console: Console, parsed: Parsed) -> int:
     columns, sort = _columns(parsed), _sort(parsed)
     wanted = _wanted(host, parsed)
-    rows = _rows(host, parsed, columns if sort is None else (*columns, sort), wanted)
+    rows = _rows(host, console, parsed, columns if sort is None else (*columns, sort), wanted)
     if not rows:
         if parsed.has("json"):
             console.show("[]\n")
@@ -156,7 +157,9 @@ def _wanted(host: Host, parsed: Parsed) -> list[int]:
     return found
 
 
-def _rows(host: Host, parsed: Parsed, columns: Sequence[Column], wanted: list[int]) -> list[Row]:
+def _rows(
+    host: Host, console: Console, parsed: Parsed, columns: Sequence[Column], wanted: list[int]
+) -> list[Row]:
     globals = host.confs.globals()
     needs = frozenset[str]().union(*(column.needs for column in columns))
     if "processes" in needs and parsed.has("json"):  # which shows all of a counter
@@ -166,7 +169,7 @@ def _rows(host: Host, parsed: Parsed, columns: Sequence[Column], wanted: list[in
     for ctid in sorted(known & set(wanted)) if wanted else sorted(known):
         facts = host.facts(ctid)
         if wanted or _state_wanted(parsed, facts):
-            row = _row(host, ctid, facts, globals, needs)
+            row = _row(host, console, ctid, facts, globals, needs)
             if row is not None and _matches(parsed, row):
                 rows.append(row)
     return rows
@@ -178,12 +181,17 @@ def _state_wanted(parsed: Parsed, facts: Facts) -> bool:
     return facts.running or parsed.has("all")
 
 
-def _row(host: Host, ctid: int, facts: Facts, globals: GlobalConfig, needs: frozenset[str]) -> Row | None:
-    """None when the configuration vanished meanwhile."""
+def _row(
+    host: Host, console: Console, ctid: int, facts: Facts, globals: GlobalConfig, needs: frozenset[str]
+) -> Row | None:
+    """None when the configuration vanished meanwhile.  One that is none says nothing, and takes nobody else along."""
     try:
         conf = host.confs.raw(ctid)
     except NoConfig:
         return None
+    except BadConfig as error:
+        console.note(f"Warning: {error.message}")
+        conf = VeConf()
     usage = Usage()
     if needs and (facts.running or ("disk" in needs and facts.mounted)):
         usage = host.usage(ctid, needs if facts.mounted else needs - {"disk"})

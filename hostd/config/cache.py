@@ -21,7 +21,7 @@ class ConfCache:
         self._models: dict[int, tuple[VeConf, GlobalConfig, CtConfig]] = {}
 
     def file(self, path: str) -> VeConf:
-        """The configuration file *path*.  Raises OSError."""
+        """The configuration file *path*.  Raises OSError and BadConfig."""
         try:
             status = os.stat(path)
         except OSError:
@@ -44,7 +44,7 @@ class ConfCache:
         return self._globals[1]
 
     def raw(self, ctid: int) -> VeConf:
-        """The file of container *ctid*.  Raises NoConfig."""
+        """The file of container *ctid*.  Raises NoConfig and BadConfig."""
         try:
             return self.file(self._paths.ct_conf(ctid))
         except FileNotFoundError as error:

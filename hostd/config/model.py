@@ -19,6 +19,7 @@ from hostd.errors import BadConfig, NoConfig, NoGlobalConfig
 T = TypeVar("T")
 
 LAYOUTS = ("overlay", "simfs")
+STOP_TIMEOUT = 120  # seconds, when nobody says otherwise
 
 # Keys of one container: never taken from vz.conf.  NETFILTER there is ignored by OpenVZ, too.
 _OWN_KEYS = frozenset(
@@ -71,7 +72,7 @@ class GlobalConfig:
             layout=read.value("VE_LAYOUT", _layout, "overlay"),
             ostemplate=raw.get("DEF_OSTEMPLATE") or "",
             config_file=raw.get("CONFIGFILE") or "",
-            stop_timeout=read.value("STOP_TIMEOUT", values.integer(0, 86400), 120),
+            stop_timeout=read.value("STOP_TIMEOUT", values.integer(0, 86400), STOP_TIMEOUT),
             nat=read.value("NAT", values.yes_no, False),
             raw=raw,
         )
@@ -120,7 +121,7 @@ class CtConfig:
 
 
 def load_raw(paths: Paths, ctid: int) -> VeConf:
-    """The file of container *ctid*.  Raises NoConfig."""
+    """The file of container *ctid*.  Raises NoConfig and BadConfig."""
     try:
         return VeConf.load(paths.ct_conf(ctid))
     except FileNotFoundError as error:
@@ -157,7 +158,7 @@ def effective(ctid: int, own: VeConf, globals: GlobalConfig) -> CtConfig:
         onboot=read.value("ONBOOT", _onboot, None),
         bootorder=read.value("BOOTORDER", number(0, 2**32 - 1), None),
         disabled=read.value("DISABLED", values.yes_no, False),
-        stop_timeout=read.value("STOP_TIMEOUT", number(0, 86400), 120),
+        stop_timeout=read.value("STOP_TIMEOUT", number(0, 86400), STOP_TIMEOUT),
         privileged=read.value("PRIVILEGED", values.yes_no, False),
         features=read.value("FEATURES", _features, {}),
         capabilities=read.value("CAPABILITY", _capabilities, {}),
@@ -180,7 +181,7 @@ class _Reader:
                 try:
                     return parse(text)
                 except ValueError as error:
-                    raise BadConfig(f'{file.origin}: {key}="{text}": {error}') from error
+                    raise BadConfig(f'{file.place(key)}: {key}="{text}": {error}') from error
         return default
 
 
@@ -205,7 +206,7 @@ def _places(own: VeConf, globals: GlobalConfig, ctid: int) -> tuple[str, str]:
     found = []
     for key, fallback in (("VE_PRIVATE", globals.private), ("VE_ROOT", globals.root)):
         text = own.get(key)
-        origin = own.origin if text else globals.raw.origin
+        origin = (own if text else globals.raw).place(key)
         try:
             found.append((places.place if text else places.default)(globals.paths, text or fallback, ctid))
         except ValueError as error:

@@ -15,7 +15,7 @@ _CONF = re.compile(r"([0-9]{1,10})\.conf")
 
 
 def resolve(paths: Paths, text: str) -> int:
-    """The CTID that *text* means, a number or a name.  0 is the host.  Raises BadValue."""
+    """The CTID that *text* means, a number or a name.  0 is the host.  Raises BadValue, and BadConfig of `lookup`."""
     if text.isascii() and text.isdigit():
         try:
             return values.ct_id(text)
@@ -28,7 +28,10 @@ def resolve(paths: Paths, text: str) -> int:
 
 
 def lookup(paths: Paths, name: str) -> int | None:
-    """The container named *name*: the link leads to a configuration that agrees."""
+    """The container named *name*: the link leads to a configuration that agrees.
+
+    Raises BadConfig when it leads to a file that is none: whose name it is cannot be told.
+    """
     try:
         values.name(name)
         ctid = _target(f"{paths.names_dir}/{name}")

@@ -4,17 +4,29 @@
     # comment                       kept, as are unknown keys, order and blank lines
     NAME=a  NAME=b                  the first definition wins, the second is warned about
 
+    anything else                   kept, skipped, and warned about
+
 No shell expansion; `$VEID` is expanded by whoever uses the value.  Values may contain quotes (OpenVZ
 writes them raw), but no newline.
+
+A line can be skipped, a file cannot: one that is binary, or has more lines of something else than definitions, has
+lost what it said (or never was a configuration), and the limits that it held must not be taken for absent.
 """
 
+import errno
+import os
 import re
+import stat
 
 from hostd.config import files
+from hostd.errors import BadConfig
+
+LONGEST = 1 << 20  # bytes of a file
 
 _ALIASES = {"DCACHE": "DCACHESIZE", "IPTENTRIES": "NUMIPTENT"}
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _COMMENT = re.compile(r"\s+#.*|^#.*")
+_BINARY = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 class VeConf:
@@ -22,12 +34,13 @@ class VeConf:
     lines.
     """
 
-    __slots__ = ("_lines", "_values", "_where", "origin", "warnings")
+    __slots__ = ("_lines", "_strange", "_values", "_where", "origin", "warnings")
 
     def __init__(self, origin: str = "") -> None:
         self.origin = origin
         self.warnings: list[str] = []
         self._lines: list[str] = []
+        self._strange: list[int] = []  # lines that are neither a definition, a comment nor blank
         self._values: dict[str, str] = {}
         self._where: dict[str, int] = {}
 
@@ -42,9 +55,10 @@ class VeConf:
 
     @classmethod
     def load(cls, path: str) -> "VeConf":
-        """Read *path*.  Raises OSError."""
-        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
-            return cls.parse(file.read(), path)
+        """Read *path*.  Raises OSError, and BadConfig for a file that is no configuration."""
+        conf = cls.parse(_read(path), path)
+        conf._must_be_one()
+        return conf
 
     def save(self, path: str) -> None:
         """Replace *path* by this text in one step.  Raises OSError."""
@@ -62,6 +76,10 @@ class VeConf:
     def items(self) -> list[tuple[str, str]]:
         """Keys and values in the order of the file."""
         return list(self._values.items())
+
+    def place(self, key: str) -> str:
+        """Where *key* is defined, for messages: `PATH:LINE`, or `PATH` when it is not."""
+        return f"{self.origin}:{self._where[key] + 1}" if key in self._where else self.origin
 
     def __contains__(self, key: str) -> bool:
         return key in self._values
@@ -88,17 +106,40 @@ class VeConf:
         self._index()
 
     def _index(self) -> None:
-        self._values, self._where, self.warnings = {}, {}, []
+        self._values, self._where, self._strange, self.warnings = {}, {}, [], []
         for number, line in enumerate(self._lines):
             key, value = _split(line)
             if key is None:
                 if value:
+                    self._strange.append(number)
                     self.warnings.append(f"{self.origin}:{number + 1}: not NAME=value: {value[:60]}")
             elif key in self._values:
                 self.warnings.append(f"{self.origin}:{number + 1}: duplicate for {key}, the first is used")
             else:
                 self._values[key] = value
                 self._where[key] = number
+
+    def _must_be_one(self) -> None:
+        strange = self._strange
+        binary = [n for n in strange if _BINARY.search(self._lines[n])]
+        binary += [n for n, line in enumerate(self._lines) if "\0" in line]
+        if binary:
+            raise BadConfig(f"{self.origin} is not a configuration: line {min(binary + strange) + 1} is binary data")
+        if len(strange) > len(self._values):
+            line = f"line {strange[0] + 1} is not NAME=value: {self._lines[strange[0]].strip()[:60]}"
+            raise BadConfig(f"{self.origin} is not a configuration: {line}")
+
+
+def _read(path: str) -> str:
+    """The text of a regular file; a FIFO must not keep the daemon.  Raises OSError, BadConfig."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    with open(fd, encoding="utf-8", errors="surrogateescape", newline="") as file:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "Not a regular file", path)
+        if status.st_size > LONGEST:
+            raise BadConfig(f"{path} is not a configuration: it has {status.st_size >> 10} KiB")
+        return file.read(LONGEST)
 
 
 def _key_of(line: str) -> str | None:

@@ -24,8 +24,9 @@ from hostd.command.host import (
 )
 from hostd.config import announce
 from hostd.config.cache import ConfCache
-from hostd.config.model import CtConfig, expand
+from hostd.config.model import STOP_TIMEOUT, CtConfig, expand
 from hostd.config.paths import Paths
+from hostd.config.veconf import VeConf
 from hostd.container.container import Container
 from hostd.container.ops import (
     apply,
@@ -42,8 +43,9 @@ from hostd.container.ops import (
     stop,
 )
 from hostd.container.ops.apply import LiveChange
+from hostd.container.record import Record
 from hostd.daemon.registry import Registry
-from hostd.errors import Exit, Failure, NotRunning, VzError
+from hostd.errors import BadConfig, Exit, Failure, NotRunning, VzError
 from hostd.kernel.fd import Fd
 from hostd.kernel.features import ROWS, probe
 from hostd.kernel.mount import is_mounted
@@ -72,7 +74,7 @@ class Host:
     def facts(self, ctid: int) -> Facts:
         ct = self._registry.get(ctid)
         record = ct.record if ct is not None else None
-        private, root = self._places(ctid)
+        private, root = self._places(ctid, record)
         running = ct is not None and ct.running and record is not None and record.intent not in COMING_UP
         exists = bool(private) and os.path.isdir(private)
         up = time.clock_gettime(time.CLOCK_BOOTTIME) - record.started if running and record is not None else None
@@ -85,13 +87,24 @@ class Host:
             live=record.live if running and record is not None else {},
         )
 
-    def _places(self, ctid: int) -> tuple[str, str]:
-        """VE_PRIVATE and VE_ROOT; of a file with a bad value elsewhere as well, and "" without a file."""
+    def _places(self, ctid: int, record: Record | None) -> tuple[str, str]:
+        """VE_PRIVATE and VE_ROOT: of what is mounted, else what the file says, else vz.conf; "" without a file.
+
+        Of a file with a bad value elsewhere, or one that is no configuration, as well.
+        """
         try:
-            raw, defaults = self.confs.raw(ctid), self.confs.globals()
+            raw = self.confs.raw(ctid)
+        except BadConfig:
+            raw = VeConf()
         except VzError:
             return "", ""
-        private, root = raw.get("VE_PRIVATE") or defaults.private, raw.get("VE_ROOT") or defaults.root
+        if record is not None and record.root:
+            return record.private, record.root
+        private, root = raw.get("VE_PRIVATE"), raw.get("VE_ROOT")
+        try:
+            private, root = private or self.confs.globals().private, root or self.confs.globals().root
+        except VzError:
+            return "", ""
         return self.paths.below(expand(private, ctid)), self.paths.below(expand(root, ctid))
 
     def addresses(self) -> Iterable[tuple[int, str]]:
@@ -156,8 +169,15 @@ class Host:
         ct = self._registry[ctid]
         async with ct.acting("stop"):
             if ct.running:
-                config = self.confs.ct(ctid)
-                await stop.stop(ct, config, report, fast=options.fast, keep_mounted=options.skip_umount)
+                patience = self._patience(ctid)
+                await stop.stop(ct, patience, report, fast=options.fast, keep_mounted=options.skip_umount)
+
+    def _patience(self, ctid: int) -> int:
+        """Seconds to shut down; a file that cannot be used keeps no container from being stopped."""
+        try:
+            return self.confs.ct(ctid).stop_timeout
+        except VzError:
+            return STOP_TIMEOUT
 
     async def mount(self, ctid: int, report: Report) -> None:
         ct = self._registry[ctid]

@@ -127,13 +127,39 @@ def test_configuration_with_garbage(vz: Vz) -> None:
         with open(path, "w", encoding="utf-8") as file:
             file.write("\n".join([*kept, line]) + "\n")
         result = vz.ctl("start", "101", check=85)
-        one_line(result, word, path)
+        one_line(result, word, f"{path}:{len(kept) + 1}:")
         assert vz.status(101) == "exist unmounted down"
     with open(path, "wb") as binary:
         binary.write(good.encode() + b"\xff\xfe\0garbage\n= = =\n")
-    vz.ctl("start", "101", check=None)
+    result = vz.ctl("start", "101", check=85)
+    line = f"{path} is not a configuration: line {len(good.splitlines()) + 1} is binary data\n"
+    assert (result.stdout, result.stderr) == ("", line)
     assert "Traceback" not in machine.read(vz.paths.hostd_log)
-    assert vz.status(101).startswith("exist")
+    assert vz.status(101) == "exist unmounted down"
+
+
+def test_a_configuration_lost_while_its_container_runs(vz: Vz) -> None:
+    """It stays within reach, also of the next daemon; its own reboot finds nothing to start from."""
+    vz.start(101)
+    vz.create(102)
+    path = vz.paths.ct_conf(101)
+    good = machine.read(path)
+    with open(path, "wb") as file:
+        file.write(os.urandom(1000) + b"\0")
+    assert vz.ctl("exec2", "101", "echo here").stdout == "here\n"
+    listed = vz.run("vzlist", "-aHo", "ctid,status")
+    assert listed.stdout.split() == ["101", "running", "102", "stopped"]
+    assert listed.stderr.startswith(f"Warning: {path} is not a configuration: line ")
+    vz.kill_daemon()
+    assert vz.status(101) == "exist mounted running"
+    assert vz.ctl("exec2", "101", "echo here").stdout == "here\n"
+    vz.ctl("stop", "101")
+    assert vz.status(101) == "exist unmounted down"
+    one_line(vz.ctl("destroy", "101", check=85), path)
+    assert os.path.exists(f"{vz.prefix}/var/lib/vz/private/101/disk.img")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(good)
+    vz.ctl("start", "101")
 
 
 def test_no_global_configuration(vz: Vz) -> None:

@@ -70,7 +70,7 @@ def test_start_is_refused(fake: Fake) -> None:
     os.rmdir(private := fake.paths.private_default.replace("$VEID", "102"))
     assert fake.ctl("start", "102") == Said(43, "", f"Container private area {private} does not exist\n")
     path = fake.ct(103, 'CPUUNITS="heavy"\n')
-    assert fake.ctl("start", "103") == Said(85, "", f'{path}: CPUUNITS="heavy": must be a number\n')
+    assert fake.ctl("start", "103") == Said(85, "", f'{path}:1: CPUUNITS="heavy": must be a number\n')
 
 
 def test_an_address_belongs_to_one_running_container(fake: Fake) -> None:

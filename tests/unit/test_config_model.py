@@ -71,7 +71,7 @@ def test_places_are_expanded_below_the_prefix() -> None:
 def test_garbage_names_file_key_and_value(key: str, value: str) -> None:
     with pytest.raises(BadConfig) as error:
         ct(f'{key}="{value}"\n')
-    assert error.value.message.startswith(f'/c/101.conf: {key}="{value}": ')
+    assert error.value.message.startswith(f'/c/101.conf:1: {key}="{value}": ')
     assert error.value.exit_code == 85
 
 

@@ -30,7 +30,7 @@ def ct(text: str, globals_text: str = "", paths: Paths = PATHS) -> CtConfig:
     ],
 )  # fmt: skip
 def test_a_place_that_cannot_be_meant(prefix: str, key: str, path: str) -> None:
-    with pytest.raises(BadConfig, match=f"^/c/101.conf: {key}="):
+    with pytest.raises(BadConfig, match=f"^/c/101.conf:1: {key}="):
         ct(f'{key}="{path}"\n', paths=Paths(prefix))
 
 
@@ -40,7 +40,7 @@ def test_places_that_are_fine(path: str) -> None:
 
 
 def test_a_default_without_the_number_is_for_nobody() -> None:
-    with pytest.raises(BadConfig, match=r"^/g/vz.conf: VE_PRIVATE=.*must contain \$VEID"):
+    with pytest.raises(BadConfig, match=r"^/g/vz.conf:1: VE_PRIVATE=.*must contain \$VEID"):
         ct("", 'VE_PRIVATE="/srv/ct/all"\n')
 
 

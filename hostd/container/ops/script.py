@@ -26,7 +26,7 @@ class SomehowRunning:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._ours and self._ct.running:
-            await stop.stop(self._ct, self._config, to_log, fast=True)
+            await stop.stop(self._ct, self._config.stop_timeout, to_log, fast=True)
 
 
 async def run_script(ct: Container, text: str, terminal: Terminal) -> int:

@@ -3,7 +3,6 @@
 import asyncio
 import time
 
-from hostd.config.model import CtConfig
 from hostd.container import faults, host_side, init_side, scripts
 from hostd.container.container import Container
 from hostd.container.init_link import ChannelLost
@@ -18,9 +17,9 @@ KILL_GRACE = 10.0  # seconds for the kernel to tear down killed processes
 
 
 async def stop(
-    ct: Container, config: CtConfig, report: Report, *, fast: bool = False, keep_mounted: bool = False
+    ct: Container, patience: float, report: Report, *, fast: bool = False, keep_mounted: bool = False
 ) -> None:
-    """Stop a running container and release all it had.
+    """Stop a running container and release all it had; it has *patience* seconds to shut down.
 
     Raises Failure(79) when CTID.stop fails, and the container runs on; or when a script of the host fails, then it
     is down all the same.
@@ -35,7 +34,7 @@ async def stop(
     ct.record.save(ct.world.paths)
     faults.point("stop.intent")
     if not fast:
-        await _ask(ct, config.stop_timeout, report)
+        await _ask(ct, patience, report)
         faults.point("stop.asked")
     if ct.running:
         if not fast:
