@@ -66,6 +66,11 @@ def processes(cgroup: CtCgroup) -> int | None:
     return _number(_reader(cgroup, "pids")("pids.current"))
 
 
+def most_processes(cgroup: CtCgroup) -> int | None:
+    """How many it may have; None: no limit."""
+    return _number(_reader(cgroup, "pids")("pids.max"))
+
+
 Read = Callable[[str], str | None]
 
 

@@ -105,6 +105,32 @@ def test_numproc_is_live(vz: Vz) -> None:
     assert vz.vzlist("-H", "-o", "numproc.l", "101").strip() == "12"
 
 
+def test_numproc_reached_is_said(vz: Vz) -> None:
+    """By whatever wants to start a process, in one line, with what would help."""
+    vz.start(101)
+    vz.ctl("exec2", "101", "sleep 600 & sleep 600 & sleep 600 &")
+    held = int(vz.vzlist("-H", "-o", "numproc", "101"))
+    vz.ctl("set", "101", "--numproc", str(held))
+    line = (
+        f"numproc is reached: {held} processes and threads run in CT 101, {held} are allowed "
+        "(raise it with `vzctl set 101 --numproc N`)\n"
+    )
+    for verb, code in (("exec", 8), ("exec2", 6), ("exec3", 6)):
+        said = vz.ctl(verb, "101", "true", check=code)
+        assert (said.stdout, said.stderr) == ("", line)
+    said = vz.ctl("enter", "101", check=6)
+    assert said.stderr == line
+    said = vz.ctl("set", "101", "--userpasswd", "root:secret", check=74)
+    assert said.stderr == f"Password change failed: {line}"
+    vz.ctl("set", "101", "--numproc", str(held + 1))
+    said = vz.ctl("set", "101", "--userpasswd", "root:secret", check=74)  # the shell runs, and can start nothing
+    assert said.stderr.endswith("(numproc is reached: raise it with `vzctl set 101 --numproc N`)\n")
+    assert len(said.stderr.splitlines()) == 1
+    vz.ctl("set", "101", "--numproc", str(held + 10))
+    vz.ctl("set", "101", "--userpasswd", "root:secret")
+    vz.ctl("exec2", "101", "true")
+
+
 def test_cpus_and_units_are_live(vz: Vz) -> None:
     vz.start(101)
     said = vz.ctl("set", "101", "--cpulimit", "50", "--cpuunits", "2000", "--save").stdout

@@ -28,7 +28,7 @@ async def run(call: Call) -> int:
         ended = await call.host.exec(call.ctid, _candidates(call), ENVIRONMENT, call.session)
     except VzError as error:
         if call.verb == "exec":
-            raise Failure(Exit.COMMAND_EXECUTION, error.message) from error
+            raise Failure(Exit.COMMAND_EXECUTION, error.message, hint=error.hint) from error
         raise
     except OSError as error:
         text = f"Unable to execute {_shown(call)}: {error.strerror or error}"

@@ -10,7 +10,7 @@ import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from hostd.command import changes, in_use
+from hostd.command import changes, edge, in_use
 from hostd.command.call import Call
 from hostd.command.changes import Changes
 from hostd.command.host import Change, Facts, StopOptions
@@ -173,8 +173,8 @@ async def _apply(call: Call, request: Request, facts: Facts, conf: VeConf) -> in
             raise
         if not request.force:
             text = "Error: failed to apply some parameters, not saving configuration file!"
-            raise Failure(error.exit_code, f"{error.message}\n{text}", hint="") from error
-        call.console.error(error.message)
+            raise Failure(error.exit_code, f"{edge.report(error)[0]}\n{text}") from error
+        call.console.error(edge.report(error)[0])
         return error.exit_code
     for option in _unenforced(request):
         call.console.say(f"Warning: --{option} {BY_OPTION[option].effect.value}")

@@ -1,6 +1,6 @@
 """vzctl start."""
 
-from hostd.command import in_use
+from hostd.command import edge, in_use
 from hostd.command.call import Call
 from hostd.command.host import StartOptions
 from hostd.config import beancounters
@@ -37,6 +37,6 @@ async def _resumed(call: Call) -> bool:
     try:
         await call.host.restore(call.ctid, None, call.console.say)
     except VzError as error:
-        call.console.say(f"WARNING: {error.message}; the container is started anew")
+        call.console.say(f"WARNING: {edge.report(error)[0]}; the container is started anew")
         return False
     return True

@@ -1,5 +1,6 @@
 """userpasswd: set a user's password with the container's own tools; an unknown user is created."""
 
+from hostd.container import numproc
 from hostd.container.container import Container
 from hostd.container.ops import sessions
 from hostd.errors import Exit, Failure
@@ -17,9 +18,17 @@ chpasswd
 
 async def change(ct: Container, user: str, secret: str) -> None:
     """Set *user*'s password to *secret*.  Raises Failure(74)."""
-    code, output = await sessions.capture(
-        ct, ["/bin/sh", "-c", SCRIPT, "sh", user], f"{user}:{secret}\n".encode()
-    )
+    refused = numproc.refusals(ct)
+    argv = ["/bin/sh", "-c", SCRIPT, "sh", user]
+    try:
+        code, output = await sessions.capture(ct, argv, f"{user}:{secret}\n".encode())
+    except Failure as failure:
+        raise _failed(failure.message, failure.hint) from failure
     if code:
-        reason = output.decode("utf-8", "replace").strip().splitlines()
-        raise Failure(Exit.CHANGEPASS, f"Password change failed: {printable(reason[-1]) if reason else f'code {code}'}")
+        lines = output.decode("utf-8", "replace").strip().splitlines()
+        hint = f"numproc is reached: {numproc.remedy(ct.ctid)}" if numproc.refusals(ct) > refused else ""
+        raise _failed(printable(lines[-1]) if lines else f"code {code}", hint)
+
+
+def _failed(reason: str, hint: str) -> Failure:
+    return Failure(Exit.CHANGEPASS, f"Password change failed: {reason}", hint=hint)

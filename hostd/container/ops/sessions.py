@@ -9,6 +9,7 @@ import threading
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Protocol
 
+from hostd.container import numproc
 from hostd.container.container import Container, OpenSession
 from hostd.container.init_link import ChannelLost, InitLink, Message
 from hostd.errors import NotRunning
@@ -83,11 +84,12 @@ async def _begin_first(
 async def _begin(
     ct: Container, argv: Sequence[str], stdio: tuple[int, int, int], env: Mapping[str, str] | None = None
 ) -> OpenSession:
-    """Have vzinit run *argv*; the session's future tells its end."""
+    """Have vzinit run *argv*; the session's future tells its end.  OSError, or Failure(6) at the limit of NUMPROC."""
     session = ct.open_session()
     variables = [f"{key}={value}" for key, value in (env or ENVIRONMENT).items()]
     try:
-        await link_of(ct).ask("exec", stdio, id=session.number, argv=list(argv), env=variables, cwd="/")
+        with numproc.forking(ct):
+            await link_of(ct).ask("exec", stdio, id=session.number, argv=list(argv), env=variables, cwd="/")
     except BaseException:
         ct.sessions.pop(session.number, None)
         raise
@@ -128,10 +130,10 @@ async def enter(ct: Container, command: str | None, terminal: Terminal) -> int:
     link = link_of(ct)
     session = ct.open_session()
     session.hangup = terminal.hangup
+    term, rows, cols = terminal.term or "linux", terminal.rows, terminal.cols
     try:
-        answer = await link.ask(
-            "enter", id=session.number, term=terminal.term or "linux", rows=terminal.rows, cols=terminal.cols
-        )
+        with numproc.forking(ct):
+            answer = await link.ask("enter", id=session.number, term=term, rows=rows, cols=cols)
     except BaseException:
         ct.sessions.pop(session.number, None)
         raise
