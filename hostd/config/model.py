@@ -134,7 +134,7 @@ def effective(ctid: int, own: VeConf, globals: GlobalConfig) -> CtConfig:
     """What *own* means, with the defaults of vz.conf.  Raises BadConfig."""
     read = _Reader((own, globals.raw))
     number = values.integer
-    private, root = _places(own, globals, ctid)
+    private, root = places_of(own, globals, ctid)
     return CtConfig(
         ctid=ctid,
         name=own.get("NAME") or "",
@@ -201,8 +201,8 @@ def _words(text: str) -> tuple[str, ...]:
     return ("inherit",) if "inherit" in words else words
 
 
-def _places(own: VeConf, globals: GlobalConfig, ctid: int) -> tuple[str, str]:
-    """VE_PRIVATE and VE_ROOT."""
+def places_of(own: VeConf, globals: GlobalConfig, ctid: int) -> tuple[str, str]:
+    """VE_PRIVATE and VE_ROOT.  Raises BadConfig that names the file which says what cannot be."""
     found = []
     for key, fallback in (("VE_PRIVATE", globals.private), ("VE_ROOT", globals.root)):
         text = own.get(key)

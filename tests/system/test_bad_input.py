@@ -177,6 +177,24 @@ def test_private_area_in_the_way(vz: Vz) -> None:
     assert os.listdir(private) == ["somebody"]
 
 
+def test_places_that_cannot_be(vz: Vz) -> None:
+    """Refused before anything is made; and what a failing create had to make for its place goes again."""
+    vz.template("busybox")
+    place = f"{vz.prefix}/srv/new/101"
+    for option, path in (("--private", "/"), ("--root", "/"), ("--private", f"{vz.paths.vz_conf}/101")):
+        result = vz.ctl("create", "101", "--ostemplate", "busybox", option, path, check=21)
+        assert result.stderr.startswith(f"Bad parameter for {option}: {path} (")
+        assert len(result.stderr.splitlines()) == 1 and result.stdout == ""
+        nothing_made(vz, 101)
+    script = f"{vz.paths.conf_dir}/vps.create"
+    with open(script, "w", encoding="ascii") as file:
+        file.write("#!/bin/sh\nexit 1\n")
+    os.chmod(script, 0o755)
+    vz.ctl("create", "101", "--ostemplate", "busybox", "--private", place, check=79)
+    assert not os.path.exists(f"{vz.prefix}/srv")
+    nothing_made(vz, 101)
+
+
 def test_private_area_gone(vz: Vz) -> None:
     vz.create(101)
     private = f"{vz.prefix}/var/lib/vz/private/101"

@@ -2,11 +2,11 @@
 
 import os
 
-from hostd.command import changes, edge
+from hostd.command import changes, edge, typed_places
 from hostd.command.call import Call
 from hostd.command.host import CreateOptions
 from hostd.config import names
-from hostd.config.model import GlobalConfig, effective
+from hostd.config.model import GlobalConfig, effective, places_of
 from hostd.config.values import file_name
 from hostd.config.veconf import VeConf
 from hostd.errors import BadValue, Exit, Failure, VzError
@@ -62,11 +62,10 @@ def _configuration(call: Call, globals: GlobalConfig) -> VeConf:
     conf, sample = _base(call, globals)
     texts = dict(given.texts)
     template = texts.pop("OSTEMPLATE", conf.get("OSTEMPLATE") or globals.ostemplate)
-    root = texts.pop("VE_ROOT", conf.get("VE_ROOT") or globals.root)
-    private = texts.pop("VE_PRIVATE", conf.get("VE_PRIVATE") or globals.private)
+    where = _places(call, texts, conf, globals)
     changes.Changes(texts, given.settings, given.add).edit(conf)
-    conf.set("VE_ROOT", root)
-    conf.set("VE_PRIVATE", private)
+    for key, path in where.items():
+        conf.set(key, path)
     conf.set("VE_LAYOUT", layout or conf.get("VE_LAYOUT") or globals.layout)
     if template:
         conf.set("OSTEMPLATE", template)
@@ -75,6 +74,18 @@ def _configuration(call: Call, globals: GlobalConfig) -> VeConf:
     if "ONBOOT" not in conf:
         conf.set("ONBOOT", "no")  # libvirt cannot live without it
     return conf
+
+
+def _places(call: Call, texts: dict[str, str], conf: VeConf, globals: GlobalConfig) -> dict[str, str]:
+    """VE_ROOT and VE_PRIVATE, taken out of *texts* or else of the files.  Whoever says what cannot be is told so."""
+    typed_places.check(call, texts, conf)
+    typed = {key: texts.pop(key) for key in ("VE_ROOT", "VE_PRIVATE") if key in texts}
+    then = conf.copy()
+    for key, text in typed.items():
+        then.set(key, text)
+    places_of(then, globals, call.ctid)
+    said = {"VE_ROOT": conf.get("VE_ROOT") or globals.root, "VE_PRIVATE": conf.get("VE_PRIVATE") or globals.private}
+    return said | typed
 
 
 def _base(call: Call, globals: GlobalConfig) -> tuple[VeConf, str]:

@@ -10,7 +10,7 @@ import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from hostd.command import changes, edge, in_use
+from hostd.command import changes, edge, in_use, typed_places
 from hostd.command.call import Call
 from hostd.command.changes import Changes
 from hostd.command.host import Change, Facts, StopOptions
@@ -60,6 +60,7 @@ async def run(call: Call) -> int:
     if unenforced and not request.save:
         raise BadValue(f"--{unenforced[0]} is not enforced yet; with --save it is kept in the configuration")
     _refuse_while_running(call, request, facts, conf)
+    typed_places.check(call, request.changes.texts, conf)
     code = await _apply(call, request, facts, conf)
     if request.save:
         _save(call, request, conf)

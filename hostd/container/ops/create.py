@@ -8,7 +8,7 @@ rename into place makes it, and undone otherwise.
 import asyncio
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from hostd.config import files, names
@@ -34,6 +34,7 @@ class Creation:
     report: Report
     spec: StorageSpec | None = None
     replaced: VeConf | None = None  # the file that was in the place of the configuration
+    parents: tuple[str, ...] = ()  # directories above the private area that had to be made, the innermost first
 
     @property
     def ctid(self) -> int:
@@ -96,6 +97,7 @@ async def _unpack(this: Creation) -> None:
 
 async def _fill(this: Creation) -> None:
     assert this.spec is not None
+    this.parents = tuple(_missing(os.path.dirname(this.config.private)))
     layout = layout_named(this.config.layout)
     for line in layout.warnings(this.spec):
         this.report(line)
@@ -107,6 +109,15 @@ async def _empty(this: Creation) -> None:
         if os.path.lexists(path):
             await asyncio.to_thread(discard, path, this.paths.vzrm_dir)
             files.sync_directory(os.path.dirname(path))
+    for path in this.parents:
+        with suppress(OSError):  # somebody else uses it by now
+            os.rmdir(path)
+
+
+def _missing(path: str) -> Iterator[str]:
+    while not os.path.lexists(path):
+        yield path
+        path = os.path.dirname(path)
 
 
 async def _give_name(this: Creation) -> None:
