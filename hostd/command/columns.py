@@ -204,11 +204,17 @@ def _quota(
 
         return value
 
-    picks = {"": lambda row: used(row.usage), ".s": limit(0), ".h": limit(1)}
+    picks: dict[str, Callable[[Row], int | None]] = {
+        "": lambda row: used(row.usage),
+        ".s": limit(0),
+        ".h": limit(1),
+    }
 
     def json(row: Row) -> object:
-        names = ("usage", "softlimit", "hardlimit")
-        return dict(zip(names, (pick(row) or 0 for pick in picks.values()), strict=True))
+        """Of what is not mounted nothing is in use; of what is mounted it may not be known."""
+        usage, soft, hard = (pick(row) for pick in picks.values())
+        unknown = usage is None and row.facts.mounted
+        return {"usage": None if unknown else usage or 0, "softlimit": soft or 0, "hardlimit": hard or 0}
 
     return [_counted(name, header, end, pick, json, "disk") for end, pick in picks.items()]
 

@@ -169,6 +169,9 @@ class Host(Protocol):
         *parts*: `counters` (all of them), `processes` (what the counter numproc holds, no more), `load`, `disk`.
         """
 
+    def other_inodes(self, ctid: int, config: CtConfig) -> int | None:
+        """How many inodes the disk of the container has, when they are not those that *config* wants."""
+
     def check(self) -> list[CheckRow]: ...
 
     # Each reports the lines of progress that OpenVZ prints, and is all or nothing.

@@ -1,6 +1,6 @@
-"""What start and set say about a setting that they apply, in OpenVZ's words."""
+"""What create, start and set say about a setting that they apply, or cannot, in OpenVZ's words where it has some."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 from hostd.config.addresses import Interface
 from hostd.config.model import CtConfig
@@ -24,6 +24,21 @@ def processor(config: CtConfig, keys: frozenset[str]) -> list[str]:
         "CPUS": f"Setting CPUs: {config.cpus}",
     }
     return [line for key, line in lines.items() if key in keys]
+
+
+def disk_limits(config: CtConfig, keys: Set[str]) -> list[str]:
+    """Which limits of the disk among *keys* a layout without a disk of its own does not enforce."""
+    limits = {"DISKSPACE": config.diskspace_kib, "DISKINODES": config.diskinodes}
+    unkept = [key for key, value in limits.items() if key in keys and value is not None]
+    if config.sized or not unkept:
+        return []
+    return [f"Warning: layout {config.layout} does not enforce {' and '.join(unkept)}; layout overlay does"]
+
+
+def other_inodes(config: CtConfig, inodes: int) -> str:
+    """The disk has *inodes*, whatever DISKINODES says: ext4 fixes their share of the disk when it is made."""
+    said = f'DISKINODES="{config.raw.get("DISKINODES")}" is only stored'
+    return f"Warning: {said}: the disk has {inodes} inodes, and their number follows its size (--diskspace)"
 
 
 def starting(config: CtConfig) -> list[str]:

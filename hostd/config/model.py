@@ -19,6 +19,7 @@ from hostd.errors import BadConfig, NoConfig, NoGlobalConfig
 T = TypeVar("T")
 
 LAYOUTS = ("overlay", "simfs")
+SIZED = frozenset(("overlay",))  # a file system of its own: limits of the disk are exact, and its use is known
 STOP_TIMEOUT = 120  # seconds, when nobody says otherwise
 
 # Keys of one container: never taken from vz.conf.  NETFILTER there is ignored by OpenVZ, too.
@@ -113,6 +114,11 @@ class CtConfig:
     features: Mapping[str, bool]
     capabilities: Mapping[str, bool]
     raw: VeConf
+
+    @property
+    def sized(self) -> bool:
+        """Its disk is a file system of its own."""
+        return self.layout in SIZED
 
     @classmethod
     def load(cls, paths: Paths, ctid: int, *, globals: GlobalConfig) -> "CtConfig":

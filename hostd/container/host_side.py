@@ -55,7 +55,7 @@ def _mount_storage(run: Run) -> tuple[str, ...]:
     run.record.template_tree = spec.template_tree or ""
     run.save()
     faults.point("storage.noted")
-    warnings = (*_fit(layout, spec), *layout.warnings(spec))
+    warnings = _fit(layout, spec)
     base = None if layout.copies_can_be_mapped else run.record.uid_base
     with userns(base) if base is not None else nullcontext() as ns, layout.open(spec, ns) as opened:
         run.record.storage = opened.record()

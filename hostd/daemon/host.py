@@ -24,7 +24,7 @@ from hostd.command.host import (
 )
 from hostd.config import announce
 from hostd.config.cache import ConfCache
-from hostd.config.model import STOP_TIMEOUT, CtConfig, expand
+from hostd.config.model import SIZED, STOP_TIMEOUT, CtConfig, expand
 from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
 from hostd.container.container import Container
@@ -121,8 +121,11 @@ class Host:
         if ct is None or record is None:
             return Usage()
         counters = _counters(CtCgroup(self._registry.world.tree, ctid), parts) if ct.running else {}
-        kib, inodes = _disk_use(record.root) if "disk" in parts and record.root else (None, None)
+        kib, inodes = _disk_use(record.root) if "disk" in parts and record.layout in SIZED else (None, None)
         return Usage(counters=counters, load=None, disk_kib=kib, disk_inodes=inodes)
+
+    def other_inodes(self, ctid: int, config: CtConfig) -> int | None:
+        return disk.other_inodes(self._registry[ctid], config)
 
     def check(self) -> list[CheckRow]:
         features = probe()
@@ -261,9 +264,7 @@ def _counters(cgroup: CtCgroup, parts: Set[str]) -> dict[str, Counter]:
 
 
 def _disk_use(root: str) -> tuple[int | None, int | None]:
-    """Used KiB and inodes of the mounted tree *root*; of a layout without a file system of its own these are
-    the host's and mean nothing, but cost nothing either.
-    """
+    """Used KiB and inodes of the mounted tree *root*, a file system of its own."""
     try:
         status = os.statvfs(root)
     except OSError:

@@ -111,8 +111,11 @@ class Layout(Protocol):
     def template_of(self, paths: Paths, private: str) -> str | None:
         """The template tree an existing private area stands on, None when on none."""
 
-    def warnings(self, spec: StorageSpec) -> tuple[str, ...]:
-        """What of *spec* this layout cannot keep, a line each."""
+    def other_inodes(self, spec: StorageSpec) -> int | None:
+        """How many inodes the disk of the container has, when they are not those that *spec* wants.
+
+        None when they are, or nothing of its own limits them.  OSError, Failure(RESOURCE).
+        """
 
 
 def usage(root: str) -> DiskUsage:

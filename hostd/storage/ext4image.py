@@ -57,8 +57,12 @@ def geometry(diskspace_kib: int | None, diskinodes: int | None) -> Geometry:
             Exit.INVALID_PARAMETER_VALUE,
             f"DISKSPACE of {space} KiB is too small: at least {SMALLEST_KIB} KiB",
         )
-    inodes = space * 1024 // BYTES_PER_INODE if diskinodes is None else diskinodes
-    return Geometry(_whole_blocks(space), max(inodes, 1) + OWN_INODES)
+    return Geometry(_whole_blocks(space), inodes(space * 1024 // BYTES_PER_INODE if diskinodes is None else diskinodes))
+
+
+def inodes(files: int) -> int:
+    """How many an image needs that can hold *files*."""
+    return max(files, 1) + OWN_INODES
 
 
 def golden(directory: str, wanted: Geometry) -> str:

@@ -27,7 +27,7 @@ from hostd.storage import trash as waste
 from hostd.storage.base import Opened, Record, StorageSpec, map_ids
 from hostd.storage.names import GOLDEN
 from hostd.storage.private import being_made, must_exist, write_durably
-from hostd.storage.superblock import Superblock
+from hostd.storage.superblock import INODES_PER_BLOCK, Superblock
 
 IMAGE = "disk.img"
 LAYOUT = "layout"
@@ -106,8 +106,12 @@ class Overlay:
         must_exist(private)
         return os.path.join(paths.template_tree, Note.read(private).tree)
 
-    def warnings(self, spec: StorageSpec) -> tuple[str, ...]:
-        return ()
+    def other_inodes(self, spec: StorageSpec) -> int | None:
+        if spec.diskinodes is None:
+            return None
+        found = Superblock.read(os.path.join(spec.private, IMAGE))
+        more = found.inodes - ext4image.inodes(spec.diskinodes)
+        return None if 0 <= more <= found.groups * INODES_PER_BLOCK else found.inodes  # mke2fs fills whole blocks
 
 
 @dataclass(frozen=True, slots=True)

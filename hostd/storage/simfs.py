@@ -52,9 +52,5 @@ class Simfs:
     def template_of(self, paths: Paths, private: str) -> str | None:
         return None
 
-    def warnings(self, spec: StorageSpec) -> tuple[str, ...]:
-        limits = {"DISKSPACE": spec.diskspace_kib, "DISKINODES": spec.diskinodes}
-        unkept = [key for key, value in limits.items() if value is not None]
-        if not unkept:
-            return ()
-        return (f"Warning: layout simfs does not enforce {' and '.join(unkept)}; layout overlay does",)
+    def other_inodes(self, spec: StorageSpec) -> int | None:
+        return None

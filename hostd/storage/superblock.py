@@ -7,6 +7,7 @@ from hostd.errors import Exit, Failure
 
 BLOCK = 4096
 INODE_BYTES = 256
+INODES_PER_BLOCK = BLOCK // INODE_BYTES
 _MAGIC = b"\x53\xef"
 
 
@@ -17,6 +18,7 @@ class Superblock:
     """
 
     blocks: int
+    inodes: int
     free: int
     blocks_per_group: int
     inodes_per_group: int
@@ -40,6 +42,7 @@ class Superblock:
         per_group = number("<I", 0x20)
         return cls(
             blocks=blocks,
+            inodes=number("<I", 0x00),
             free=number("<I", 0x158) << 32 | number("<I", 0x0C),
             blocks_per_group=per_group,
             inodes_per_group=number("<I", 0x28),
@@ -54,9 +57,12 @@ class Superblock:
 
         As the kernel counts (ext4_calculate_overhead).  The superblock has a field for it, but resize2fs clears it.
         """
-        groups = _part(self.blocks, self.blocks_per_group)
-        copies = sum(_has_superblock(group) for group in range(groups)) * (1 + self.descriptors + self.reserved)
-        return self.blocks - copies - groups * (self._inode_table + 2) - self.journal  # 2: bitmaps
+        copies = sum(_has_superblock(group) for group in range(self.groups)) * (1 + self.descriptors + self.reserved)
+        return self.blocks - copies - self.groups * (self._inode_table + 2) - self.journal  # 2: bitmaps
+
+    @property
+    def groups(self) -> int:
+        return _part(self.blocks, self.blocks_per_group)
 
     @property
     def inode_share(self) -> float:

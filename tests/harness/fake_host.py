@@ -61,6 +61,7 @@ class FakeHost:
     confs: ConfCache
     states: dict[int, Facts] = field(default_factory=dict)
     usages: dict[int, Usage] = field(default_factory=dict)
+    inodes: int | None = None  # of every disk, when they are others than wanted
     calls: list[tuple[object, ...]] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     failure: BaseException | None = None  # raised by the next operation
@@ -84,6 +85,9 @@ class FakeHost:
     def usage(self, ctid: int, parts: Set[str]) -> Usage:
         self.calls.append(("usage", ctid, *sorted(parts)))
         return self.usages.get(ctid, Usage())
+
+    def other_inodes(self, ctid: int, config: CtConfig) -> int | None:
+        return self.inodes
 
     def check(self) -> list[CheckRow]:
         return [

@@ -1,5 +1,7 @@
 """set --diskspace: the disk of a stopped container at once, that of a running one at its next start."""
 
+import json
+
 import pytest
 
 from tests.harness import machine
@@ -70,10 +72,33 @@ def test_running(vz: Vz) -> None:
 
 
 def test_a_layout_without_limits_says_so(vz: Vz) -> None:
+    """Where a limit is set, and not at every start; and the use of the host's disk is not the container's."""
     line = "Warning: layout simfs does not enforce DISKSPACE and DISKINODES; layout overlay does"
     vz.template("busybox")
     created = vz.ctl("create", "101", "--ostemplate", "busybox", "--layout", "simfs")
-    assert line in created.stdout.splitlines()
+    assert created.stdout.splitlines().count(line) == 1
     started = vz.ctl("start", "101")
-    assert started.stdout.splitlines().count(line) == 1
-    assert started.stderr == ""
+    assert "simfs" not in started.stdout and started.stderr == ""
+    said = vz.ctl("set", "101", "--diskspace", "3G", "--save").stdout.splitlines()
+    assert said[1:] == ["Warning: layout simfs does not enforce DISKSPACE; layout overlay does"]
+    assert vz.vzlist("-Ho", "diskspace,diskspace.h,diskinodes", "101").split() == ["-", "3145728", "-"]
+    (row,) = json.loads(vz.vzlist("-j", "-o", "diskspace", "101"))
+    assert row == {"diskspace": {"usage": None, "softlimit": 3145728, "hardlimit": 3145728}}
+
+
+def test_the_number_of_files_is_that_of_the_disk(vz: Vz) -> None:
+    """A number that the disk does not get is stored, and said with the one in force."""
+    vz.create(101, "--diskspace", OLD, "--diskinodes", "20000")
+    vz.ctl("start", "101")
+    inodes = vz.ctl("exec2", "101", "df -i / | tail -1").stdout.split()[1]
+    assert "--save" in vz.ctl("set", "101", "--diskinodes", "30000", check=20).stderr
+    line = f'Warning: DISKINODES="{{0}}:{{0}}" is only stored: the disk has {inodes} inodes, and their number follows '
+    for state in ("running", "stopped"):
+        said = vz.ctl("set", "101", "--diskinodes", "30000", "--save")
+        assert said.stdout.splitlines()[1:] == [f"{line.format(30000)}its size (--diskspace)"], state
+        assert said.stderr == "" and 'DISKINODES="30000:30000"' in machine.read(vz.paths.ct_conf(101))
+        vz.ctl("stop", "101")
+    assert len(vz.ctl("set", "101", "--diskinodes", "20000", "--save").stdout.splitlines()) == 1
+    vz.ctl("set", "101", "--diskspace", "1G", "--save")
+    vz.ctl("start", "101")
+    assert int(vz.ctl("exec2", "101", "df -i / | tail -1").stdout.split()[1]) > 2 * int(inodes)

@@ -62,3 +62,9 @@ def test_a_failing_create_says_so(fake: Fake) -> None:
     said = fake.ctl("create", "101")
     text = "Cached OS template debian-12 not found\nCreation of container private area failed\n"
     assert said == Said(91, "", text) and not os.path.exists(fake.paths.ct_conf(101))
+
+
+def test_a_layout_without_limits_says_so(fake: Fake) -> None:
+    said = fake.ctl("create", "101", "--layout", "simfs")
+    line = "Warning: layout simfs does not enforce DISKSPACE and DISKINODES; layout overlay does\n"
+    assert said == Said(0, line + "Container private area was created\n", "")

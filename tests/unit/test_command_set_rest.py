@@ -165,3 +165,27 @@ def test_a_new_size_of_the_disk(fake: Fake) -> None:
 def test_a_container_without_a_disk_is_only_written(fake: Fake) -> None:
     assert fake.ctl("set", "101", "--diskspace", "1G", "--save").code == 0
     assert fake.asked() == []
+
+
+def test_what_a_disk_does_not_follow_is_told(fake: Fake) -> None:
+    """simfs limits nothing; an overlay keeps its inodes."""
+    simfs = "Warning: layout simfs does not enforce {}; layout overlay does\n"
+    fake.up(101, 'VE_LAYOUT="simfs"\nDISKSPACE="1G"\n')
+    said = fake.ctl("set", "101", "--diskinodes", "9", "--save")
+    assert said == Said(0, saved(fake) + simfs.format("DISKINODES"), "")
+    said = fake.ctl("set", "101", "--diskinodes", "9", "--diskspace", "2G", "--save")
+    assert said == Said(0, saved(fake) + simfs.format("DISKSPACE and DISKINODES"), "")
+    assert "simfs" not in fake.ctl("set", "101", "--onboot", "yes", "--save").stdout
+    fake.ct(102)
+    fake.host.inodes = 4242
+    line = (
+        'Warning: DISKINODES="9:9" is only stored: the disk has 4242 inodes, '
+        "and their number follows its size (--diskspace)\n"
+    )
+    assert fake.ctl("set", "102", "--diskinodes", "9", "--save") == Said(0, saved(fake, 102) + line, "")
+    assert fake.ctl("set", "103", "--diskinodes", "9", "--save").stdout == saved(fake, 103)  # no disk yet
+
+
+def test_a_disk_beside_another_bad_value_is_saved(fake: Fake) -> None:
+    fake.ct(101, 'CPUUNITS="heavy"\n')
+    assert fake.ctl("set", "101", "--diskinodes", "9", "--save") == Said(0, saved(fake), "")

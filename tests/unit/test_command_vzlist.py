@@ -236,6 +236,9 @@ def test_json_of_everything(fake: Fake) -> None:
     assert (running["smart_name"], stopped["smart_name"]) == ("web", 102)
     assert (running["status"], running["vswap"], running["disabled"]) == ("running", True, False)
     assert running["diskspace"] == {"usage": 5000, "softlimit": 2097152, "hardlimit": 2306867}
+    assert stopped["diskspace"]["usage"] == 0  # of what is not mounted; of what is, it may not be known
+    (mounted,) = json.loads(fake.vzlist("-j", "-o", "diskinodes", "103").stdout)
+    assert mounted == {"diskinodes": {"usage": None, "softlimit": 0, "hardlimit": 0}}
     assert stopped["numproc"] == {"held": 0, "maxheld": 0, "barrier": 100, "limit": 120, "failcnt": 0}
     assert stopped["kmemsize"]["limit"] == 0 and running["kmemsize"]["limit"] == 2**63 - 1
     assert (stopped["laverage"], stopped["uptime"], stopped["ip"]) == (None, 0, [])

@@ -2,10 +2,10 @@
 
 import os
 
-from hostd.command import changes, edge, typed_places
+from hostd.command import changes, disk, edge, typed_places
 from hostd.command.call import Call
 from hostd.command.host import CreateOptions
-from hostd.config import names
+from hostd.config import announce, names
 from hostd.config.model import GlobalConfig, effective, places_of
 from hostd.config.values import file_name
 from hostd.config.veconf import VeConf
@@ -39,6 +39,8 @@ async def run(call: Call) -> int:
             "OS template is not specified",
             hint="use --ostemplate or DEF_OSTEMPLATE",
         )
+    for line in announce.disk_limits(config, disk.KEYS):
+        call.console.say(line)
     try:
         await call.host.create(call.ctid, CreateOptions(conf, config), call.console.say)
     except VzError as error:

@@ -10,7 +10,7 @@ import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from hostd.command import changes, edge, in_use, typed_places
+from hostd.command import changes, disk, edge, in_use, typed_places
 from hostd.command.call import Call
 from hostd.command.changes import Changes
 from hostd.command.host import Change, Facts, StopOptions
@@ -64,7 +64,8 @@ async def run(call: Call) -> int:
     code = await _apply(call, request, facts, conf)
     if request.save:
         _save(call, request, conf)
-        return code or await _settle(call, request, facts)
+        waits = disk.tell(call, request.changes.keys, conf, exists=facts.exists)
+        return code or await _settle(call, request, facts, frozenset() if waits else disk.KEYS)
     if facts.running and request.changes.keys:
         call.console.say(LOST)
     return code
@@ -142,8 +143,8 @@ def _refuse_while_running(call: Call, request: Request, facts: Facts, conf: VeCo
     for key, option in (("VE_ROOT", "root"), ("VE_PRIVATE", "private")):
         if key in keys:
             raise AlreadyRunning(f"Unable to change --{option}: container is running")
-    if "DISKSPACE" in keys and not request.save:
-        raise Usage("Error: unable to use --diskspace option without --save")
+    for key in disk.KEYS & keys if not request.save else ():
+        raise Usage(f"Error: unable to use --{key.lower()} option without --save")
     waiting = _waiting(request, conf)
     if waiting and not request.save:
         raise AlreadyRunning(f"Unable to change {waiting} of a running container (use --save)")
@@ -262,9 +263,10 @@ def _write(conf: VeConf, path: str) -> None:
         raise Failure(Exit.CONFIG_SAVE, f"Unable to save {path}: {where}: {error.strerror}") from error
 
 
-async def _settle(call: Call, request: Request, facts: Facts) -> int:
-    """What a saved change that needs a restart means for the running container."""
-    options = request.changes.options(Effect.RESTART) if facts.running else []
+async def _settle(call: Call, request: Request, facts: Facts, idle: frozenset[str]) -> int:
+    """What a saved change that needs a restart means for the running container; for *idle* keys no restart helps."""
+    rows = [BY_OPTION[option] for option in request.changes.options(Effect.RESTART)]
+    options = [row.option for row in rows if row.key not in idle] if facts.running else []
     if not options:
         return Exit.OK
     if request.ignore:

@@ -98,10 +98,7 @@ async def _unpack(this: Creation) -> None:
 async def _fill(this: Creation) -> None:
     assert this.spec is not None
     this.parents = tuple(_missing(os.path.dirname(this.config.private)))
-    layout = layout_named(this.config.layout)
-    for line in layout.warnings(this.spec):
-        this.report(line)
-    await asyncio.to_thread(layout.create, this.spec)
+    await asyncio.to_thread(layout_named(this.config.layout).create, this.spec)
 
 
 async def _empty(this: Creation) -> None:
