@@ -7,11 +7,13 @@ The file is OpenVZ's `vzctl.log` format (`2026-11-20T15:05:50+0000 vzctl : CT 10
 
 import logging
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 current_ct: ContextVar[int | None] = ContextVar("current_ct", default=None)
+_listeners: ContextVar[Sequence[Callable[[str], bool]]] = ContextVar("listeners", default=())
 
 log = logging.getLogger("vzhost")
 
@@ -48,6 +50,38 @@ def about(ctid: int) -> Iterator[None]:
         yield
     finally:
         current_ct.reset(token)
+
+
+@contextmanager
+def listening(listener: Callable[[str], bool]) -> Iterator[None]:
+    """Offer every `detail` of what is done inside, and meanwhile in the tasks begun there, to *listener*."""
+    listeners = [listener]
+    token = _listeners.set(listeners)
+    try:
+        yield
+    finally:
+        listeners.clear()  # whatever was begun inside keeps the variable, for as long as a container runs
+        _listeners.reset(token)
+
+
+def detail(text: str, *, level: int = logging.DEBUG) -> None:
+    """What only who asks for details wants to know: the listener (False: not interested), and the log, where it is
+    of *level* when nobody listens.
+    """
+    heard = any([listener(printable(text)) for listener in _listeners.get()])
+    log.log(logging.INFO if heard else level, "%s", text)
+
+
+@contextmanager
+def timed(what: str) -> Iterator[None]:
+    """Tell as a detail how long it takes: `WHAT 1.2 ms`, `WHAT failed after 1.2 ms`."""
+    started = time.monotonic_ns()
+    how = " failed after"
+    try:
+        yield
+        how = ""
+    finally:
+        detail(f"{what}{how} {(time.monotonic_ns() - started) / 1e6:.1f} ms")
 
 
 def to_file(path: str, *, debug: bool = False) -> None:

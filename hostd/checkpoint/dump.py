@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 from hostd.checkpoint import cgmap, criu, dev_tree, images_dir, irmap, log_text, network, precheck, private, run, saved
 from hostd.checkpoint.aside import aside
-from hostd.checkpoint.phases import phase
 from hostd.errors import Exit, Failure
 from hostd.kernel.descriptors import open_by_handle
 from hostd.kernel.fd import Fd
-from hostd.log import log
+from hostd.log import log, timed
 
 # Things that pass by themselves: a connection not yet accepted, a message with descriptors in a queue.
 TRANSIENT = ("in-flight", "Control messages in queue")
@@ -83,7 +82,7 @@ async def dump(spec: DumpSpec) -> None:
                 log.warning("criu dump: %s", errors)
             images_dir.remove(part)
             raise Failure(Exit.CHKPNT, f"Checkpointing failed: {error}") from error
-        with phase("dump: sync"):
+        with timed("dump: sync"):
             try:
                 await aside(lambda: images_dir.commit(spec.images_dir))
             except OSError as error:
@@ -96,11 +95,11 @@ async def dump(spec: DumpSpec) -> None:
 def _dump(spec: DumpSpec, program: criu.Criu, lock: Fd) -> list[str]:
     """Everything that must be asked of the living container first, then CRIU.  Answers watches that may be lost."""
     directory = images_dir.part(spec.images_dir)
-    with phase("dump: ask"):
+    with timed("dump: ask"):
         external = _external(spec.pid)
         saved.store(directory, _saved(spec, external, program.version))
         unresolved = _map_watches(spec, directory)
-    with private.mounts({"images": directory}, {}, spec.cache_dir), phase("dump: criu"):
+    with private.mounts({"images": directory}, {}, spec.cache_dir), timed("dump: criu"):
         _try(program.command(), dump_arguments(spec, external), lock)
     return unresolved
 

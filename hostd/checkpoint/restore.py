@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 from hostd.checkpoint import cgmap, criu, dev_tree, images_dir, log_text, network, pressure, private, run, saved
 from hostd.checkpoint.aside import aside
 from hostd.checkpoint.dump import hierarchies
-from hostd.checkpoint.phases import phase
 from hostd.errors import Exit, Failure
 from hostd.kernel.descriptors import pidfd_getfd
 from hostd.kernel.fd import Fd
 from hostd.kernel.process import Process
-from hostd.log import log
+from hostd.log import log, timed
 
 PLACES = {"/.vz": "runtime", "/dev": "dev", "/sys/fs/cgroup": "cgroup"}  # where `private` attaches what
 
@@ -94,7 +93,7 @@ def _restore(spec: RestoreSpec, kept: saved.Saved, program: criu.Criu, lock: Fd)
     def before_resume() -> None:
         lost.extend(cgmap.load(cgroups, kept.cgroups, spec.uid_base))
 
-    with private.mounts(_paths(spec, kept), _trees(spec, kept), spec.cache_dir), phase("restore: criu"):
+    with private.mounts(_paths(spec, kept), _trees(spec, kept), spec.cache_dir), timed("restore: criu"):
         if "/sys/fs/cgroup" in kept.external:
             private.unrestrict("cgroup")
         pid = run.restore(
@@ -105,7 +104,7 @@ def _restore(spec: RestoreSpec, kept: saved.Saved, program: criu.Criu, lock: Fd)
             spec.into,
             before_resume if kept.cgroups else None,
         )
-    with phase("restore: mend"):
+    with timed("restore: mend"):
         return Process.open(pid), lost + _mend(spec, kept, pid)
 
 

@@ -15,10 +15,11 @@ class Console:
         log.info("%s", line)
         self.show(line + "\n")
 
-    def detail(self, line: str) -> None:
-        """One line for `--verbose`."""
+    def detail(self, line: str) -> bool:
+        """One line for `--verbose`, on stderr: stdout says the same as without.  False: nobody asked for it."""
         if self.verbose:
-            self.say(line)
+            self.note(line)
+        return bool(self.verbose)
 
     def show(self, text: str) -> None:
         """The answer itself: printed as is, not logged."""

@@ -1,8 +1,9 @@
 """The single entry of the commands: a command line in, text and an exit code out."""
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import ExitStack
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, nullcontext
 from importlib import import_module
 from typing import Protocol, cast
 
@@ -14,8 +15,9 @@ from hostd.command.host import Host, Session
 from hostd.command.table import Verb
 from hostd.config import names
 from hostd.config.lockfile import CtLock
+from hostd.config.settings import KNOWN_KEYS
 from hostd.errors import BadConfig, BadValue, Exit, Failure, Usage
-from hostd.log import about
+from hostd.log import about, detail, listening, timed
 
 
 class _Module(Protocol):
@@ -29,13 +31,27 @@ async def run(host: Host, session: Session, prog: str, argv: Sequence[str]) -> i
     """
     console = Console(session)
     try:
-        if prog == "vzlist":
-            return await vzlist.run(host, session, console, argv)
-        return await _vzctl(host, session, console, list(argv))
+        with listening(_details(console)):
+            if prog == "vzlist":
+                return await vzlist.run(host, session, console, argv)
+            return await _vzctl(host, session, console, list(argv))
     except Exception as error:
         text, code = edge.report(error)
         console.error(text)
         return code
+
+
+def _details(console: Console) -> Callable[[str], bool]:
+    """`console.detail`, for the threads of an operation as well: only the loop's own may write to the command."""
+    loop, here = asyncio.get_running_loop(), threading.get_ident()
+
+    def listen(line: str) -> bool:
+        if threading.get_ident() == here:
+            return console.detail(line)
+        loop.call_soon_threadsafe(console.detail, line)
+        return console.verbose > 0
+
+    return listen
 
 
 async def _vzctl(host: Host, session: Session, console: Console, args: list[str]) -> int:
@@ -48,7 +64,8 @@ async def _vzctl(host: Host, session: Session, console: Console, args: list[str]
             _lock(host, held, console, call)
         module = cast(_Module, import_module(f"hostd.command.verbs.{verb.module}"))
         try:
-            return await module.run(call)
+            with timed(f"vzctl {call.verb}") if verb.lock else nullcontext():
+                return await module.run(call)
         except asyncio.CancelledError:
             if verb.lock:  # the operation is undone by now
                 console.error("Cancelling...")
@@ -116,8 +133,11 @@ def _look_at_file(host: Host, console: Console, verb: Verb, ctid: int) -> None:
         if not verb.any_conf:
             raise
         return
-    for line in conf.warnings if verb.lock else ():
-        console.say(f"Warning: {line}")
+    if verb.lock:
+        for line in conf.warnings:
+            console.say(f"Warning: {line}")
+        for key in [key for key, _ in conf.items() if key not in KNOWN_KEYS]:
+            detail(f"Warning: {conf.place(key)}: unknown parameter {key}, ignored")
 
 
 def _call(

@@ -4,6 +4,12 @@ from hostd.command.table import GLOBAL_FLAGS, VERBS
 from hostd.config.settings import SETTINGS
 
 INTERFACE = "4.11.0"  # the vzctl whose interface this is; libvirt reads it
+_GLOBAL = (
+    ("--quiet", "print nothing; the log has it"),
+    ("--verbose", "print every step with its time, to stderr"),
+    ("--skiplock", "do not take the container's lock"),
+    ("--skipowner", "ignored"),
+)
 _SET_CONTROL = (
     ("--save", "write the settings to the configuration"),
     ("--force", "save even if applying fails"),
@@ -43,6 +49,8 @@ def vzctl() -> str:
     flags = "[--quiet|--verbose] [--skiplock] [--skipowner]"
     parts = [version_line(), f"Usage: vzctl {flags} COMMAND CTID|NAME [options]\n\n"]
     parts += [_row(f"vzctl {verb.name} {verb.synopsis}".rstrip(), verb.help) for verb in VERBS if verb.module]
+    parts.append("\nOptions before the command:\n")
+    parts += [_row(f"  {option}", help) for option, help in _GLOBAL]
     for verb, options in _OPTIONS.items():
         parts.append(f"\nOptions of vzctl {verb}:\n")
         parts += [_row(f"  {option}", help) for option, help in options]

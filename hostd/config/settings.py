@@ -219,4 +219,10 @@ SHORT: dict[str, str] = {row.short: row.option for row in SETTINGS if row.short}
 _KEYS = list(dict.fromkeys(row.key for row in SETTINGS if row.key))
 _KEYS.insert(_KEYS.index("DISABLED"), "ORIGIN_SAMPLE")  # no option sets it, --applyconfig does
 KEY_ORDER: tuple[str, ...] = tuple(_KEYS)
+# Without an option: ours, and those of OpenVZ that mean nothing here.
+_OTHER_KEYS = """
+    VE_LAYOUT VEID VE_TYPE UUID LOCAL_UID LOCAL_GID DISTRIBUTION CLASS_ID OFFLINE_MANAGEMENT OFFLINE_SERVICE TEMPLATES
+    TECHNOLOGIES SLMMODE DISTR RATE RATEBOUND HA_ENABLE HA_PRIO AUTOCOMPACT
+"""
+KNOWN_KEYS = frozenset((*KEY_ORDER, *_OTHER_KEYS.split()))
 BEANCOUNTERS: tuple[str, ...] = tuple(row.beancounter for row in _BEANCOUNTERS if row.option != "avnumproc")

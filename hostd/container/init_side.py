@@ -15,7 +15,7 @@ from hostd.container.storage import container_root
 from hostd.errors import Exit, Failure
 from hostd.kernel.fd import Fd
 from hostd.kernel.process import Process
-from hostd.log import log
+from hostd.log import detail
 
 HELLO_TIMEOUT = 30.0  # seconds for PID 1 to reach main on a busy host
 NOFILE = (1024, 524288)  # soft and hard limit of open files: what systemd gives a service
@@ -144,7 +144,7 @@ async def greet(run: Run) -> None:
         why = ": ".join([end.text or end.how, *last_words.lines(ct.words, 1)])
         raise Failure(Exit.ENVCREATE, f"the container's init ended at once: {why}") from None
     clock, rec.channel = hello.number("clock"), pair.number("ino")
-    log.debug("main at %d: %.1f ms", clock, (clock - run.began) / 1e6)
+    detail(f"main at {clock}: {(clock - run.began) / 1e6:.1f} ms")
     ct.keep_link()
     faults.point("greet.held")
     run.save()

@@ -12,6 +12,7 @@ the undo runs their counterparts, after a crash of hostd as well: a script may r
 
 import asyncio
 import errno
+import logging
 import os
 import signal
 
@@ -23,7 +24,7 @@ from hostd.container.report import Report
 from hostd.container.run import Run
 from hostd.errors import Exit, Failure
 from hostd.kernel.fd import Fd
-from hostd.log import log
+from hostd.log import detail, log
 
 GLOBAL = "vps"
 # All that a script on the host gets, beside VEID and VE_CONFFILE.
@@ -136,7 +137,7 @@ async def _on_host(paths: Paths, ctid: int, path: str, report: Report) -> None:
     if not os.access(path, os.X_OK):
         raise Failure(Exit.ACTIONSCRIPT, f"{path} is not executable", hint="chmod +x it, or remove it")
     environment = {"VEID": str(ctid), "VE_CONFFILE": paths.ct_conf(ctid), **ENVIRONMENT}
-    log.info("running %s", path)
+    detail(f"running {path}", level=logging.INFO)
     with Lines(report) as output:
         code = await _wait(await _spawn(path, output.writer, environment))
     if code:

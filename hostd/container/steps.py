@@ -5,13 +5,12 @@ runs the same undos without knowing how far the dead one came.
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from hostd.container import faults
-from hostd.log import log
+from hostd.log import log, timed
 
 Context = TypeVar("Context")
 
@@ -66,7 +65,8 @@ def together(name: str, *steps: Step[Context]) -> Step[Context]:
     """
 
     async def one(step: Step[Context], context: Context) -> None:
-        await step.do(context)
+        with timed(f"{name}: {step.name}"):
+            await step.do(context)
         faults.point(f"{name}.{step.name}")
 
     async def do(context: Context) -> None:
@@ -86,10 +86,9 @@ async def run(operation: str, steps: Sequence[Step[Context]], context: Context) 
     try:
         for step in steps:
             faults.point(f"{operation}.{step.name}")
-            started = time.monotonic_ns()
             begun.append(step)
-            await (step.do(context) if step.stops else whole(step.do(context)))
-            log.debug("%s: %s %.1f ms", operation, step.name, (time.monotonic_ns() - started) / 1e6)
+            with timed(f"{operation}: {step.name}"):
+                await (step.do(context) if step.stops else whole(step.do(context)))
         faults.point(f"{operation}.end")
     except BaseException as error:
         if isinstance(error, Exception) and begun:
@@ -106,10 +105,9 @@ async def undo(steps: Sequence[Step[Context]], context: Context) -> None:
     cancelled: asyncio.CancelledError | None = None
     for step in reversed(steps):
         faults.point(f"undo.{step.name}")
-        started = time.monotonic_ns()
         try:
-            await (step.undo(context) if step.stops else whole(step.undo(context)))
-            log.debug("undo: %s %.1f ms", step.name, (time.monotonic_ns() - started) / 1e6)
+            with timed(f"undo: {step.name}"):
+                await (step.undo(context) if step.stops else whole(step.undo(context)))
         except asyncio.CancelledError as error:
             cancelled = error
         except Exception:

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from hostd.cgroup import stats
 from hostd.cgroup.tree import CtCgroup
 from hostd.checkpoint import images_dir
-from hostd.checkpoint.phases import phase
 from hostd.command.host import (
     Change,
     CheckRow,
@@ -49,6 +48,7 @@ from hostd.errors import BadConfig, Exit, Failure, NotRunning, VzError
 from hostd.kernel.fd import Fd
 from hostd.kernel.features import ROWS, probe
 from hostd.kernel.mount import is_mounted
+from hostd.log import timed
 
 COMING_UP = ("start", "restore", "reboot")  # operations during which PID 1 is there, but nobody was told
 
@@ -242,14 +242,14 @@ class Host:
         async with ct.acting("chkpnt"):
             if not ct.running:
                 raise NotRunning("Unable to setup checkpointing: container is not running")
-            with phase("chkpnt:"):
+            with timed("chkpnt:"):
                 await chkpnt.chkpnt(ct, dumpfile or self.paths.dump(ctid), report)
 
     async def restore(self, ctid: int, dumpfile: str | None, report: Report) -> None:
         ct = self._registry[ctid]
         async with ct.acting("restore", fresh=True):
             config = self.confs.ct(ctid)
-            with phase("restore:"):
+            with timed("restore:"):
                 await restore.restore(ct, config, dumpfile or self.paths.dump(ctid), report)
                 if dumpfile is None:
                     await restore.forget(self.paths.dump(ctid))

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from tests.harness import machine
 from tests.harness.installation import Vz
 
 pytestmark = pytest.mark.system
@@ -154,3 +155,28 @@ def test_log_file_has_the_documented_shape(vz: Vz) -> None:
         lines = [line for line in file.read().splitlines() if "CT 101" in line]
     shape = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4} vzctl : CT 101 : .+"
     assert lines and all(re.fullmatch(shape, line) for line in lines), lines
+
+
+def test_verbose_and_quiet(vz: Vz) -> None:
+    """Steps with their times on stderr, and stdout as ever; or nothing at all, and the log says it."""
+    vz.create(101)
+    script = f"{vz.paths.conf_dir}/101.mount"
+    with open(script, "w", encoding="ascii") as file:
+        file.write("#!/bin/sh\n")
+    os.chmod(script, 0o755)
+    plain = vz.ctl("start", "101")
+    vz.ctl("stop", "101", "--fast")
+    told = vz.ctl("--verbose", "start", "101")
+    assert (told.stdout, plain.stderr) == (plain.stdout, "")
+    lines = told.stderr.splitlines()
+    assert f"running {script}" in lines
+    for step in ("ground: storage", "start: ground", "outfit: network", "vzctl start"):
+        assert any(re.fullmatch(rf"{step} \d+\.\d ms", line) for line in lines), (step, lines)
+    assert vz.ctl("--verbose", "exec", "101", "echo hi").stdout == "hi\n"
+    assert vz.ctl("--verbose", "stop", "101", "--fast").stderr.splitlines()[-1].startswith("vzctl stop ")
+    for argv, code in ((["start", "101"], 0), (["start", "101"], 32), (["stop", "101", "--fast"], 0)):
+        said = vz.ctl("--quiet", *argv, check=code)
+        assert (said.stdout, said.stderr) == ("", "")
+    log = machine.read(vz.paths.log_file)
+    assert log.count("Container start in progress...") == 3 and "Container is already running" in log
+    assert len(re.findall(r"start: ground \d", log)) == 1

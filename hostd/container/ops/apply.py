@@ -15,7 +15,7 @@ from hostd.container.ops.sessions import link_of
 from hostd.container.record import Record
 from hostd.container.steps import whole
 from hostd.kernel.fd import Fd
-from hostd.log import log
+from hostd.log import log, timed
 
 Undo = Callable[[], Awaitable[None]]
 
@@ -54,8 +54,10 @@ async def apply(ct: Container, change: LiveChange) -> None:
     record.save(paths)
     try:
         for step in (_limits, _addresses, _names):
-            faults.point(f"set.{step.__name__.strip('_')}")
-            await whole(step(ct, change, undos))
+            name = step.__name__.strip("_")
+            faults.point(f"set.{name}")
+            with timed(f"set: {name}"):
+                await whole(step(ct, change, undos))
         faults.point("set.end")
         _remember(ct, change)
     except BaseException:

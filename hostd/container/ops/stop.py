@@ -11,7 +11,7 @@ from hostd.container.report import Report
 from hostd.container.run import Run
 from hostd.container.steps import undo
 from hostd.errors import Exit, Failure
-from hostd.log import log
+from hostd.log import detail, timed
 
 KILL_GRACE = 10.0  # seconds for the kernel to tear down killed processes
 
@@ -34,17 +34,19 @@ async def stop(
     ct.record.save(ct.world.paths)
     faults.point("stop.intent")
     if not fast:
-        await _ask(ct, patience, report)
+        with timed("stop: ask"):
+            await _ask(ct, patience, report)
         faults.point("stop.asked")
     if ct.running:
         if not fast:
             report("Killing container ...")
-        await _kill(ct, report)
+        with timed("stop: kill"):
+            await _kill(ct, report)
     faults.point("stop.ended")
     report("Container was stopped")
     failures = await leave(ct, report, keep_mounted=keep_mounted)
     faults.point("stop.end")
-    log.debug("stop: %.1f ms", (time.monotonic_ns() - began) / 1e6)
+    detail(f"stop: {(time.monotonic_ns() - began) / 1e6:.1f} ms")
     if failures:
         raise failures[0]
 
