@@ -113,7 +113,7 @@ build/bin.stamp: images/client.py images/deploy.py $(EMBED) $(wildcard hostd/cli
 	$(PYTHON) -m images.deploy keeper build/bin
 	touch $@
 
-build/completion.stamp: images/completion.py hostd/command/table.py hostd/config/settings.py build/venv.stamp
+build/completion.stamp: $(wildcard images/completion.*) $(wildcard hostd/command/*.py) hostd/config/settings.py build/venv.stamp
 	$(PYTHON) -m images.completion build/completion
 	touch $@
 

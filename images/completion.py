@@ -1,50 +1,56 @@
-"""python -m images.completion DIR: bash completion of vzctl and vzlist, from the tables of the commands."""
+"""python -m images.completion DIR: bash completion of vzctl and vzlist.
+
+The code is in `completion.bash` beside this file; the tables that it reads are made from those of the commands.
+"""
 
 import os
+import shlex
 import sys
+from collections.abc import Iterable, Mapping
 
-from hostd.command.usage import completion_words
+from hostd.command import completion
+from hostd.command.completion import Value
 from images.deploy import write
 
-HEAD = """# bash completion of vzctl and vzlist; made from the table of commands
-_vz_containers() {
-    vzlist -aH -o ctid,name 2>/dev/null | awk '{ print $1 } $2 != "-" { print $2 }'
-}
-
-_vzctl() {
-    local word verb='' at=0 cur=${COMP_WORDS[COMP_CWORD]}
-    COMPREPLY=()
-    for ((at = 1; at < COMP_CWORD; at++)); do
-        word=${COMP_WORDS[at]}
-        if [[ $word != -* ]]; then verb=$word; break; fi
-    done
-    if [[ -n $verb && $COMP_CWORD -eq $((at + 1)) && $verb != check ]]; then
-        COMPREPLY=($(compgen -W "$(_vz_containers)" -- "$cur"))
-        return
-    fi
-    case $verb in
-"""
-TAIL = """    esac
-}
-
-complete -o default -F _vzctl vzctl
-complete -W '-a -S -n -o -H -1 -t -j -s -h -N -d -L --all --stopped --name --output --no-header --no-trim
-    --json --sort --hostname --name_filter --description --list --help' vzlist
-"""
+CODE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "completion.bash")
 
 
-def script(words: dict[str, list[str]]) -> str:
-    """The script; *words* gives what may follow each command ("" for no command yet)."""
-    cases = []
-    for verb, options in sorted(words.items()):
-        label = verb or "''"
-        choice = " ".join(dict.fromkeys(options))
-        cases.append(f"    {label}) COMPREPLY=($(compgen -W '{choice}' -- \"$cur\")) ;;\n")
-    return HEAD + "".join(cases) + TAIL
+def script() -> str:
+    """The whole file."""
+    with open(CODE, encoding="utf-8") as file:
+        code = file.read()
+    names = {name: verb for verb in completion.verbs() for name in (verb.name, *verb.aliases)}
+    optional = {name: verb for name, verb in names.items() if verb.options}
+    values, list_values = completion.option_values(), completion.list_values()
+    tables = (
+        _array("_vz_commands", completion.commands()),
+        _array("_vz_optional", optional),
+        _array("_vz_list_options", completion.list_options()),
+        _array("_vz_list_taking", list_values),
+        _function("_vz_options", {name: ("words", *completion.options(verb)) for name, verb in optional.items()}),
+        _function("_vz_behind_verb", {name: completion.containers(verb) for name, verb in names.items()}),
+        _function("_vz_argument", {name: completion.argument(verb) for name, verb in names.items()}),
+        _function("_vz_value", values, otherwise="return 1"),
+        _function("_vz_list_value", list_values),
+    )
+    return "\n".join((code, *tables))
+
+
+def _array(name: str, words: Iterable[str]) -> str:
+    return f"{name}=({shlex.join(words)})\n"
+
+
+def _function(name: str, offers: Mapping[str, Value], *, otherwise: str = ":") -> str:
+    """A function that makes the offer for its argument; *otherwise* for one that is not among them."""
+    labels: dict[Value, list[str]] = {}
+    for label, offer in offers.items():
+        labels.setdefault(offer, []).append(label)
+    cases = [f"    {'|'.join(found)}) _vz_{shlex.join(offer)} ;;" for offer, found in labels.items()]
+    return "\n".join([f"{name}() {{", "    case $1 in", *cases, f"    *) {otherwise} ;;", "    esac", "}\n"])
 
 
 def main(directory: str) -> None:
-    text = script(completion_words())
+    text = script()
     for name in ("vzctl", "vzlist"):  # bash looks a command's completion up by its name
         write(os.path.join(directory, name), text)
 

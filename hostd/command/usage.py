@@ -1,6 +1,6 @@
-"""Help texts, and the words of completion; both from the tables."""
+"""Help texts, from the tables."""
 
-from hostd.command.table import GLOBAL_FLAGS, VERBS
+from hostd.command.table import VERBS
 from hostd.config.settings import SETTINGS
 
 INTERFACE = "4.11.0"  # the vzctl whose interface this is; libvirt reads it
@@ -70,16 +70,3 @@ def _spelled(option: str, short: str, metavar: str) -> str:
 
 def _row(left: str, right: str) -> str:
     return f"{left:<44} {right}\n"
-
-
-def completion_words() -> dict[str, list[str]]:
-    """What may follow: under "" the commands and global flags, under each command its options."""
-    words = {"": [name for verb in VERBS if verb.module for name in (verb.name, *verb.aliases)]}
-    words[""] += [f"--{flag}" for flag in GLOBAL_FLAGS]
-    refused = {row.option for row in SETTINGS if not row.supported}
-    for verb in VERBS:
-        if verb.module:
-            options = [f"--{one.name}" for one in verb.options if one.name and one.name not in refused]
-            for name in (verb.name, *verb.aliases):
-                words[name] = ["--exec"] if name == "enter" else options
-    return words

@@ -109,7 +109,10 @@ _RESOURCES = (
     Setting(
         "vm_overcommit", "VM_OVERCOMMIT", values.ratio, "X", "private memory per RAM + swap", _UNENFORCED
     ),
-    Setting("netfilter", "NETFILTER", texts.netfilter, "MODE", "netfilter tables: disabled … full", _UNENFORCED),
+    Setting(
+        *("netfilter", "NETFILTER", texts.netfilter, "disabled|stateless|stateful|full", "netfilter tables"),
+        _UNENFORCED,
+    ),
     Setting("capability", "CAPABILITY", texts.capabilities, "NAME:on|off,…", "capabilities", _UNENFORCED),
 )
 
@@ -173,7 +176,7 @@ _HOST = (
         "quotatime", "QUOTATIME", texts.number(0, 2**31 - 1), "SECONDS", "grace time of the quota", _UNENFORCED
     ),
     Setting("quotaugidlimit", "QUOTAUGIDLIMIT", texts.number(0, 2**31 - 1), "N", "quota of users", _UNENFORCED),
-    Setting("meminfo", "MEMINFO", texts.meminfo, "MODE", "what /proc/meminfo shows", _UNENFORCED),
+    Setting("meminfo", "MEMINFO", texts.meminfo, "none|pages:N|privvmpages:N", "what /proc/meminfo shows", _UNENFORCED),
     Setting("netif_add", "NETIF", one_line, "IF[,MAC,HOSTIF,HOSTMAC,BRIDGE]", "add a veth device", _REFUSED),
     Setting("netif_del", "NETIF", one_line, "IF|all", "remove a veth device", _REFUSED),
     Setting("ifname", "NETIF", one_line, "IF", "veth device to change", _REFUSED),

@@ -1,12 +1,11 @@
-"""How errors and cancellations leave the commands; and what completion offers."""
+"""How errors and cancellations leave the commands."""
 
 import asyncio
 import os
 
 import pytest
 
-from hostd.command import edge, usage
-from hostd.command.table import BY_NAME
+from hostd.command import edge
 from hostd.errors import Failure, VzError, doing
 from tests.harness.fake_host import Broken, Fake
 
@@ -59,15 +58,3 @@ def test_an_interrupted_command(fake: Fake, verb: str, stderr: str) -> None:
 
     asyncio.run(interrupted())
     assert fake.session.stderr == stderr and os.listdir(fake.paths.lock_dir) == []
-
-
-# Completion
-
-
-def test_completion_words() -> None:
-    words = usage.completion_words()
-    assert {"start", "delete", "suspend", "--skiplock"} <= set(words[""]) and "snapshot" not in words[""]
-    assert {"--save", "--ipadd"} <= set(words["set"]) and "--netif_add" not in words["set"]
-    assert words["enter"] == ["--exec"] and words["exec"] == []
-    assert set(words[""]) - {one for one in words[""] if one.startswith("--")} == set(words) - {""}
-    assert set(words) - {""} <= set(BY_NAME)

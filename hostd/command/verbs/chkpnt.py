@@ -3,7 +3,10 @@
 from hostd.command.call import Call
 from hostd.errors import Exit, Failure, NotRunning
 
-LATER = ("suspend", "dump", "resume", "kill", "keep_pages", "unfreeze", "stop-tracker", "create-devmap")
+LATER = (
+    *("suspend", "dump", "resume", "kill", "keep_pages", "unfreeze", "stop-tracker", "create-devmap"),
+    *("flags", "context"),
+)
 
 
 async def run(call: Call) -> int:
@@ -20,6 +23,6 @@ def dumpfile(call: Call) -> str | None:
 
 
 def refuse(call: Call, later: tuple[str, ...], code: int) -> None:
-    for option in (*later, "flags", "context"):
+    for option in later:
         if call.flag(option):
             raise Failure(code, f"--{option} is not supported yet")

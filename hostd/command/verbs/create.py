@@ -22,11 +22,11 @@ _SETTINGS = (
     "private",
     "ostemplate",
 )
-_LATER = ("local_uid", "local_gid", "distribution", "uuid")
+LATER = ("local_uid", "local_gid", "distribution", "uuid")
 
 
 async def run(call: Call) -> int:
-    for option in _LATER:
+    for option in LATER:
         if call.flag(option):
             raise BadValue(f"--{option} is not supported yet")
     globals = call.host.confs.globals()
