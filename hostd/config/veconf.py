@@ -124,10 +124,14 @@ class VeConf:
         binary = [n for n in strange if _BINARY.search(self._lines[n])]
         binary += [n for n, line in enumerate(self._lines) if "\0" in line]
         if binary:
-            raise BadConfig(f"{self.origin} is not a configuration: line {min(binary + strange) + 1} is binary data")
+            raise _no_configuration(self.origin, f"line {min(binary + strange) + 1} is binary data")
         if len(strange) > len(self._values):
-            line = f"line {strange[0] + 1} is not NAME=value: {self._lines[strange[0]].strip()[:60]}"
-            raise BadConfig(f"{self.origin} is not a configuration: {line}")
+            line = self._lines[strange[0]].strip()[:60]
+            raise _no_configuration(self.origin, f"line {strange[0] + 1} is not NAME=value: {line}")
+
+
+def _no_configuration(path: str, why: str) -> BadConfig:
+    return BadConfig(f"{path} is not a configuration: {why}", hint="put a good file in its place")
 
 
 def _read(path: str) -> str:
@@ -138,7 +142,7 @@ def _read(path: str) -> str:
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "Not a regular file", path)
         if status.st_size > LONGEST:
-            raise BadConfig(f"{path} is not a configuration: it has {status.st_size >> 10} KiB")
+            raise _no_configuration(path, f"it has {status.st_size >> 10} KiB")
         return file.read(LONGEST)
 
 

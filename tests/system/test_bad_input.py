@@ -132,7 +132,8 @@ def test_configuration_with_garbage(vz: Vz) -> None:
     with open(path, "wb") as binary:
         binary.write(good.encode() + b"\xff\xfe\0garbage\n= = =\n")
     result = vz.ctl("start", "101", check=85)
-    line = f"{path} is not a configuration: line {len(good.splitlines()) + 1} is binary data\n"
+    where = f"line {len(good.splitlines()) + 1} is binary data"
+    line = f"{path} is not a configuration: {where} (put a good file in its place)\n"
     assert (result.stdout, result.stderr) == ("", line)
     assert "Traceback" not in machine.read(vz.paths.hostd_log)
     assert vz.status(101) == "exist unmounted down"

@@ -97,9 +97,10 @@ def _base(call: Call, globals: GlobalConfig) -> tuple[VeConf, str]:
     if os.path.lexists(path):
         if explicit is not None:
             raise Failure(Exit.CP_CONFIG, f"Container config file already exists: {path}")
+        conf = VeConf.load(path)
         call.console.say(f"Warning: CT config file {path} already exists and will be used")
         call.console.say("Warning: no sample config is applied")
-        return VeConf.load(path), ""
+        return conf, ""
     name = globals.config_file if explicit is None else explicit
     return (_sample(call, name), name) if name else (VeConf(path), "")
 
