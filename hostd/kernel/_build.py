@@ -14,12 +14,11 @@ from pathlib import Path
 from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
-SOURCES = ("kernel.c", "clone.c", "spawn.c", "holder.c")
+SOURCES = ("kernel.c", "clone.c", "child.c", "spawn.c", "holder.c")
 NAME = f"_shim{sysconfig.get_config_var('EXT_SUFFIX')}"
 
-# The child of spawn.c may call nothing outside of itself: the compiler must not make memset() out of a loop,
-# nor check stacks; "now" resolves every symbol at load, so that not even an accident takes the loader's
-# locks.
+# The children of child.c and holder.c may call nothing outside of themselves: the compiler must not make memset() out
+# of a loop, nor check stacks; "now" resolves every symbol at load: not even an accident takes the loader's locks.
 COMPILE = [
     "-O2",
     "-Wall",

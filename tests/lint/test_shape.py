@@ -13,16 +13,20 @@ FILE_LINES = 300
 SCREEN = 60  # lines of a function, docstring included
 MEDIAN = 8
 
-SOURCES = sorted(
-    path
-    for folder in ("hostd", "vzinit", "images", "tests")
-    for path in glob.glob(f"{CHECKOUT}/{folder}/**/*.py", recursive=True)
-)
+
+def sources(kind: str) -> list[str]:
+    """The paths of all files *.kind, below the checkout."""
+    folders = ("hostd", "vzinit", "images", "tests")
+    found = (path for folder in folders for path in glob.glob(f"{CHECKOUT}/{folder}/**/*.{kind}", recursive=True))
+    return sorted(os.path.relpath(path, CHECKOUT) for path in found)
+
+
+PYTHON, C = sources("py"), [*sources("c"), *sources("h")]
 
 
 def functions(path: str) -> list[tuple[str, int]]:
     """(name, lines without the docstring) of every function in *path*."""
-    with open(path, encoding="utf-8") as file:
+    with open(f"{CHECKOUT}/{path}", encoding="utf-8") as file:
         tree = ast.parse(file.read())
     return [
         (node.name, (node.end_lineno or node.lineno) - node.lineno + 1 - docstring_lines(node))
@@ -42,15 +46,18 @@ def docstring_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return 0
 
 
-@pytest.mark.parametrize("path", [os.path.relpath(path, CHECKOUT) for path in SOURCES])
+@pytest.mark.parametrize("path", [*PYTHON, *C])
 def test_file(path: str) -> None:
     with open(f"{CHECKOUT}/{path}", encoding="utf-8") as file:
         lines = len(file.readlines())
     assert lines <= FILE_LINES, f"{lines} lines: split it by idea"
-    long = [(name, size) for name, size in functions(f"{CHECKOUT}/{path}") if size > SCREEN]
-    assert long == []
+
+
+@pytest.mark.parametrize("path", PYTHON)
+def test_functions(path: str) -> None:
+    assert [(name, size) for name, size in functions(path) if size > SCREEN] == []
 
 
 def test_most_functions_are_small() -> None:
-    sizes = [size for path in SOURCES if "/tests/" not in path for _, size in functions(path)]
+    sizes = [size for path in PYTHON if not path.startswith("tests/") for _, size in functions(path)]
     assert statistics.median(sizes) <= MEDIAN
