@@ -22,17 +22,17 @@ async def take_lease(run: Run) -> None:
 
 
 def _take_lease(run: Run) -> None:
-    paths, leases, ctid = run.world.paths, run.world.leases, run.ct.ctid
+    leases, ctid = run.world.leases, run.ct.ctid
     if run.configuration.privileged:
         run.save()
         return
-    with lease.taken(paths, leases, but=ctid) as taken:
-        leases[ctid] = run.record.uid_base = lease.lease(paths.tag, taken, lease.subuid())
+    with leases.taken(but=ctid) as taken:
+        leases.ours[ctid] = run.record.uid_base = lease.lease(run.world.paths.tag, taken, lease.subuid())
         run.save()
 
 
 async def give_back(run: Run) -> None:
-    run.world.leases.pop(run.ct.ctid, None)
+    run.world.leases.ours.pop(run.ct.ctid, None)
     run.record.remove(run.world.paths)
 
 

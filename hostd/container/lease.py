@@ -4,25 +4,24 @@ A range is 65536 ids at a multiple of 65536; ranges in /etc/subuid belong to oth
 prefix, know of each other by links in a directory of the machine: what is leased is in the records of all of them.
 """
 
-import fcntl
-import glob
 import os
+import threading
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from functools import lru_cache
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 
-from hostd.checkpoint import images_dir
-from hostd.checkpoint.restore import saved_uid_base
-from hostd.config.model import GlobalConfig
 from hostd.config.paths import Paths
-from hostd.container import record
-from hostd.errors import Exit, Failure, VzError
+from hostd.container.leased import Installation
+from hostd.errors import Exit, Failure
+from hostd.kernel import flock
+from hostd.kernel.fd import Fd
+from hostd.log import log
 
 RANGE = 65536
 FIRST = 28672  # 0x70000000: above the ranges systemd-nspawn takes for itself
 LAST = 32765  # 0x7FFDFFFF: below systemd's foreign ranges
 WINDOW = (LAST - FIRST) // 2  # the plain installation has one half, prefixes share the other
+PATIENCE = 10.0  # seconds; a hostd has the machine's lock for as long as it takes to choose a range and to note it
 
 
 def window(prefix_tag: str) -> range:
@@ -61,72 +60,99 @@ def subuid(path: str = "/etc/subuid") -> list[tuple[int, int]]:
     return ranges
 
 
+class Leases:
+    """What is leased on this machine.  `ours`: CTID -> base of our containers that run, as the records say."""
+
+    def __init__(self, paths: Paths) -> None:
+        self.ours: dict[int, int] = {}
+        self._directory = paths.hostds_dir
+        self._us = Installation(paths)
+        self._others: dict[str, Installation] = {}
+        self._threads = threading.Lock()  # our own need not wait for each other by trying again and again
+        self._told: set[str] = set()
+
+    @contextmanager
+    def taken(self, *, but: int) -> Iterator[set[int]]:
+        """The bases leased on this machine, to all containers but our *but*.
+
+        Until the end no other hostd leases one: what is chosen must be in the record by then.  Raises Failure(9) when
+        the machine's lock is not to be had.
+        """
+        with self._locked():
+            self._join()
+            ours = {**self._us.suspended(), **self.ours}
+            yield {base for ctid, base in ours.items() if ctid != but}.union(*self._known())
+
+    def leave(self) -> None:
+        """This hostd has nothing leased any more, unless it sleeps in a checkpoint.  Raises Failure(9), OSError."""
+        if os.path.lexists(self._link(self._us)):
+            with self._locked():
+                if not self._us.leased():
+                    os.unlink(self._link(self._us))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        os.makedirs(self._directory, mode=0o700, exist_ok=True)
+        with Fd.open(self._directory, os.O_RDONLY | os.O_DIRECTORY) as directory, ExitStack() as held:
+            try:
+                held.enter_context(_in_turn(self._threads))
+                held.enter_context(flock.held(directory, PATIENCE))
+            except TimeoutError:
+                text = f"no user ids can be leased: {self._directory} is locked by {flock.holder(directory)}"
+                raise Failure(Exit.LOCKED, text) from None
+            yield
+
+    def _link(self, one: Installation) -> str:
+        return f"{self._directory}/{one.paths.cgroup_root}"
+
+    def _join(self) -> None:
+        """Have the others know of us."""
+        link, prefix = self._link(self._us), self._us.paths.prefix or "/"
+        with suppress(OSError):
+            if os.readlink(link) == prefix:
+                return
+        fresh = f"{self._directory}/.new"
+        try:
+            with suppress(FileNotFoundError):
+                os.unlink(fresh)
+            os.symlink(prefix, fresh)
+            os.rename(fresh, link)
+        except OSError as error:
+            self._warn(f"{link}: {error.strerror}: other hostds may lease the user ids of our containers")
+
+    def _known(self) -> Iterator[set[int]]:
+        """What each of the other installations has leased; links to those that were removed go away."""
+        ours = self._us.paths.cgroup_root
+        for name in os.listdir(self._directory):
+            link = f"{self._directory}/{name}"
+            try:
+                if name != ours:
+                    yield self._of_link(link)
+            except OSError as error:
+                self._warn(f"{link} is ignored, it leads to no hostd: {error.strerror}")
+
+    def _of_link(self, link: str) -> set[int]:
+        prefix = os.readlink(link)
+        other = self._others.get(prefix)
+        if other is None:
+            other = self._others[prefix] = Installation(Paths(prefix))
+        if self._link(other) == link and other.exists():
+            return other.leased()
+        os.unlink(link)
+        return set()
+
+    def _warn(self, line: str) -> None:
+        """Once: every start comes here."""
+        if line not in self._told:
+            self._told.add(line)
+            log.warning("%s", line)
+
+
 @contextmanager
-def taken(paths: Paths, ours: Mapping[int, int], *, but: int) -> Iterator[set[int]]:
-    """The bases leased on this machine, to all containers but our *but*; *ours* are those of our running ones.
-
-    Until the end no other hostd leases one: what is chosen must be in the record by then.
-    """
-    with _locked(paths.hostds_dir):
-        link = f"{paths.hostds_dir}/{paths.cgroup_root}"
-        if not os.path.islink(link):
-            os.symlink(paths.prefix or "/", link)
-        yield _bases({**_suspended(paths), **ours}, but).union(*(_leased(other) for other in _others(paths)))
-
-
-def _bases(leases: Mapping[int, int], but: int) -> set[int]:
-    return {base for ctid, base in leases.items() if ctid != but}
-
-
-def leave(paths: Paths) -> None:
-    """This hostd has nothing leased any more, unless it sleeps in a checkpoint."""
-    if os.path.isdir(paths.hostds_dir) and not _leased(paths):
-        with _locked(paths.hostds_dir), suppress(FileNotFoundError):
-            os.unlink(f"{paths.hostds_dir}/{paths.cgroup_root}")
-
-
-@contextmanager
-def _locked(directory: str) -> Iterator[None]:
-    os.makedirs(directory, mode=0o700, exist_ok=True)
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _in_turn(lock: threading.Lock) -> Iterator[None]:
+    if not lock.acquire(timeout=PATIENCE):
+        raise TimeoutError
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(fd)
-
-
-def _others(paths: Paths) -> Iterator[Paths]:
-    """The other installations of the machine; links to those that were removed go away."""
-    for name in os.listdir(paths.hostds_dir):
-        link = f"{paths.hostds_dir}/{name}"
-        other = Paths(os.readlink(link))
-        if other.cgroup_root != name or not os.path.isdir(other.records_dir):
-            os.unlink(link)
-        elif other.prefix != paths.prefix:
-            try:
-                yield GlobalConfig.load(other).paths
-            except VzError:
-                yield other
-
-
-def _leased(paths: Paths) -> set[int]:
-    """The bases of one installation's containers: those that run, and those that sleep in a checkpoint."""
-    loaded = (record.load(paths, ctid) for ctid in record.recorded(paths))
-    return {one.uid_base for one in loaded if one and one.uid_base is not None} | set(_suspended(paths).values())
-
-
-def _suspended(paths: Paths) -> dict[int, int]:
-    """CTID -> base of the containers that sleep in a checkpoint."""
-    found = {}
-    for path in glob.glob(glob.escape(paths.dump_dir) + "/Dump.*"):
-        ctid = path.rpartition(".")[2]
-        if ctid.isdigit() and images_dir.exists(path):
-            with suppress(Failure, FileNotFoundError):  # damaged: cannot come back
-                found[int(ctid)] = _saved_base(path, os.stat(path).st_ctime_ns)
-    return found
-
-
-@lru_cache(maxsize=4096)  # a daemon that lives for months sees many checkpoints
-def _saved_base(path: str, _changed: int) -> int:
-    return saved_uid_base(path)
+        lock.release()

@@ -1,12 +1,13 @@
 """What every operation needs of the host: made once when the daemon starts, passed explicitly."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from hostd.cgroup.tree import CgroupTree
 from hostd.config.model import CtConfig, GlobalConfig
 from hostd.config.paths import Paths
+from hostd.container.lease import Leases
 from hostd.container.network import HostNetwork
 from hostd.errors import Exit, Failure
 from hostd.image.runtime import Runtimes
@@ -43,7 +44,7 @@ class World:
     load_config: Callable[[int], CtConfig]
     load_globals: Callable[[], GlobalConfig]
     held: dict[str, Fd]  # descriptors that the keeper kept over the last daemon's death
-    leases: dict[int, int] = field(default_factory=dict)  # CTID -> first user id of its range; what the records say
+    leases: Leases  # of user ids
 
     def require(self, config: CtConfig) -> None:
         """Raises Failure(5) when this kernel cannot run the container."""

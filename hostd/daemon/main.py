@@ -11,7 +11,7 @@ from hostd.command.main import run as run_command
 from hostd.config import files, skeleton
 from hostd.config.cache import ConfCache
 from hostd.config.paths import Paths
-from hostd.container import lease
+from hostd.container.lease import Leases
 from hostd.container.network import HostNetwork
 from hostd.container.world import World
 from hostd.daemon import recover
@@ -80,6 +80,7 @@ async def _serve(paths: Paths) -> None:
         load_config=confs.ct,
         load_globals=confs.globals,
         held=keeper.held,
+        leases=Leases(paths),
     )
     world.runtimes.leave(but=world.runtimes.newest)
     registry = Registry(world)
@@ -108,13 +109,16 @@ async def _serve(paths: Paths) -> None:
 
 async def _clean_the_host(world: World) -> None:
     """Without a container nothing of ours is needed any more; the next start makes it again."""
-    try:
-        lease.leave(world.paths)
-        world.runtimes.leave()
-        world.tree.remove()
-        await world.network.leave()
-    except (OSError, VzError) as error:
-        log.warning("something stays behind: %s", error)
+    for leave in (
+        asyncio.to_thread(world.leases.leave),  # another hostd may hold the machine's lock
+        asyncio.to_thread(world.runtimes.leave),
+        asyncio.to_thread(world.tree.remove),
+        world.network.leave(),
+    ):
+        try:
+            await leave
+        except (OSError, VzError) as error:
+            log.warning("something stays behind: %s", error)
 
 
 def _become_keeper() -> None:

@@ -56,7 +56,7 @@ def load(registry: Registry) -> None:
     for ctid in records.recorded(paths):
         record = registry[ctid].record = records.load(paths, ctid) or _whatever_is_left(registry, ctid)
         if record.uid_base is not None:
-            registry.world.leases[ctid] = record.uid_base
+            registry.world.leases.ours[ctid] = record.uid_base
 
 
 def _whatever_is_left(registry: Registry, ctid: int) -> Record:

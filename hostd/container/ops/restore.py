@@ -11,7 +11,7 @@ from hostd.checkpoint import images_dir
 from hostd.checkpoint.restore import RestoreSpec, saved_runtime, saved_uid_base
 from hostd.checkpoint.restore import restore as criu_restore
 from hostd.config.model import CtConfig
-from hostd.container import faults, host_side, init_side, lease, rescue, scripts
+from hostd.container import faults, host_side, init_side, rescue, scripts
 from hostd.container.container import Container
 from hostd.container.init_link import ChannelLost, InitLink, Message
 from hostd.container.ops import start
@@ -42,10 +42,10 @@ async def take_saved_lease(run: Resurrection) -> None:
 def _take_saved_lease(run: Resurrection) -> None:
     base = saved_uid_base(run.images)
     leases, ctid = run.world.leases, run.ct.ctid
-    with lease.taken(run.world.paths, leases, but=ctid) as taken:
+    with leases.taken(but=ctid) as taken:
         if base in taken:
             raise Failure(Exit.RESTORE, f"Restoring failed: its user ids {base}.. are in use by another container")
-        leases[ctid] = run.record.uid_base = base
+        leases.ours[ctid] = run.record.uid_base = base
         run.save()
 
 

@@ -1,0 +1,81 @@
+"""What one hostd has leased, as its files tell; a file is read again only when it is another one."""
+
+import glob
+import os
+from collections.abc import Callable, Iterable
+
+from hostd.checkpoint import images_dir
+from hostd.checkpoint.restore import saved_uid_base
+from hostd.config.cache import ConfCache
+from hostd.config.paths import Paths
+from hostd.container import record
+from hostd.errors import Failure, VzError
+
+_Stamp = tuple[int, int, int]
+
+
+class Installation:
+    """The containers below one prefix: a running one has a record, one that sleeps a checkpoint."""
+
+    def __init__(self, paths: Paths) -> None:
+        """*paths*: as they are without vz.conf."""
+        self._plain = paths
+        self._confs = ConfCache(paths)
+        self._records = Remembered(self._of_record)
+        self._checkpoints = Remembered(self._of_checkpoint)
+
+    @property
+    def paths(self) -> Paths:
+        """As vz.conf has them, if that can be used."""
+        try:
+            return self._confs.globals().paths
+        except VzError:
+            return self._plain
+
+    def exists(self) -> bool:
+        """A hostd has worked here, and nobody has removed what it left."""
+        return os.path.isdir(self._plain.records_dir) or bool(self.suspended())
+
+    def leased(self) -> set[int]:
+        """The bases of all containers.  Raises OSError."""
+        running = self._records.of(record.recorded(self._plain), self._plain.ct_record)
+        return {*running.values(), *self.suspended().values()}
+
+    def suspended(self) -> dict[int, int]:
+        """CTID -> base of those that sleep."""
+        paths = self.paths
+        names = (path.rpartition(".")[2] for path in glob.glob(f"{glob.escape(paths.dump_dir)}/Dump.*"))
+        ctids = (int(name) for name in names if name.isdecimal())
+        return self._checkpoints.of(ctids, lambda ctid: f"{paths.dump(ctid)}/{images_dir.SAVED}")
+
+    def _of_record(self, ctid: int, _path: str) -> int | None:
+        found = record.load(self._plain, ctid)
+        return found.uid_base if found else None
+
+    def _of_checkpoint(self, _ctid: int, path: str) -> int | None:
+        try:
+            return saved_uid_base(os.path.dirname(path))
+        except Failure:  # damaged: it cannot come back
+            return None
+
+
+class Remembered:
+    """The base that each container's file tells, by *read(CTID, path)*."""
+
+    def __init__(self, read: Callable[[int, str], int | None]) -> None:
+        self._read = read
+        self._known: dict[int, tuple[_Stamp, int | None]] = {}
+
+    def of(self, ctids: Iterable[int], path_of: Callable[[int], str]) -> dict[int, int]:
+        """CTID -> base, of those that have one."""
+        before, self._known = self._known, {}
+        for ctid in ctids:
+            path = path_of(ctid)
+            try:
+                status = os.stat(path)
+                stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
+                known = before.get(ctid)
+                self._known[ctid] = known if known and known[0] == stamp else (stamp, self._read(ctid, path))
+            except OSError:  # it went away meanwhile
+                continue
+        return {ctid: base for ctid, (_, base) in self._known.items() if isinstance(base, int)}
