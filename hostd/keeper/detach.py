@@ -17,6 +17,7 @@ _CGROUPS = "/sys/fs/cgroup"
 _LEAF = ".hostd"
 _OOM_SCORE = b"-500"
 _OPEN_FILES = 65536
+_QUESTION = b"VZ_ANSWER"  # of `hostd --answer` alone: it makes a daemon answer one command line and end
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -51,7 +52,8 @@ def raise_file_limit() -> None:
 
 def clean_environment() -> dict[str, str]:
     """What the daemon gets: a fixed PATH and locale, and the VZ_ variables (prefix, fault points)."""
-    kept = {text(name): text(value) for name, value in posix.environ.items() if name.startswith(b"VZ_")}
+    names = [name for name in posix.environ if name.startswith(b"VZ_") and name != _QUESTION]
+    kept = {text(name): text(posix.environ[name]) for name in names}
     return {"PATH": _PATH, "HOME": "/root", "LANG": "C.UTF-8", **kept}
 
 

@@ -11,7 +11,8 @@ _SYSTEM_ERROR = 3
 
 
 def answer_commands(listener: socket, reason: str) -> None:
-    """Tell each waiting command why, and that it failed.  *listener* does not block."""
+    """Tell each waiting command why, and that it failed.  *listener* does not block; *reason* may be any bytes."""
+    why = f"hostd does not start: {reason[:1000]} (see {log_file()})\n".replace("\0", "\ufffd")  # frames carry no NUL
     while True:
         try:
             fd, _ = listener._accept()  # type: ignore[attr-defined]  # the C base of socket.accept()
@@ -21,7 +22,7 @@ def answer_commands(listener: socket, reason: str) -> None:
         command.settimeout(_PATIENCE)
         try:
             wire.close_all(wire.receive(command)[1])  # a reset would overtake the answer if it stayed unread
-            command.send(encode("err", text=f"hostd does not start: {reason[:1000]} (see {log_file()})\n"))
+            command.send(encode("err", text=why))
             command.send(encode("exit", code=_SYSTEM_ERROR))
         except OSError:
             pass

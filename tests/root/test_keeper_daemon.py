@@ -85,6 +85,17 @@ def test_a_daemon_that_cannot_start_is_explained(tmp_path: object) -> None:
     assert done.stderr.decode() == f"hostd does not start: no module named thing (see {log})\n"
 
 
+def test_a_daemon_that_ends_with_bytes_does_not_take_the_keeper_along(tmp_path: object) -> None:
+    small = Small(f"{tmp_path}/vz", ["/bin/sh", "-c", r"printf 'a\0b\377c\n' >&2; exit 1"])
+    done = small.run("vzctl", "status", "101")
+    keeper = small.keeper_pid
+    assert done.stderr == f"hostd does not start: a\ufffdb\udcffc (see {small.paths.hostd_log})\n".encode(
+        "utf-8", "surrogateescape"
+    )
+    assert small.run("vzctl", "status", "101").returncode == 3 and small.keeper_pid == keeper
+    small.stop()
+
+
 def test_a_daemon_that_is_not_there_is_explained(tmp_path: object) -> None:
     small = Small(f"{tmp_path}/vz", ["/nonexistent/daemon"])
     done = small.run("vzlist")
@@ -146,7 +157,7 @@ def test_a_keeper_whose_prefix_was_removed_ends(small: Small) -> None:
 
 
 def test_the_daemon_inherits_nothing_of_the_caller(small: Small) -> None:
-    small.env |= {"LD_DEBUG_OUTPUT": "x", "VZ_MARK": "1"}
+    small.env |= {"LD_DEBUG_OUTPUT": "x", "VZ_MARK": "1", "VZ_ANSWER": "vzctl\x1f--help"}
     said = small.ctl("environment")
     assert said.startswith("/ {0: '/dev/null', 1: '")
     assert said.count("/var/log/vz-hostd.log") == 2
