@@ -59,6 +59,8 @@ def last_line(path: str, *, without: str = "\0") -> str:
     try:
         posix.lseek(fd, max(0, posix.fstat(fd).st_size - 8192), 0)
         lines = text(posix.read(fd, 8192)).splitlines()
+    except OSError:
+        return ""
     finally:
         posix.close(fd)
     return next((line.strip() for line in reversed(lines) if line.strip() and without not in line), "")

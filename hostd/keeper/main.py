@@ -103,10 +103,7 @@ def keep(daemon: list[str], again: list[str], options: dict[str, str]) -> int:
 
 def keep_adopted(fd: int, daemon: list[str], again: list[str], options: dict[str, str]) -> int:
     """Go on as the keeper that an earlier version was."""
-    log_fd = open_log()  # anew: it may have been rotated
-    posix.dup2(log_fd, 1)
-    posix.dup2(log_fd, 2)
-    posix.close(log_fd)
+    reopen_log()
     handover, listener, running = upgrade.adopt(fd)
     keeper = Keeper(listener, handover.table, daemon, environment_of_daemon(again))
     log.line(f"keeper {posix.getpid()} upgraded, with {len(handover.table.children)} containers")
@@ -157,6 +154,18 @@ def own_command_line(argv: list[str]) -> list[str]:
 def environment_of_daemon(again: list[str]) -> dict[str, str]:
     """With the keeper's own command line: should the keeper be killed, the daemon becomes the next one."""
     return {**detach.clean_environment(), "VZ_HOSTD": "\x1f".join(again)}
+
+
+def reopen_log() -> None:
+    """It may have been rotated.  A full disk is no reason for the parent of every container to end."""
+    try:
+        log_fd = open_log()
+    except OSError as error:
+        log.line(f"{log_file()}: {error.strerror}")
+        return
+    posix.dup2(log_fd, 1)
+    posix.dup2(log_fd, 2)
+    posix.close(log_fd)
 
 
 def open_log() -> int:

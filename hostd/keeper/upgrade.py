@@ -6,6 +6,7 @@ The table goes over as marshal data in a memfd.  The next version proves that it
 
 import marshal
 import posix
+import select
 from _socket import socket
 
 from hostd.keeper import log
@@ -21,6 +22,7 @@ else:
     import _signal
 
 _MARSHAL_VERSION = 4  # fixed: another Python may read it
+_PATIENCE = 10_000  # milliseconds for the next version to prove that it works
 _ALL_SIGNALS = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP, _signal.SIGCHLD)
 
 
@@ -57,7 +59,11 @@ def exec_next(keeper: "Keeper", lock: int, argv: list[str]) -> None:
     daemon = keeper.daemon
     numbers = (daemon.pid, daemon.pidfd, daemon.link.fileno()) if daemon else None
     handover = Handover(lock, keeper.listener.fileno(), keeper.table, numbers)
-    fd = handover.save()
+    try:
+        fd = handover.save()
+    except OSError as error:
+        log.line(f"upgrade failed: {error.strerror}")
+        return
     fds = [fd, *handover.descriptors()]
     _signal.pthread_sigmask(_signal.SIG_BLOCK, _ALL_SIGNALS)  # until the next version has its handlers
     try:
@@ -84,6 +90,12 @@ def next_version_works(argv: list[str], fd: int) -> bool:
         file_actions=[(posix.POSIX_SPAWN_DUP2, fd, fd)],
         setsigmask=(),
     )
+    pidfd = posix.pidfd_open(pid)
+    ended = select.poll()
+    ended.register(pidfd, select.POLLIN)
+    if not ended.poll(_PATIENCE):
+        _signal.pidfd_send_signal(pidfd, _signal.SIGKILL)
+    posix.close(pidfd)
     code = posix.waitstatus_to_exitcode(posix.waitpid(pid, 0)[1])
     if code:
         log.line(f"upgrade refused: the next version ends with {code}; this one stays")

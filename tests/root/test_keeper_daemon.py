@@ -206,6 +206,16 @@ def test_an_upgrade_to_broken_code_is_refused(small: Small) -> None:
     assert small.ctl("pid").split() == [str(daemon), str(keeper)]
 
 
+def test_an_upgrade_goes_on_without_a_log(small: Small) -> None:
+    """It was rotated away, and cannot be made again: on a full disk, say."""
+    daemon, keeper = map(int, small.ctl("pid").split())
+    os.unlink(small.paths.hostd_log)
+    os.mkdir(small.paths.hostd_log)
+    assert small.run("hostd", "--upgrade").returncode == 0
+    machine.until("the old daemon leaves", lambda: not machine.alive(daemon))
+    assert small.ctl("pid").split()[1] == str(keeper)
+
+
 def test_the_keeper_is_small(small: Small) -> None:
     small.ctl("pid")
     rollup = machine.read(f"/proc/{small.keeper_pid}/smaps_rollup").splitlines()

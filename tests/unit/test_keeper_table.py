@@ -1,12 +1,17 @@
 """The keeper's table, its journey through an exec, and the small pure parts."""
 
+import errno
 import marshal
 import os
+import socket
+import types
+from typing import cast
 
 import pytest
 
 from hostd.keeper import upgrade
 from hostd.keeper.daemon import restart_delay
+from hostd.keeper.keeper import Keeper
 from hostd.keeper.main import BadUsage, parse, run
 from hostd.keeper.table import Table
 from hostd.keeper.upgrade import Handover
@@ -71,6 +76,30 @@ def test_a_later_version_may_add_to_it() -> None:
     os.pwrite(fd, marshal.dumps({**data, "new": 1}), 0)
     assert Handover.load(fd).daemon is None
     os.close(fd)
+
+
+def test_an_upgrade_without_a_descriptor_to_spare_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(_name: str) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    said: list[str] = []
+    monkeypatch.setattr("posix.memfd_create", none_left)
+    monkeypatch.setattr("hostd.keeper.log.line", said.append)
+    with socket.socket() as listener:
+        keeper = types.SimpleNamespace(daemon=None, listener=listener, table=Table())
+        upgrade.exec_next(cast(Keeper, keeper), -1, ["/nonexistent", "--"])
+    assert said == ["upgrade failed: Too many open files"]
+
+
+def test_a_next_version_that_hangs_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And does not keep the keeper from its children for ever."""
+    said: list[str] = []
+    monkeypatch.setattr("hostd.keeper.log.line", said.append)
+    monkeypatch.setattr(upgrade, "_PATIENCE", 100)
+    fd = descriptor()
+    assert not upgrade.next_version_works(["/bin/sh", "-c", "exec sleep 1000", "--"], fd)
+    os.close(fd)
+    assert said == ["upgrade refused: the next version ends with -9; this one stays"]
 
 
 def test_the_command_line_of_the_next_version() -> None:
