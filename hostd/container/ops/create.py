@@ -16,6 +16,7 @@ from hostd.config.model import CtConfig, GlobalConfig, effective
 from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
 from hostd.container import faults, scripts
+from hostd.container.ops.on_disk import OnDisk
 from hostd.container.report import Report, to_log
 from hostd.container.steps import Step, run, undo
 from hostd.container.storage import layout_named, new_storage_spec
@@ -26,23 +27,13 @@ from hostd.storage.trash import discard
 
 
 @dataclass
-class Creation:
-    """A container that is being created: what the steps share."""
+class Creation(OnDisk):
+    """A container that is being created."""
 
-    paths: Paths
-    config: CtConfig
     report: Report
     spec: StorageSpec | None = None
     replaced: VeConf | None = None  # the file that was in the place of the configuration
     parents: tuple[str, ...] = ()  # directories above the private area that had to be made, the innermost first
-
-    @property
-    def ctid(self) -> int:
-        return self.config.ctid
-
-    @property
-    def file(self) -> str:
-        return self.paths.ct_conf(self.ctid)
 
     @property
     def note(self) -> str:

@@ -6,13 +6,13 @@ a loss of power that file says what is left to do; it ends as `CTID.conf.destroy
 
 import asyncio
 import os
-from dataclasses import dataclass
 
 from hostd.checkpoint import images_dir
 from hostd.config import files, names
 from hostd.config.model import CtConfig, GlobalConfig, effective
 from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
+from hostd.container.ops.on_disk import OnDisk
 from hostd.container.report import Report
 from hostd.container.steps import Step, run, unstoppable
 from hostd.container.storage import layout_named
@@ -21,20 +21,8 @@ from hostd.errors import BadConfig, Exit, Failure
 SCRIPTS = ("premount", "mount", "umount", "postumount", "start", "stop")
 
 
-@dataclass(frozen=True)
-class Destruction:
-    """A container that is being destroyed: what the steps share."""
-
-    paths: Paths
-    config: CtConfig
-
-    @property
-    def ctid(self) -> int:
-        return self.config.ctid
-
-    @property
-    def file(self) -> str:
-        return self.paths.ct_conf(self.ctid)
+class Destruction(OnDisk):
+    """A container that is being destroyed."""
 
     @property
     def note(self) -> str:
