@@ -42,7 +42,6 @@ class Program:
         "program",
         "setup",
         "uid",
-        "umask",
     )
 
     def __init__(
@@ -56,8 +55,6 @@ class Program:
         gid: int = 0,
         program: str = "",
         controlling_tty: bool = False,
-        umask: int = 0o022,
-        setup: "Callable[[], None] | None" = None,
     ) -> None:
         self.argv = argv
         self.environment = environment
@@ -67,8 +64,7 @@ class Program:
         self.gid = gid
         self.program = program or argv[0]
         self.controlling_tty = controlling_tty
-        self.umask = umask
-        self.setup = setup
+        self.setup: Callable[[], None] | None = None
 
 
 class Child:
@@ -150,7 +146,7 @@ def become(program: Program, pipe: int) -> None:
         pipe = take_descriptors(program.descriptors, pipe)
         if program.controlling_tty:
             fcntl.ioctl(0, TIOCSCTTY, 0)
-        posix.umask(program.umask)
+        posix.umask(0o022)
         forget_oom_score()
         if program.setup:
             program.setup()

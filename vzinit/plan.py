@@ -2,13 +2,6 @@
 
 import marshal
 
-# How a service counts as started, and what its main process is:
-#   simple   it runs                          notify   it says READY=1
-#   forking  its command has ended, the main process is in the PID file
-#   oneshot  all its commands have ended; no main process
-# A start without commands is one that only has something to do at the stop.
-KINDS = ("simple", "notify", "forking", "oneshot")
-
 
 class Command:
     """One command line of a service.
@@ -27,6 +20,13 @@ class Command:
 class ServicePlan:
     """One service.
 
+    `kind` says how it counts as started, and what its main process is:
+
+        simple   it runs                          notify   it says READY=1
+        forking  its command has ended, the main process is in the PID file
+        oneshot  all its commands have ended; no main process
+
+    A start without commands is one that only has something to do at the stop.
     Times are seconds; `options` is for `prepare`, which runs in the child before the exec.
     """
 

@@ -35,7 +35,6 @@ class Usage:
     pids: int | None = None
     pids_max: int | None = None
     pids_failures: int | None = None
-    cpu_ns: int | None = None
 
     def counters(self) -> dict[str, Counter]:
         """By beancounter name, in its unit (pages, bytes, processes); only those that are known."""
@@ -57,7 +56,7 @@ def _row(held: int | None, most: int | None, failures: int | None, unit: int) ->
 def usage(cgroup: CtCgroup) -> Usage:
     """Everything of *cgroup*; all None when it does not exist."""
     memory = _memory_v2 if cgroup.tree.mode == "v2" else _memory_v1
-    found = memory(_reader(cgroup, "memory")) | _pids(_reader(cgroup, "pids")) | {"cpu_ns": _cpu(cgroup)}
+    found = memory(_reader(cgroup, "memory")) | _pids(_reader(cgroup, "pids"))
     return Usage(**found)
 
 
@@ -130,12 +129,3 @@ def _pids(read: Read) -> dict[str, int | None]:
         "pids_max": _number(read("pids.peak")),
         "pids_failures": _keyed(read("pids.events"), "max"),
     }
-
-
-def _cpu(cgroup: CtCgroup) -> int | None:
-    """cpuacct.usage of v1; cpu.stat, which the unified tree has without any controller, is v2's."""
-    v1 = cgroup.path("cpuacct")
-    if v1 is not None:
-        return _number(files.read_optional(f"{v1}/cpuacct.usage"))
-    micro = _keyed(files.read_optional(f"{cgroup.paths()[-1]}/cpu.stat"), "usage_usec")
-    return micro * 1000 if micro is not None else None

@@ -22,7 +22,6 @@ class DumpSpec:
         *images_dir* becomes the checkpoint (`Dump.CTID`) when it is complete.  *cache_dir* keeps CRIU's
     probe of the kernel between calls.  *channel* is the inode of PID 1's end of its channel, which must lie
     in the container's own network namespace; *runtime* is the name of what is /.vz;
-    *unix* are inodes of further sockets whose peer is outside.
     *cgroups* are the container's directories, one per hierarchy.  *lower* and *upper* are the directories of
     an overlay root (*lower* as the template's tree, *upper* on the mounted disk image), None for other
     roots.
@@ -35,10 +34,8 @@ class DumpSpec:
     channel: int
     runtime: str
     cgroups: tuple[str, ...]
-    unix: tuple[int, ...] = ()
     lower: Fd | None = None
     upper: Fd | None = None
-    leave_running: bool = False
 
 
 def hierarchies(cgroups: tuple[str, ...]) -> dict[str, str]:
@@ -61,7 +58,7 @@ def check(spec: DumpSpec) -> None:
 
 
 async def dump(spec: DumpSpec) -> None:
-    """Save the container; PID 1 is gone afterwards, unless *leave_running*.
+    """Save the container; PID 1 is gone afterwards.
 
     Raises Failure(16, "Checkpointing failed: ..."): then it runs on, and an older checkpoint is still there; but for
     a disk that fails at the very end, when the container is in the images only: then they are kept, and it is said.
@@ -143,11 +140,10 @@ def _map_watches(spec: DumpSpec, directory: str) -> list[str]:
 def dump_arguments(spec: DumpSpec, external: dict[str, str]) -> list[str]:
     """What tells this container from another."""
     words = ["-t", str(spec.pid)]
-    for inode in [spec.channel, *spec.unix]:
-        words += ["--external", f"unix[{inode}]"]
+    words += ["--external", f"unix[{spec.channel}]"]
     for point, key in external.items():
         words += ["--external", f"mnt[{point}]:{key}"]
-    return [*words, "--leave-running"] if spec.leave_running else words
+    return words
 
 
 def _try(program: list[str], arguments: list[str], lock: Fd) -> None:

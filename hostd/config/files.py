@@ -4,8 +4,8 @@ import os
 import tempfile
 
 
-def replace(path: str, text: str, *, mode: int = 0o644) -> None:
-    """Write *text* to *path* by tmp + fsync + rename; keeps the permissions of an existing file.
+def replace(path: str, text: str) -> None:
+    """Write *text* to *path* by tmp + fsync + rename; keeps the permissions of an existing file, else 0644.
 
     A symlink stays one: its target is replaced.  OSError names *path*.
     """
@@ -14,7 +14,7 @@ def replace(path: str, text: str, *, mode: int = 0o644) -> None:
     try:
         mode = os.stat(path).st_mode & 0o7777
     except FileNotFoundError:
-        pass
+        mode = 0o644
     fd, tmp = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", suffix=".tmp", dir=directory)
     try:
         with open(fd, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:

@@ -90,15 +90,6 @@ class CtLock:
             return
 
 
-def holder(paths: Paths, ctid: int) -> tuple[int, str] | None:
-    """(pid, action) of the live process that holds container *ctid*, or None."""
-    try:
-        found = _read(paths.lock(ctid))
-    except OSError:
-        return None
-    return (found.pid, found.action) if _alive(found, paths.lock(ctid)) else None
-
-
 def sweep(paths: Paths) -> list[str]:
     """Remove every lock that a dead process left, and halves of our own; answer the paths.
 

@@ -90,7 +90,6 @@ class CtConfig:
     ctid: int
     name: str
     hostname: str
-    description: str
     addresses: tuple[Interface, ...]
     nameservers: tuple[str, ...]
     searchdomains: tuple[str, ...]
@@ -145,7 +144,6 @@ def effective(ctid: int, own: VeConf, globals: GlobalConfig) -> CtConfig:
         ctid=ctid,
         name=own.get("NAME") or "",
         hostname=read.value("HOSTNAME", _optional_hostname, ""),
-        description=own.get("DESCRIPTION") or "",
         addresses=read.value("IP_ADDRESS", addresses.addresses, ()),
         nameservers=read.value("NAMESERVER", addresses.name_servers, ()),
         searchdomains=read.value("SEARCHDOMAIN", _words, ()),

@@ -104,14 +104,6 @@ class KeeperLink:
         """Commands are being answered: a later death is not a failed start, and systemd may know."""
         self._send(encode("serving"))
 
-    def upgrade(self) -> None:
-        """The keeper executes its next version, which ends this daemon (SIGTERM) and starts a new one."""
-        self._send(encode("upgrade"))
-
-    def shutdown(self) -> None:
-        """The keeper ends when this daemon has."""
-        self._send(encode("shutdown"))
-
     def close(self) -> None:
         self._loop.remove_reader(self._link)
         self._loop.remove_writer(self._link)

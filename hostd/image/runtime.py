@@ -78,8 +78,3 @@ def _is_runtime(path: str) -> bool:
 def argv() -> tuple[str, ...]:
     """Command line of PID 1."""
     return (PROGRAM,)
-
-
-def environment() -> tuple[str, ...]:
-    """Environment of PID 1 (`NAME=value`): none, it would be every service's to read in /proc/1/environ."""
-    return ()

@@ -109,12 +109,11 @@ class Keeper:
             elif number in (_signal.SIGTERM, _signal.SIGINT):
                 self.stop(_signal.SIGKILL if self.stopping else _signal.SIGTERM)
 
-    def stop(self, number: int = 0) -> None:
+    def stop(self, number: int) -> None:
         """The daemon ends (told by signal *number*), then the keeper.  Containers go on running."""
         self.stopping = True
         self.start_at = _NO_DEADLINE
-        if number:
-            self.end_daemon(number)
+        self.end_daemon(number)
 
     def end_daemon(self, number: int) -> None:
         if self.daemon:
@@ -197,10 +196,6 @@ class Keeper:
         elif verb == "serving" and self.daemon:
             self.daemon.serving = True
             self.on_serving()
-        elif verb == "upgrade":
-            self.upgrading = not self.stopping
-        elif verb == "shutdown":
-            self.stop()
         else:
             log.line(f"daemon said {verb!r} with {len(fds)} descriptors: not understood")
 

@@ -1,8 +1,7 @@
 """The device filter of a container: a BPF program on its cgroup in the unified tree.
 
-Works on cgroup v2 and on the unified tree of a hybrid host.  A program is generated from rules, loaded,
-attached, and later replaced atomically; a child cgroup can only narrow it.  The kernel frees it with the
-cgroup.
+Works on cgroup v2 and on the unified tree of a hybrid host.  A program is generated from rules, loaded and
+attached; a child cgroup can only narrow it.  The kernel frees it with the cgroup.
 """
 
 import os
@@ -10,14 +9,13 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hostd.kernel.facade import array, buffer, buffer_text, check, lib, unpack
+from hostd.kernel.facade import buffer, buffer_text, check, lib
 from hostd.kernel.fd import Fd
 
 TYPES = {"b": 1, "c": 2}  # BPF_DEVCG_DEV_*
 ACCESS = {"m": 1, "r": 2, "w": 4}  # BPF_DEVCG_ACC_*
 ALL_ACCESS = 7
 LOG_SIZE = 65536
-MAX_PROGRAMS = 64  # of one cgroup, BPF_CGROUP_MAX_PROGS
 
 # Opcodes of linux/bpf.h, as used here.
 LOAD_WORD, MOVE, MOVE32, MOVE_VALUE = 0x61, 0xBF, 0xBC, 0xB7
@@ -126,19 +124,6 @@ def load_device(program: bytes) -> Fd:
     return Fd(result, "device filter")
 
 
-def attach_device(cgroup: Fd, prog: Fd, replace: Fd | None = None) -> None:
-    """Attach *prog* to the directory *cgroup*, in the place of *replace* at one stroke when that is given."""
-    old = -1 if replace is None else replace.fileno()
-    check(lib.vz_bpf_attach_device(cgroup.fileno(), prog.fileno(), old), "bpf attach", cgroup.what)
-
-
-def attached(cgroup: Fd) -> list[int]:
-    """The ids of the device programs attached to *cgroup* itself."""
-    ids = array("uint32_t", MAX_PROGRAMS)
-    count = lib.vz_bpf_query_device(cgroup.fileno(), ids, MAX_PROGRAMS)
-    return unpack(ids, check(count, "bpf query", cgroup.what))
-
-
-def program_by_id(id: int) -> Fd:
-    """A descriptor of a loaded program, to replace one that an earlier daemon attached."""
-    return Fd(check(lib.vz_bpf_program(id), "bpf get", f"program {id}"), "device filter")
+def attach_device(cgroup: Fd, prog: Fd) -> None:
+    """Attach *prog* to the directory *cgroup*."""
+    check(lib.vz_bpf_attach_device(cgroup.fileno(), prog.fileno()), "bpf attach", cgroup.what)

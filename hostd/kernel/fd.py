@@ -33,10 +33,6 @@ class Fd:
         return self._number
 
     @property
-    def closed(self) -> bool:
-        return self._number < 0
-
-    @property
     def path(self) -> str:
         """A path that leads to the open file, for calls that want a path (in this process only)."""
         return f"/proc/self/fd/{self.fileno()}"

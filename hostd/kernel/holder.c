@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* ---- a new namespace: the child holds it until the gate closes, we open it through /proc ---------------------- */
+/* ---- a new user namespace: the child holds it until the gate closes, we open it through /proc ---------------------- */
 
 struct holder { int gate, gate_writer; };
 
@@ -20,31 +20,24 @@ static void hold(void *argument)
     raw_exit(0);
 }
 
-static int open_namespace(long pid, const char *kind)
+static int mapped_namespace(long pid, uint32_t base, uint32_t count, int *step)
 {
     char path[64];
-    snprintf(path, sizeof path, "/proc/%ld/ns/%s", pid, kind);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int error, fd;
+    *step = VZ_STEP_UID_MAP;
+    if ((error = vz_write_map(pid, "uid_map", base, count)) < 0)
+        return error;
+    *step = VZ_STEP_GID_MAP;
+    if ((error = vz_write_map(pid, "gid_map", base, count)) < 0)
+        return error;
+    *step = VZ_STEP_NONE;
+    snprintf(path, sizeof path, "/proc/%ld/ns/user", pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
     return fd < 0 ? -errno : fd;
 }
 
-static int mapped_namespace(long pid, uint64_t flag, const char *kind, uint32_t base, uint32_t count, int *step)
-{
-    int error;
-    if (flag & CLONE_NEWUSER) {
-        *step = VZ_STEP_UID_MAP;
-        if ((error = vz_write_map(pid, "uid_map", base, count)) < 0)
-            return error;
-        *step = VZ_STEP_GID_MAP;
-        if ((error = vz_write_map(pid, "gid_map", base, count)) < 0)
-            return error;
-    }
-    *step = VZ_STEP_NONE;
-    return open_namespace(pid, kind);
-}
-
 /* Clone, use(pid), let go, reap. */
-static int held_namespace(uint64_t flag, const char *kind, uint32_t base, uint32_t count, int *step, void *stack)
+static int held_namespace(uint32_t base, uint32_t count, int *step, void *stack)
 {
     struct holder holder;
     int ends[2], pidfd, alive, result;
@@ -55,8 +48,8 @@ static int held_namespace(uint64_t flag, const char *kind, uint32_t base, uint32
     holder.gate = ends[0];
     holder.gate_writer = ends[1];
     *step = VZ_STEP_CLONE;
-    long pid = vz_clone(flag, 0, -1, stack, hold, &holder, &pidfd, &alive);
-    result = pid < 0 ? pid : mapped_namespace(pid, flag, kind, base, count, step);
+    long pid = vz_clone(CLONE_NEWUSER, 0, -1, stack, hold, &holder, &pidfd, &alive);
+    result = pid < 0 ? pid : mapped_namespace(pid, base, count, step);
     close(ends[1]);
     if (pid > 0) {
         vz_wait_gone(&alive);
@@ -67,7 +60,7 @@ static int held_namespace(uint64_t flag, const char *kind, uint32_t base, uint32
     return result;
 }
 
-int vz_new_namespace(uint64_t flag, const char *kind, uint32_t base, uint32_t count, int *step)
+int vz_new_userns(uint32_t base, uint32_t count, int *step)
 {
     sigset_t saved;
     *step = VZ_STEP_STACK;
@@ -76,7 +69,7 @@ int vz_new_namespace(uint64_t flag, const char *kind, uint32_t base, uint32_t co
         return -errno;
     vz_signals_block(&saved);
     vz_gate_lock();
-    int result = held_namespace(flag, kind, base, count, step, stack);
+    int result = held_namespace(base, count, step, stack);
     vz_gate_unlock();
     vz_signals_restore(&saved);
     vz_stack_free(stack);

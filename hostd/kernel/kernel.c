@@ -15,7 +15,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int mount(const char *, const char *, const char *, unsigned long, const void *);
 int umount2(const char *, int);
 
 static int answer(long result)
@@ -52,11 +51,6 @@ int vz_mount_setattr(int mount, unsigned int flags, uint64_t set, uint64_t clear
 {
     struct mount_attr attributes = { set, clear, propagation, userns < 0 ? 0 : userns };
     return answer(syscall(SYS_mount_setattr, mount, "", flags, &attributes, sizeof attributes));
-}
-
-int vz_mount(const char *source, const char *target, const char *fstype, unsigned long flags, const char *data)
-{
-    return answer(mount(source, target, fstype, flags, data));
 }
 
 int vz_umount(const char *target, int flags)
@@ -131,7 +125,7 @@ int vz_bpf_load_device(const void *code, int length, char *log, int log_size)
     return answer(syscall(SYS_bpf, BPF_PROG_LOAD, &attributes, sizeof attributes));
 }
 
-int vz_bpf_attach_device(int cgroup, int program, int replace)
+int vz_bpf_attach_device(int cgroup, int program)
 {
     union bpf_attr attributes;
     memset(&attributes, 0, sizeof attributes);
@@ -139,32 +133,7 @@ int vz_bpf_attach_device(int cgroup, int program, int replace)
     attributes.attach_bpf_fd = program;
     attributes.attach_type = BPF_CGROUP_DEVICE;
     attributes.attach_flags = BPF_F_ALLOW_MULTI;
-    if (replace >= 0) {
-        attributes.attach_flags |= BPF_F_REPLACE;
-        attributes.replace_bpf_fd = replace;
-    }
     return answer(syscall(SYS_bpf, BPF_PROG_ATTACH, &attributes, sizeof attributes));
-}
-
-int vz_bpf_query_device(int cgroup, uint32_t *ids, int count)
-{
-    union bpf_attr attributes;
-    memset(&attributes, 0, sizeof attributes);
-    attributes.query.target_fd = cgroup;
-    attributes.query.attach_type = BPF_CGROUP_DEVICE;
-    attributes.query.prog_ids = (uintptr_t)ids;
-    attributes.query.prog_cnt = count;
-    if (syscall(SYS_bpf, BPF_PROG_QUERY, &attributes, sizeof attributes) < 0)
-        return -errno;
-    return attributes.query.prog_cnt;
-}
-
-int vz_bpf_program(uint32_t id)
-{
-    union bpf_attr attributes;
-    memset(&attributes, 0, sizeof attributes);
-    attributes.prog_id = id;
-    return answer(syscall(SYS_bpf, BPF_PROG_GET_FD_BY_ID, &attributes, sizeof attributes));
 }
 
 /* Asks for a filter without giving one: EFAULT says that the kernel has them, and nothing is installed. */

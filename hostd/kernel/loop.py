@@ -2,7 +2,6 @@
 
 import errno
 import fcntl
-import glob
 import os
 import stat
 import struct
@@ -87,13 +86,6 @@ def open_loop(number: int) -> Loop:
     if backing(loop.path) is None:
         raise FileNotFoundError(errno.ENOENT, "loop device has no file", loop.path)
     return loop
-
-
-def find_by_backing(path: str) -> list[str]:
-    """The loop devices on the file *path*, by device and inode: names may differ between mount namespaces."""
-    wanted = os.stat(path)
-    devices = ("/dev/" + entry.split("/")[3] for entry in glob.glob("/sys/block/loop*/loop"))
-    return sorted(device for device in devices if backing(device) == (wanted.st_dev, wanted.st_ino))
 
 
 def backing(device: str) -> tuple[int, int] | None:

@@ -37,11 +37,6 @@ class MountAttr(IntFlag):
     NOSUID = 0x02
     NODEV = 0x04
     NOEXEC = 0x08
-    RELATIME = 0
-    NOATIME = 0x10
-    STRICTATIME = 0x20
-    NODIRATIME = 0x80
-    NOSYMFOLLOW = 0x200000
 
 
 class Propagation(IntFlag):
@@ -62,10 +57,6 @@ class Config(IntEnum):
     CREATE = 6
 
 
-def _dir(dir: Fd | None) -> int:
-    return AT_FDCWD if dir is None else dir.fileno()
-
-
 def _subject(dir: Fd | None, path: str) -> str:
     if dir is None:
         return path
@@ -76,28 +67,17 @@ def _subject(dir: Fd | None, path: str) -> str:
 # ---- one system call each
 
 
-def open_tree(
-    path: str,
-    *,
-    dir: Fd | None = None,
-    clone: bool = True,
-    recursive: bool = False,
-    propagation: Propagation = Propagation.PRIVATE,
-) -> Fd:
+def open_tree(path: str, *, clone: bool = True, propagation: Propagation = Propagation.PRIVATE) -> Fd:
     """open_tree(2): a detached copy of the mount at *path* (or, not *clone*, a handle of the mount itself).
 
-    With *dir*, *path* is relative to it; "" is *dir* itself.  A copy of host mounts must be made in the
-    daemon's own mount namespace: a thread in a staging namespace cannot copy them.  The copy is private (or
-    what *propagation* says), as mounts of a host with a shared "/" are not: pivot_root(2) refuses those, and
-    what is mounted on one copy would show on all others.
+    A copy of host mounts must be made in the daemon's own mount namespace: a thread in a staging namespace
+    cannot copy them.  The copy is private (or what *propagation* says), as mounts of a host with a shared "/" are
+    not: pivot_root(2) refuses those, and what is mounted on one copy would show on all others.
     """
-    flags = os.O_CLOEXEC | (AT_EMPTY_PATH if not path else 0)
+    flags = os.O_CLOEXEC | (OPEN_TREE_CLONE if clone else 0)
+    tree = Fd(check(lib.vz_open_tree(AT_FDCWD, path_bytes(path), flags), "open_tree", path), path)
     if clone:
-        flags |= OPEN_TREE_CLONE | (AT_RECURSIVE if recursive else 0)
-    subject = _subject(dir, path)
-    tree = Fd(check(lib.vz_open_tree(_dir(dir), path_bytes(path), flags), "open_tree", subject), subject)
-    if clone:
-        mount_setattr(tree, propagation=propagation, recursive=recursive)
+        mount_setattr(tree, propagation=propagation)
     return tree
 
 
@@ -155,7 +135,7 @@ def move_mount(mnt: Fd, path: str, *, dir: Fd | None = None) -> None:
         result = lib.vz_move_mount(mnt.fileno(), b"", AT_FDCWD, path_bytes(path), MOVE_MOUNT_F_EMPTY_PATH)
         check(result, "move_mount", subject)
         return
-    target = openat2(dir, path, os.O_PATH, no_symlinks=True) if path else dir.dup()
+    target = openat2(dir, path, os.O_PATH) if path else dir.dup()
     with target:
         flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
         check(lib.vz_move_mount(mnt.fileno(), b"", target.fileno(), b"", flags), "move_mount", subject)
@@ -172,13 +152,11 @@ def syncfs(root: Fd) -> None:
     check(lib.vz_syncfs(root.fileno()), "syncfs", root.path)
 
 
-def openat2(
-    dir: Fd, path: str, flags: int, *, in_root: bool = True, no_symlinks: bool = False, mode: int = 0
-) -> Fd:
-    """openat2(2) with O_CLOEXEC: *path* below *dir*, which is "/" for it (*in_root*)."""
-    resolve = (RESOLVE_IN_ROOT if in_root else 0) | (RESOLVE_NO_SYMLINKS if no_symlinks else 0)
+def openat2(dir: Fd, path: str, flags: int) -> Fd:
+    """openat2(2) with O_CLOEXEC: *path* below *dir*, which is "/" for it; a link on the way is ELOOP."""
     subject = _subject(dir, path)
-    result = lib.vz_openat2(dir.fileno(), path_bytes(path), flags | os.O_CLOEXEC, mode, resolve)
+    resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS
+    result = lib.vz_openat2(dir.fileno(), path_bytes(path), flags | os.O_CLOEXEC, 0, resolve)
     return Fd(check(result, "openat2", subject), subject)
 
 

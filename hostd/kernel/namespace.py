@@ -8,36 +8,18 @@ from hostd.kernel.fd import Fd
 from hostd.kernel.steps import STEPS
 
 CLONE_NEWNS = 0x00020000
-CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 
-KINDS = {
-    "mnt": CLONE_NEWNS,
-    "cgroup": CLONE_NEWCGROUP,
-    "uts": CLONE_NEWUTS,
-    "ipc": CLONE_NEWIPC,
-    "user": CLONE_NEWUSER,
-    "net": CLONE_NEWNET,
-}
-
 
 def userns(base: int, count: int = 65536) -> Fd:
     """A user namespace whose ids 0..*count*-1 are *base*.. of the host: for idmapped mounts."""
-    return _new("user", f"user namespace {base}+{count}", base, count)
-
-
-def new_netns() -> Fd:
-    """A new, empty network namespace, owned by the daemon's user namespace."""
-    return _new("net", "network namespace", 0, 0)
-
-
-def _new(kind: str, what: str, base: int, count: int) -> Fd:
+    what = f"user namespace {base}+{count}"
     step = array("int", 1)
-    result = lib.vz_new_namespace(KINDS[kind], kind.encode(), base, count, step)
+    result = lib.vz_new_userns(base, count, step)
     return Fd(check(result, STEPS[unpack(step, 1)[0]].syscall, what), what)
 
 

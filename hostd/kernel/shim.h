@@ -50,7 +50,7 @@ struct vz_plan {
 int vz_spawn(struct vz_plan *plan);  /* pid, or -1 and the step, index and error of the plan */
 int vz_start(struct vz_plan *plan);  /* the same, with nothing but into, join, fds, argv and env */
 
-int vz_new_namespace(uint64_t flag, const char *kind, uint32_t base, uint32_t count, int *step);
+int vz_new_userns(uint32_t base, uint32_t count, int *step);
 int vz_socket_in_netns(int netns, int family, int type, int protocol);
 int vz_into_cgroup(int cgroup);      /* can a child be born in this v2 cgroup? */
 
@@ -61,7 +61,6 @@ int vz_fsconfig(int fs, unsigned int command, const char *key, const char *value
 int vz_fsmount(int fs, unsigned int attributes);
 int vz_mount_setattr(int mount, unsigned int flags, uint64_t set, uint64_t clear, uint64_t propagation,
                      int userns);
-int vz_mount(const char *source, const char *target, const char *fstype, unsigned long flags, const char *data);
 int vz_umount(const char *target, int flags);
 int vz_is_mount_root(const char *path);  /* 1 or 0 */
 int vz_syncfs(int fd);
@@ -71,9 +70,7 @@ int vz_unshare(int flags);
 int vz_setns(int fd, int flags);
 int vz_fsids(uint32_t uid, uint32_t gid);
 int vz_bpf_load_device(const void *code, int length, char *log, int log_size);
-int vz_bpf_attach_device(int cgroup, int program, int replace);
-int vz_bpf_query_device(int cgroup, uint32_t *ids, int count);
-int vz_bpf_program(uint32_t id);
+int vz_bpf_attach_device(int cgroup, int program);
 int vz_seccomp_probe(void);
 int vz_close_range(unsigned int first, unsigned int last);
 int vz_pidfd_getfd(int pidfd, int number);

@@ -85,14 +85,6 @@ def del_address(host_name: str, address: Address, netns: Fd) -> None:
             guest.run([m.del_address(link.index, address)])
 
 
-def addresses_in_use() -> dict[Address, str]:
-    """Every address that this host routes into a container -> name of the host end."""
-    with Rtnl() as host:
-        names = {link.index: link.name for link in map(answers.link, host.dump(m.all_links()))}
-        routes = [answers.route(data) for version in (4, 6) for data in host.dump(m.our_routes(version))]
-    return {r.to: names[r.index] for r in routes if r.to and r.index in names and r.protocol == m.PROTOCOL}
-
-
 def host_ends() -> list[str]:
     """Names of all host ends in this network namespace, of whatever installation; not the retired ones."""
     return [link.name for link in _ours() if not _is_retired(link, link.index)]

@@ -91,18 +91,6 @@ async def del_address(host_name: str, netns: Fd, address: Interface) -> None:
     await asyncio.to_thread(plumbing.del_address, host_name, address.ip, netns)
 
 
-async def addresses_in_use() -> dict[Address, str]:
-    """Every address that this host routes into a container -> name of its host end (the kernel's own
-    truth).
-    """
-    return await asyncio.to_thread(plumbing.addresses_in_use)
-
-
-async def host_ends() -> list[str]:
-    """The host ends that exist now, those of other installations on this machine included."""
-    return await asyncio.to_thread(plumbing.host_ends)
-
-
 async def sources_of(device: str) -> tuple[Address, ...]:
     """The addresses that VE_ROUTE_SRC_DEV=*device* means.  Raises Failure(CANT_ADDIP) without such a
     device.

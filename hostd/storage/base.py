@@ -6,7 +6,6 @@ record.
 """
 
 import errno
-import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -37,16 +36,6 @@ class StorageSpec:
     template_tree: str | None
     diskspace_kib: int | None = None
     diskinodes: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DiskUsage:
-    """Of a mounted root; sizes in KiB."""
-
-    used_kib: int
-    size_kib: int
-    inodes_used: int
-    inodes: int
 
 
 class Opened:
@@ -116,18 +105,6 @@ class Layout(Protocol):
 
         None when they are, or nothing of its own limits them.  OSError, Failure(RESOURCE).
         """
-
-
-def usage(root: str) -> DiskUsage:
-    """Use of the file system mounted at *root* (a path or `/proc/self/fd/N`).  OSError."""
-    found = os.statvfs(root)
-    unit = found.f_frsize
-    return DiskUsage(
-        used_kib=(found.f_blocks - found.f_bfree) * unit // 1024,
-        size_kib=found.f_blocks * unit // 1024,
-        inodes_used=found.f_files - found.f_ffree,
-        inodes=found.f_files,
-    )
 
 
 def map_ids(tree: Fd, userns: Fd) -> None:

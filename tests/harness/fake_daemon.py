@@ -161,15 +161,6 @@ class FakeDaemon:
         os.kill(os.getpid(), signal.SIGKILL)
         return 0
 
-    async def do_upgrade(self, session: CommandSession) -> int:
-        self.link.upgrade()
-        return 0
-
-    async def do_shutdown(self, session: CommandSession) -> int:
-        self.link.shutdown()
-        asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
-        return 0
-
     async def do_exec(self, session: CommandSession, script: str) -> int:
         stdin, stdout, stderr = await session.pipes()
         process = await asyncio.create_subprocess_exec(

@@ -63,6 +63,17 @@ def mounted(layout: Layout, spec: StorageSpec, ids: Fd | None, where: Path) -> I
         umount(str(where))
 
 
+def size_kib(root: Path) -> int:
+    """The size of the file system mounted at *root*, as df(1) shows it."""
+    found = os.statvfs(root)
+    return found.f_blocks * found.f_frsize // 1024
+
+
+def used_kib(root: Path) -> int:
+    found = os.statvfs(root)
+    return (found.f_blocks - found.f_bfree) * found.f_frsize // 1024
+
+
 def fill(directory: Path) -> tuple[int, int]:
     """Write one file until nothing fits; (KiB written, errno)."""
     written = 0

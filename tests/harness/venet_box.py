@@ -1,18 +1,20 @@
 """Hosts and containers as network namespaces, and bytes sent between them."""
 
 import asyncio
+import json
 import socket
 import subprocess
 from collections.abc import Iterator
-from ipaddress import ip_interface
+from ipaddress import ip_address, ip_interface
 
 import pytest
 
 from hostd.kernel.fd import Fd
-from hostd.kernel.namespace import namespace, new_netns, socket_in_netns
+from hostd.kernel.namespace import namespace, socket_in_netns
 from hostd.net import protect, venet
-from hostd.net.venet import Venet
-from tests.root.netns import Netns, run
+from hostd.net.messages import PROTOCOL
+from hostd.net.venet import Address, Venet
+from tests.harness.netns import Netns, new_netns, run
 
 V4, V6 = ("192.0.2.5", "2001:db8::5")
 OTHER4, OTHER6 = ("192.0.2.6", "2001:db8::6")
@@ -58,6 +60,16 @@ def plugged(ctid: int, netns: Fd, *addresses: str) -> Venet:
     made = ct(ctid, *addresses)
     asyncio.run(venet.plug(made, netns))
     return made
+
+
+def routed() -> dict[Address, str]:
+    """Every address that this host routes into a container, and by which device: as ip(8) tells."""
+    found: dict[Address, str] = {}
+    for version in ("-4", "-6"):
+        argv = ["ip", "-j", version, "route", "show", "proto", str(PROTOCOL)]
+        said = subprocess.run(argv, check=True, stdout=subprocess.PIPE).stdout
+        found |= {ip_address(route["dst"]): route["dev"] for route in json.loads(said)}
+    return found
 
 
 def family(address: str) -> int:

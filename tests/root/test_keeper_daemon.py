@@ -130,13 +130,6 @@ def test_stop_ends_the_daemon_and_leaves_nothing(small: Small) -> None:
     assert machine.cgroups_named(small.paths.cgroup_root) == []
 
 
-def test_shutdown_by_the_daemon(small: Small) -> None:
-    keeper = small.ctl("pid").split()[1]
-    small.run("vzctl", "shutdown")
-    machine.until("the keeper ends", lambda: not machine.alive(int(keeper)))
-    assert not os.path.exists(small.paths.socket)
-
-
 def test_the_daemon_of_a_killed_keeper_can_become_one(small: Small) -> None:
     daemon, keeper = map(int, small.ctl("pid").split())
     machine.kill_and_wait(keeper)
@@ -180,14 +173,12 @@ def test_the_keeper_leaves_the_callers_cgroups(small: Small) -> None:
     assert "NOTIFY_SOCKET" not in machine.read(f"/proc/{keeper}/environ")
 
 
-@pytest.mark.parametrize("how", ["hostd", "daemon", "signal"])
+@pytest.mark.parametrize("how", ["hostd", "signal"])
 def test_upgrade_keeps_the_process_and_replaces_the_daemon(small: Small, how: str) -> None:
     daemon, keeper = map(int, small.ctl("pid").split())
     small.ctl("hold", "101:1.link", "kept text")
     if how == "hostd":
         assert small.run("hostd", "--upgrade").returncode == 0
-    elif how == "daemon":
-        small.run("vzctl", "upgrade")
     else:
         os.kill(keeper, signal.SIGHUP)
     machine.until("the old daemon leaves", lambda: not machine.alive(daemon))

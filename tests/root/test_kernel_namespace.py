@@ -9,9 +9,10 @@ import threading
 import pytest
 
 from hostd.kernel.fd import Fd
-from hostd.kernel.namespace import namespace, new_netns, pid_of, socket_in_netns, userns
+from hostd.kernel.namespace import namespace, pid_of, socket_in_netns, userns
 from hostd.kernel.process import Process
 from tests.conftest import children
+from tests.harness.netns import new_netns
 
 pytestmark = pytest.mark.root
 
@@ -21,14 +22,13 @@ def inode(fd: Fd) -> int:
 
 
 def test_each_is_new() -> None:
-    with new_netns() as one, new_netns() as two, namespace(os.getpid(), "net") as ours:
+    with userns(42 << 16) as one, userns(42 << 16) as two, namespace(os.getpid(), "user") as ours:
         assert len({inode(one), inode(two), inode(ours)}) == 3
 
 
 def test_making_one_leaves_no_process_and_no_descriptor() -> None:
     before, fds = children(), len(os.listdir("/proc/self/fd"))
     userns(42 << 16).close()
-    new_netns().close()
     assert children() == before
     assert len(os.listdir("/proc/self/fd")) == fds
 

@@ -12,8 +12,8 @@ import pytest
 
 from hostd.errors import Exit, Failure
 from hostd.kernel.fd import Fd
-from hostd.kernel.namespace import new_netns
 from hostd.net import answers, guard, messages, neighbours, plumbing, protect, venet
+from tests.harness.netns import Netns, new_netns, run
 from tests.harness.venet_box import (  # noqa: F401 - fixtures
     FOREIGN,
     HOST4,
@@ -28,9 +28,9 @@ from tests.harness.venet_box import (  # noqa: F401 - fixtures
     host,
     other,
     plugged,
+    routed,
     sock,
 )
-from tests.root.netns import Netns, run
 
 pytestmark = pytest.mark.root
 
@@ -67,13 +67,13 @@ def test_an_address_that_is_taken(
     run("ip link add up0 type veth peer name up1; ip addr add 198.51.100.2/24 brd + dev up0")
     run("ip link set up0 up; ip route add 198.51.100.1/32 dev up0")
     plugged(101, guest, V4, V6)
-    before = asyncio.run(venet.addresses_in_use())
+    before = routed()
     refused(code, text, lambda: venet.plug(ct(102, OTHER4, address), other))
     asyncio.run(venet.settled())
-    assert asyncio.run(venet.host_ends()) == ["ve101"]
+    assert plumbing.host_ends() == ["ve101"]
     plugged(102, other, OTHER4)
     refused(code, text, lambda: venet.add_address("ve102", other, ip_interface(address)))
-    assert asyncio.run(venet.addresses_in_use()) == before | {ip_address(OTHER4): "ve102"}
+    assert routed() == before | {ip_address(OTHER4): "ve102"}
 
 
 def test_a_namespace_that_is_none(host: Netns) -> None:
@@ -81,7 +81,7 @@ def test_a_namespace_that_is_none(host: Netns) -> None:
         refused(
             Exit.CANT_ADDIP, "cannot reach the container's network", lambda: venet.plug(ct(101, V4), null)
         )
-    assert asyncio.run(venet.host_ends()) == []
+    assert plumbing.host_ends() == []
 
 
 def test_somebody_elses_device_of_that_name_stays(host: Netns, guest: Fd) -> None:

@@ -8,10 +8,10 @@ from ipaddress import ip_address, ip_interface
 import pytest
 
 from hostd.kernel.fd import Fd
-from hostd.kernel.namespace import new_netns
 from hostd.net import answers, messages, plumbing, protect, venet
 from hostd.net.netlink import Rtnl
 from hostd.net.venet import Venet
+from tests.harness.netns import Netns, new_netns, run
 from tests.harness.venet_box import (  # noqa: F401 - fixtures
     HOST4,
     HOST6,
@@ -25,9 +25,9 @@ from tests.harness.venet_box import (  # noqa: F401 - fixtures
     host,
     other,
     plugged,
+    routed,
     sock,
 )
-from tests.root.netns import Netns, run
 
 pytestmark = pytest.mark.root
 
@@ -59,12 +59,12 @@ def test_several_addresses_and_prefixes_that_do_not_matter(host: Netns, guest: F
     plugged(101, guest, f"{V4}/24", f"{V4}/32", "192.0.2.7", f"{V6}/64")
     for address in (V4, "192.0.2.7", V6):
         exchange(guest, None, address)
-    assert asyncio.run(venet.addresses_in_use()) == {ip_address(a): "ve101" for a in (V4, "192.0.2.7", V6)}
+    assert routed() == {ip_address(a): "ve101" for a in (V4, "192.0.2.7", V6)}
 
 
 def test_a_container_without_addresses_has_its_device(host: Netns, guest: Fd) -> None:
     plugged(101, guest)
-    assert asyncio.run(venet.host_ends()) == ["ve101"]
+    assert plumbing.host_ends() == ["ve101"]
     asyncio.run(venet.add_address("ve101", guest, ip_interface(V6)))
     assert exchange(guest, None, V6)
 
@@ -89,7 +89,7 @@ def test_addresses_come_and_go_while_it_runs(host: Netns, guest: Fd) -> None:
         assert exchange(guest, None, address)
         asyncio.run(venet.del_address("ve101", guest, ip_interface(address)))
         asyncio.run(venet.del_address("ve101", guest, ip_interface(address)))  # again
-        assert ip_address(address) not in asyncio.run(venet.addresses_in_use())
+        assert ip_address(address) not in routed()
         with sock(guest, address, socket.SOCK_STREAM) as gone, pytest.raises(OSError, match="assign"):
             gone.bind((address, 0))
     assert exchange(guest, None, V4)
@@ -101,12 +101,12 @@ def test_the_name_is_free_at_once(host: Netns, guest: Fd, other: Fd) -> None:
     async def replug() -> None:
         for netns in (other, guest, other):
             await venet.unplug("ve101")
-            assert await venet.addresses_in_use() == {}
+            assert routed() == {}
             await venet.plug(made, netns)
         await venet.settled()
 
     asyncio.run(replug())
-    assert asyncio.run(venet.host_ends()) == ["ve101"]
+    assert plumbing.host_ends() == ["ve101"]
     assert exchange(other, None, V4)
     with Rtnl() as here:
         assert len([link for link in map(answers.link, here.dump(messages.all_links())) if link.peer]) == 1
@@ -139,14 +139,14 @@ def test_unplug_is_idempotent_and_a_dead_container_leaves_nothing(host: Netns) -
         await venet.settled()
 
     asyncio.run(again())
-    assert asyncio.run(venet.host_ends()) == []
-    assert asyncio.run(venet.addresses_in_use()) == {}
+    assert plumbing.host_ends() == []
+    assert routed() == {}
 
 
 def test_a_leftover_of_the_same_name_gives_way(host: Netns, guest: Fd, other: Fd) -> None:
     plugged(101, guest, V4)
     plugged(101, other, OTHER4)
-    assert asyncio.run(venet.addresses_in_use()) == {ip_address(OTHER4): "ve101"}
+    assert routed() == {ip_address(OTHER4): "ve101"}
 
 
 def test_sweep_deletes_what_a_dead_daemon_renamed(host: Netns, guest: Fd) -> None:
@@ -173,7 +173,7 @@ def test_source_of_the_hosts_own_packets(host: Netns, guest: Fd) -> None:
 def test_a_pair_for_a_restore(host: Netns, other: Fd) -> None:
     names = asyncio.run(venet.host_end(ct(101, V4)))
     assert names == ("ve101", "vc101")
-    assert asyncio.run(venet.addresses_in_use()) == {ip_address(V4): "ve101"}
+    assert routed() == {ip_address(V4): "ve101"}
     with Rtnl() as here:
         links = {link.name: link for link in map(answers.link, here.dump(messages.all_links()))}
     assert not links["vc101"].flags & answers.IFF_UP

@@ -40,10 +40,9 @@ def test_a_held_lock_is_a_file_with_the_holder(paths: Paths) -> None:
         with open(f"{paths.lock_dir}/101.lck", encoding="ascii") as file:
             pid, action, identity = file.read().splitlines()
         assert (pid, action) == (str(os.getpid()), "start") and identity.startswith(boot_id())
-        assert lockfile.holder(paths, 101) == (os.getpid(), "start")
         assert os.listdir(paths.lock_dir) == ["101.lck"]
         assert lock.removed_stale == ""
-    assert os.listdir(paths.lock_dir) == [] and lockfile.holder(paths, 101) is None
+    assert os.listdir(paths.lock_dir) == []
 
 
 def test_busy_at_once(paths: Paths) -> None:
@@ -78,7 +77,6 @@ def test_a_lock_of_nobody_is_stale(paths: Paths, text: str) -> None:
 
 def test_our_own_number_from_an_earlier_life_is_stale(paths: Paths) -> None:
     write(paths, f"{os.getpid()}\nstart\n")
-    assert lockfile.holder(paths, 101) is None
     with CtLock(paths, 101, "x") as lock:
         assert lock.removed_stale
 
@@ -93,7 +91,6 @@ def test_a_zombie_holds_nothing(paths: Paths) -> None:
     child = subprocess.Popen([sys.executable, "-c", ""])
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
     write(paths, f"{child.pid}\n")
-    assert lockfile.holder(paths, 101) is None
     with CtLock(paths, 101, "x") as lock:
         assert lock.removed_stale
     child.wait()
@@ -102,18 +99,21 @@ def test_a_zombie_holds_nothing(paths: Paths) -> None:
 def test_a_later_process_of_the_same_number_holds_nothing(paths: Paths) -> None:
     """Our locks say who took them; of another program's there is only the number."""
     with living_process() as pid:
-        write(paths, f"{pid}\nstart\n{boot_id()} another process\n")
-        assert lockfile.holder(paths, 101) is None
-        write(paths, f"{pid}\nstart\n{'0' * 36} {Process.open(pid).identity}\n")
-        assert lockfile.holder(paths, 101) is None, "of an earlier boot"
-        write(paths, f"{pid}\nstart\n{boot_id()} {Process.open(pid).identity}\n")
-        assert lockfile.holder(paths, 101) == (pid, "start")
+        identity = Process.open(pid).identity
+        for stale in (f"{boot_id()} another process", f"{'0' * 36} {identity}"):  # the second: of an earlier boot
+            write(paths, f"{pid}\nstart\n{stale}\n")
+            with CtLock(paths, 101, "x") as lock:
+                assert lock.removed_stale
+        write(paths, f"{pid}\nstart\n{boot_id()} {identity}\n")
+        with pytest.raises(Locked), CtLock(paths, 101, "x"):
+            pytest.fail("taken from a living process")
 
 
 def test_the_daemon_that_became_our_keeper_holds_nothing(paths: Paths) -> None:
     parent = os.getppid()
     write(paths, f"{parent}\nstart\n{boot_id()} {Process.open(parent).identity}\n")
-    assert lockfile.holder(paths, 101) is None
+    with CtLock(paths, 101, "x") as lock:
+        assert lock.removed_stale
 
 
 def test_a_sweep_takes_what_the_dead_left(paths: Paths) -> None:

@@ -85,7 +85,7 @@ def test_a_lost_keeper_is_told_once_and_nothing_fails() -> None:
         keeper.close()
         await lost.get()
         link.forget("101:1")
-        link.upgrade()
+        link.serving()
         assert link.lost and lost.empty()
 
     with_link(test)

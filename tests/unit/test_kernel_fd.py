@@ -24,8 +24,9 @@ def test_closes_at_the_end_of_with() -> None:
     with a_file() as fd:
         number = fd.fileno()
         assert is_open(number)
-    assert fd.closed
     assert not is_open(number)
+    with pytest.raises(ValueError, match="descriptor is closed: /dev/null"):
+        fd.fileno()
 
 
 def test_closes_with_its_last_reference() -> None:

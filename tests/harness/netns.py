@@ -4,14 +4,26 @@ import ctypes
 import os
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
 from hostd.kernel.fd import Fd
-from hostd.kernel.namespace import CLONE_NEWNET, new_netns
+from hostd.kernel.namespace import CLONE_NEWNET
 
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+def new_netns() -> Fd:
+    """A new, empty one: a thread goes into it, and ends."""
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(_entered).result()
+
+
+def _entered() -> Fd:
+    _check(_libc.unshare(CLONE_NEWNET), "unshare")
+    return Fd.open("/proc/thread-self/ns/net", os.O_RDONLY)
 
 
 def run(script: str) -> None:
@@ -55,5 +67,9 @@ class Netns:
 
 
 def _setns(netns: Fd) -> None:
-    if _libc.setns(netns.fileno(), CLONE_NEWNET):
-        raise OSError(ctypes.get_errno(), "setns")
+    _check(_libc.setns(netns.fileno(), CLONE_NEWNET), "setns")
+
+
+def _check(result: int, call: str) -> None:
+    if result:
+        raise OSError(ctypes.get_errno(), call)
