@@ -4,6 +4,7 @@ Deleting a Debian tree takes seconds on a disk that discards; nobody waits for i
 but not deleted when the daemon ended is found by `sweep` at its next start.
 """
 
+import errno
 import glob
 import os
 import queue
@@ -14,9 +15,11 @@ from collections.abc import Iterable
 
 from hostd.errors import Exit, Failure
 from hostd.kernel.mount import mounts_below
+from hostd.log import log
 from hostd.storage.names import GOLDEN, MAKING, UNFINISHED
 
 PREFIX = "vzctl-rm-me."
+BESIDE = "vztmp"  # where what is on another disk is renamed to
 
 _work: "queue.SimpleQueue[str]" = queue.SimpleQueue()
 _worker: threading.Thread | None = None
@@ -26,19 +29,22 @@ _starting = threading.Lock()
 def discard(path: str, trash: str) -> str:
     """Rename *path* into the directory *trash* and have it deleted; answers its new name.
 
-    *path* on another file system than *trash* is renamed beside itself, into `vztmp`.  Raises
-    Failure(FS_DEL_PRVT) when something is mounted below *path*, OSError.
+    From another file system, or another mount of the same, it is renamed beside itself, into `vztmp`, and *trash* has
+    a link to it.  Raises Failure(FS_DEL_PRVT) when something is mounted below *path*, OSError.
     """
     mounted = mounts_below(path)
     if mounted:
         raise Failure(Exit.FS_DEL_PRVT, f"cannot remove {path}: {mounted[0]} is mounted; umount it first")
-    target = _empty_directory(path, trash)
     try:
-        os.rename(path, target)  # replaces an empty directory
-    except OSError:
-        os.rmdir(target)
-        raise
-    delete_later(target)
+        target = note = _renamed(path, _place(trash))
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        beside = _place(os.path.join(os.path.dirname(os.path.abspath(path)), BESIDE))
+        note = os.path.join(trash, os.path.basename(beside))
+        os.symlink(beside, note)
+        target = _renamed(path, beside)
+    delete_later(note)
     return target
 
 
@@ -72,20 +78,41 @@ def delete_later(path: str) -> None:
     _work.put(path)
 
 
-def _empty_directory(path: str, trash: str) -> str:
-    """A new directory in *trash*, or in `vztmp` beside *path* when *trash* is on another file system."""
-    parent = os.path.dirname(os.path.abspath(path))
-    if not _same_file_system(parent, trash):
-        trash = os.path.join(parent, "vztmp")
-        os.makedirs(trash, mode=0o700, exist_ok=True)
+def _place(trash: str) -> str:
+    """A new directory in *trash*."""
+    os.makedirs(trash, mode=0o700, exist_ok=True)
     return tempfile.mkdtemp(prefix=PREFIX, dir=trash)
 
 
-def _same_file_system(parent: str, trash: str) -> bool:
-    os.makedirs(trash, mode=0o700, exist_ok=True)
-    return os.stat(parent).st_dev == os.stat(trash).st_dev
+def _renamed(path: str, place: str) -> str:
+    try:
+        os.rename(path, place)  # replaces an empty directory
+    except OSError:
+        os.rmdir(place)
+        raise
+    return place
 
 
 def _delete_forever() -> None:
     while True:
-        subprocess.run(["rm", "-rf", "--one-file-system", _work.get()], stderr=subprocess.DEVNULL)
+        path = _work.get()
+        try:
+            _delete(path)
+        except OSError as error:
+            log.warning("%s is not deleted: %s", path, error)
+
+
+def _delete(path: str) -> None:
+    """A tree, or what a link of ours leads to; the link stays while the disk is not mounted that it leads to."""
+    if not os.path.islink(path):
+        _remove(path)
+        return
+    target = os.readlink(path)
+    if os.path.isdir(os.path.dirname(target)):
+        _remove(target)
+        if not os.path.lexists(target):
+            os.unlink(path)
+
+
+def _remove(tree: str) -> None:
+    subprocess.run(["rm", "-rf", "--one-file-system", tree], stderr=subprocess.DEVNULL)

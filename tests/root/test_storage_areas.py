@@ -1,7 +1,9 @@
 """Private areas: made, destroyed, resized, whole or not at all."""
 
+import errno
 import os
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 from hostd.config.paths import Paths
 from hostd.errors import Exit, Failure
 from hostd.kernel.fd import Fd
-from hostd.kernel.mount import fsids, move_mount, new_filesystem, umount
+from hostd.kernel.mount import fsids, move_mount, new_filesystem, open_tree, umount
 from hostd.storage import ext4image, loopdev, overlay, trash
 from hostd.storage.base import Layout, StorageSpec
 from hostd.storage.overlay import Overlay
@@ -144,18 +146,65 @@ def test_what_a_cut_off_create_left_is_swept(paths: Paths, spec: StorageSpec) ->
     until(lambda: not os.listdir(paths.vzrm_dir))
 
 
-def test_trash_on_another_file_system_stays_there(paths: Paths, tmp_path: Path) -> None:
-    other = tmp_path / "other"
-    other.mkdir()
-    with new_filesystem("tmpfs", {}) as disk:
-        move_mount(disk, str(other))
-    try:
-        (other / "private/101").mkdir(parents=True)
-        gone = trash.discard(str(other / "private/101"), paths.vzrm_dir)
-        assert gone.startswith(f"{other}/private/vztmp/{trash.PREFIX}")
-        until(lambda: not os.path.exists(gone))
-    finally:
-        umount(str(other))
+@pytest.fixture(params=["another file system", "another mount of the same"])
+def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """A directory out of which nothing can be renamed."""
+    where = tmp_path / "disk"
+    where.mkdir()
+    same = tmp_path / "elsewhere"
+    same.mkdir()
+    tree = open_tree(str(same)) if "mount" in request.param else new_filesystem("tmpfs", {})
+    with tree:
+        move_mount(tree, str(where))
+    yield where
+    umount(str(where))
+
+
+def test_trash_on_another_disk_stays_there(paths: Paths, disk: Path) -> None:
+    (disk / "private/101").mkdir(parents=True)
+    gone = trash.discard(str(disk / "private/101"), paths.vzrm_dir)
+    assert gone.startswith(f"{disk}/private/vztmp/{trash.PREFIX}")
+    until(lambda: not os.path.exists(gone) and not os.listdir(paths.vzrm_dir))
+
+
+def test_trash_on_another_disk_is_swept_once_that_is_there(
+    paths: Paths, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The daemon ended before it was deleted, and the next one begins before the disk is mounted."""
+    (disk / "private/101").mkdir(parents=True)
+    with monkeypatch.context() as dying:
+        dying.setattr(trash, "delete_later", lambda path: None)
+        gone = trash.discard(str(disk / "private/101"), paths.vzrm_dir)
+    asleep = f"{disk}/private.away"
+    os.rename(f"{disk}/private", asleep)
+    trash.sweep(paths.vzrm_dir)
+    os.mkdir(f"{paths.var_dir}/another")
+    another = trash.discard(f"{paths.var_dir}/another", paths.vzrm_dir)
+    until(lambda: not os.path.exists(another))  # the worker takes one after the other
+    assert len(os.listdir(paths.vzrm_dir)) == 1, "it is not forgotten"
+    os.rename(asleep, f"{disk}/private")
+    trash.sweep(paths.vzrm_dir)
+    until(lambda: not os.path.exists(gone) and not os.listdir(paths.vzrm_dir))
+
+
+def test_the_worker_outlives_what_it_cannot_delete(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "first").mkdir()
+    (tmp_path / "second").mkdir()
+    tried = threading.Event()
+
+    def fails(_tree: str) -> None:
+        tried.set()
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(trash, "_remove", fails)
+        first = trash.discard(str(tmp_path / "first"), paths.vzrm_dir)
+        assert tried.wait(10)
+    second = trash.discard(str(tmp_path / "second"), paths.vzrm_dir)
+    until(lambda: not os.path.exists(second))
+    assert os.path.isdir(first)
 
 
 @pytest.mark.parametrize("kib", [SPACE_KIB * 4, SPACE_KIB // 2], ids=["grow", "shrink"])
