@@ -26,6 +26,7 @@ from hostd.config.cache import ConfCache
 from hostd.config.model import SIZED, STOP_TIMEOUT, CtConfig, expand
 from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
+from hostd.container import trees
 from hostd.container.container import Container
 from hostd.container.ops import (
     apply,
@@ -43,6 +44,7 @@ from hostd.container.ops import (
 )
 from hostd.container.ops.apply import LiveChange
 from hostd.container.record import Record
+from hostd.container.steps import unstoppable
 from hostd.daemon.registry import Registry
 from hostd.errors import BadConfig, Exit, Failure, NotRunning, VzError
 from hostd.kernel.fd import Fd
@@ -145,6 +147,8 @@ class Host:
             await start.release(ct, report)  # a record of something that is gone
             config = destroy.what_it_needs(ctid, self.confs.raw(ctid), self.confs.globals())
             await destroy.destroy(self.paths, config, report)
+            running = [ct.record.template_tree for ct in self._registry.known() if ct.record is not None]
+            await unstoppable(asyncio.to_thread(trees.tidy, self.paths, self.confs.globals(), running))
 
     async def start(self, ctid: int, options: StartOptions, report: Report) -> None:
         ct = self._registry[ctid]

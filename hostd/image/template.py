@@ -9,9 +9,10 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import subprocess
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -29,6 +30,7 @@ _TAR = (
 )  # fmt: skip
 _COMPRESS = {"": (), ".gz": ("--gzip",), ".bz2": ("--bzip2",), ".xz": ("--xz",), ".zst": ("--zstd",)}
 _HALF = ".unpack-"
+_TREE = re.compile(rf"-[0-9a-f]{{{_DIGITS}}}$")
 _ROOT_FILES = ("bin", "sbin", "usr", "etc", "init")
 
 
@@ -65,30 +67,50 @@ def tree(paths: Paths, template: Template) -> str:
     Raises Failure: FS_BAD_TMPL when the archive is damaged or holds no root file system, FS_NO_DISK_SPACE.
     A failed call leaves nothing behind.
     """
-    os.makedirs(
-        paths.template_tree, mode=0o700, exist_ok=True
-    )  # closed: it holds other systems' setuid programs
+    os.makedirs(paths.template_tree, mode=0o700, exist_ok=True)  # closed: it holds other systems' setuid programs
     with _lock(paths, template.name):
-        path = os.path.join(paths.template_tree, f"{template.name}-{_digest(paths, template)}")
+        path = _place(paths, template)
         if not os.path.isdir(path):
             _unpack(template, path)
     return path
 
 
-def prune(paths: Paths, used: Collection[str]) -> list[str]:
-    """Delete the trees whose path is not in *used*, and what an interrupted unpacking left; answer the paths.
+def outdated(paths: Paths) -> list[str]:
+    """The trees that no tarball of the cache stands for any more: only containers may still need them.  OSError."""
+    return [tree for tree in _directories(paths) if _TREE.search(tree) and not _is_current(paths, tree)]
 
-    *used* must hold every tree an overlay container refers to, and the caller must not be creating one
-    meanwhile.
-    """
-    trees = [path for path in _directories(paths) if not os.path.basename(path).startswith(".")]
-    return sweep(paths) + _deleted(paths, [path for path in trees if path not in used])
+
+@contextmanager
+def held(paths: Paths, tree: str) -> Iterator[None]:
+    """Meanwhile nobody is given *tree*, and nobody unpacks it."""
+    with _lock(paths, _name_of(tree)):
+        yield
 
 
 def sweep(paths: Paths) -> list[str]:
     """Delete what an unpacking that was cut off has left; answer the paths."""
     halves = [path for path in _directories(paths) if os.path.basename(path).startswith(_HALF)]
-    return _deleted(paths, halves)
+    for path in halves:
+        with held(paths, path):  # one that is being unpacked has its final name when the lock is ours
+            _delete(path)
+    return halves
+
+
+def _place(paths: Paths, template: Template) -> str:
+    return os.path.join(paths.template_tree, f"{template.name}-{_digest(paths, template)}")
+
+
+def _is_current(paths: Paths, tree: str) -> bool:
+    with held(paths, tree):
+        try:
+            return _place(paths, find(paths, _name_of(tree))) == tree
+        except Failure:  # the tarball was removed
+            return False
+
+
+def _name_of(tree: str) -> str:
+    """The name of the template that *tree* was unpacked from, or is being unpacked from."""
+    return os.path.basename(tree).removeprefix(_HALF).rsplit("-", 1)[0]
 
 
 def _directories(paths: Paths) -> list[str]:
@@ -96,14 +118,6 @@ def _directories(paths: Paths) -> list[str]:
         return []
     entries = (os.path.join(paths.template_tree, entry) for entry in sorted(os.listdir(paths.template_tree)))
     return [path for path in entries if os.path.isdir(path)]
-
-
-def _deleted(paths: Paths, trees: list[str]) -> list[str]:
-    for path in trees:
-        name = os.path.basename(path).removeprefix(_HALF).rsplit("-", 1)[0]
-        with _lock(paths, name):  # one that is being unpacked has its final name when the lock is ours
-            _delete(path)
-    return trees
 
 
 def _spellings(name: str) -> list[str]:

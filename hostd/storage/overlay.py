@@ -6,6 +6,7 @@ hint). The loop device is set to clear itself: the mounts of the container keep 
 
 import errno
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -31,6 +32,8 @@ from hostd.storage.superblock import INODES_PER_BLOCK, Superblock
 
 IMAGE = "disk.img"
 LAYOUT = "layout"
+LONGEST_NOTE = 4096
+NO_NOTE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)  # the last: of a socket
 RESERVED_BLOCKS = 256  # 1 MiB for ext4's delayed allocation; by itself it takes up to 16 MiB of the DISKSPACE
 
 # xino: inode numbers fit CRIU; metacopy: chown of a big file copies nothing; redirect_dir: directories of the
@@ -134,13 +137,25 @@ class Note:
     def read(cls, private: str) -> "Note":
         """Raises Failure(FS_NOPRVT) when *private* is no private area of this layout."""
         try:
-            with open(os.path.join(private, LAYOUT), encoding="utf-8") as file:
-                layout, tree, space, *resizing = file.read().split()
+            layout, tree, space, *resizing = _note_text(private).split()
             if layout == "overlay" and "/" not in tree:
                 return cls(tree, int(space), bool(resizing))
-        except (FileNotFoundError, ValueError):
+        except ValueError:
             pass
         raise Failure(Exit.FS_NOPRVT, f"{private} is not a private area of layout overlay")
+
+
+def _note_text(private: str) -> str:
+    """Empty when there is none.  Below a private area of layout `simfs` it is the guest's, and may be a pipe, say."""
+    try:
+        with Fd.open(os.path.join(private, LAYOUT), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return ""
+            return os.read(file.fileno(), LONGEST_NOTE).decode("utf-8")
+    except OSError as error:
+        if error.errno in NO_NOTE:
+            return ""
+        raise
 
 
 def _template(spec: StorageSpec) -> str:

@@ -178,18 +178,31 @@ def test_absolute_members_stay_inside(paths: Paths, tmp_path: Path) -> None:
     assert os.path.exists(f"{tree}{target}")
 
 
-def test_prune_keeps_the_used_and_removes_the_rest(paths: Paths) -> None:
-    assert template.prune(paths, ()) == []
-    trees = []
-    for name in ("one", "two"):
-        tarball(paths, f"{name}.tar.gz", *fresh_members(), member("./name", name.encode()))
-        trees.append(template.tree(paths, template.find(paths, name)))
+def test_half_unpacked_trees_are_swept(paths: Paths) -> None:
+    assert template.sweep(paths) == []
+    tarball(paths, "one.tar.gz", *fresh_members())
+    tree = template.tree(paths, template.find(paths, "one"))
     half = os.path.join(paths.template_tree, ".unpack-three-xyz")
     os.mkdir(half)
     assert template.sweep(paths) == [half]
-    os.mkdir(half)
-    assert template.prune(paths, {trees[0]}) == [half, trees[1]]
-    assert os.path.isdir(trees[0]) and not os.path.exists(trees[1]) and not os.path.exists(half)
+    assert os.path.isdir(tree) and not os.path.exists(half)
+
+
+def test_a_tree_is_outdated_when_no_tarball_makes_it(paths: Paths) -> None:
+    assert template.outdated(paths) == []
+    made = []
+    for name in ("kept", "renewed", "removed", "renamed"):
+        tarball(paths, f"{name}.tar.gz", *fresh_members(), member("./name", name.encode()))
+        made.append(template.tree(paths, template.find(paths, name)))
+    kept, *others = made
+    os.mkdir(f"{paths.template_tree}/vztmp")
+    os.mkdir(f"{paths.template_tree}/of-somebody-else")
+    assert template.outdated(paths) == []
+    tarball(paths, "renewed.tar.gz", *fresh_members(), member("./name", b"another"))
+    os.unlink(f"{paths.template_cache}/removed.tar.gz")
+    os.rename(f"{paths.template_cache}/renamed.tar.gz", f"{paths.template_cache}/renamed-{ARCH}.tar.gz")
+    assert template.outdated(paths) == sorted(others)
+    assert template.tree(paths, template.find(paths, "kept")) == kept
 
 
 def test_missing_decompressor_is_named_as_such(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
