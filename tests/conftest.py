@@ -6,11 +6,15 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from tests.harness import machine
 from tests.harness.installation import BIN, Vz
+
+settings.register_profile("vzhost", deadline=None)  # a busy machine is no failure
+settings.load_profile("vzhost")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,7 +4,6 @@ import errno
 import os
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,6 @@ from hostd.storage import ext4image, loopdev, overlay, trash
 from hostd.storage.base import Layout, StorageSpec
 from hostd.storage.overlay import Overlay
 from hostd.storage.simfs import Simfs
-from hostd.storage.superblock import Superblock
 from tests.harness.storage_box import (  # noqa: F401 - fixtures
     BASE,
     INODES,
@@ -293,24 +291,3 @@ def test_many_creates_at_once_share_one_golden_image(spec: StorageSpec, paths: P
     assert not failed
     assert len(os.listdir(f"{paths.var_dir}/private")) == 8
     assert len(os.listdir(f"{paths.template_dir}/golden")) == 1
-
-
-@pytest.mark.parametrize("files", [1, 1000, 20000])
-def test_a_new_disk_has_the_inodes_that_were_wanted(spec: StorageSpec, files: int) -> None:
-    """As exactly as mke2fs makes them; any other number is told."""
-    spec = replace(spec, diskinodes=files, diskspace_kib=300 << 10)
-    layout = Overlay()
-    layout.create(spec)
-    found = Superblock.read(f"{spec.private}/disk.img").inodes
-    assert layout.other_inodes(spec) is layout.other_inodes(replace(spec, diskinodes=None)) is None
-    assert layout.other_inodes(replace(spec, diskinodes=files + 2000)) == found
-    assert layout.other_inodes(replace(spec, diskinodes=60000)) == found
-
-
-def test_a_larger_disk_has_more_inodes(spec: StorageSpec) -> None:
-    spec = replace(spec, diskinodes=20000, diskspace_kib=300 << 10)
-    Overlay().create(spec)
-    Overlay().resize(replace(spec, diskspace_kib=900 << 10))
-    found = Overlay().other_inodes(spec)
-    assert found is not None and found > 2 * 20000
-    assert Simfs().other_inodes(spec) is None

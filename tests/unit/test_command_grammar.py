@@ -102,7 +102,7 @@ WORD = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(WORD, max_size=5))
 def test_as_glibc(words: list[str]) -> None:
     if any(word == "--i" or word.startswith("--i=") or word == "--ip" for word in words):

@@ -81,7 +81,7 @@ def play(scenario: Callable[[Guest], Awaitable[None]]) -> None:
     asyncio.run(run(), debug=False)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(FRAMES, max_size=8))
 def test_no_frames_break_the_link(frames: list[bytes]) -> None:
     failures: list[dict[str, object]] = []
