@@ -70,6 +70,11 @@ def most_processes(cgroup: CtCgroup) -> int | None:
     return _number(_reader(cgroup, "pids")("pids.max"))
 
 
+def refused_processes(cgroup: CtCgroup) -> int:
+    """How many that limit has kept it from making so far."""
+    return _keyed(_reader(cgroup, "pids")("pids.events"), "max") or 0
+
+
 Read = Callable[[str], str | None]
 
 

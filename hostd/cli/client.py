@@ -188,9 +188,9 @@ class Command:
             self.go_on_alone()
             raise ConnectionResetError
         verb, fields = decode(frame)
+        if self.relay and verb in ("out", "err", "exit"):
+            self.relay.drain()  # what the container wrote before hostd said this
         if verb == "exit":
-            if self.relay:
-                self.relay.drain()
             return int(one(fields, "code", "0"))
         self.obey(verb, fields, fds)
         return None

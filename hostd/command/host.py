@@ -91,10 +91,13 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a command ended; `signal` 0 unless one killed it."""
+    """How a command ended; `signal` 0 unless one killed it.  `refused`: NUMPROC kept the container from making a
+    process meanwhile.
+    """
 
     code: int
     signal: int = 0
+    refused: bool = False
 
     @property
     def shell_code(self) -> int:
@@ -222,8 +225,10 @@ class Host(Protocol):
         OSError when none can be executed; nothing is read from stdin then.
         """
 
-    async def enter(self, ctid: int, command: str | None, session: Session) -> Ended:
-        """A login shell on a terminal; *command* is typed into it."""
+    async def enter(
+        self, ctid: int, command: str | None, session: Session, entered: Callable[[], None]
+    ) -> Ended:
+        """A login shell on a terminal; *command* is typed into it.  *entered* is called once it runs."""
 
     async def console(self, ctid: int, tty: int, session: Session) -> None:
         """Until the user detaches; also waits for a stopped container."""

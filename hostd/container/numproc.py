@@ -38,5 +38,4 @@ def remedy(ctid: int) -> str:
 
 def refusals(ct: Container) -> int:
     """How many processes NUMPROC has kept the container from making so far."""
-    row = stats.usage(CtCgroup(ct.world.tree, ct.ctid)).counters().get("numproc")
-    return row.failcnt if row is not None else 0
+    return stats.refused_processes(CtCgroup(ct.world.tree, ct.ctid))

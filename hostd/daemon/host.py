@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
 from hostd.cgroup import stats
 from hostd.cgroup.tree import CtCgroup
@@ -26,7 +26,7 @@ from hostd.config.cache import ConfCache
 from hostd.config.model import SIZED, STOP_TIMEOUT, CtConfig, expand
 from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
-from hostd.container import trees
+from hostd.container import numproc, trees
 from hostd.container.container import Container
 from hostd.container.ops import (
     apply,
@@ -220,10 +220,15 @@ class Host:
     async def exec(
         self, ctid: int, candidates: Sequence[Sequence[str]], env: Mapping[str, str], session: Session
     ) -> Ended:
-        return Ended(await sessions.execute(self._registry[ctid], candidates, env, session))
+        ct = self._registry[ctid]
+        before = numproc.refusals(ct)
+        code = await sessions.execute(ct, candidates, env, session)
+        return Ended(code, refused=code != 0 and numproc.refusals(ct) > before)
 
-    async def enter(self, ctid: int, command: str | None, session: Session) -> Ended:
-        return Ended(await sessions.enter(self._registry[ctid], command, session))
+    async def enter(
+        self, ctid: int, command: str | None, session: Session, entered: Callable[[], None]
+    ) -> Ended:
+        return Ended(await sessions.enter(self._registry[ctid], command, session, entered))
 
     async def console(self, ctid: int, tty: int, session: Session) -> None:
         await sessions.console(self._registry[ctid], tty, session)

@@ -64,9 +64,7 @@ class FakeDaemon:
             os.kill(os.getpid(), signal.SIGKILL)
 
     async def do_facts(self, session: CommandSession) -> int:
-        session.out(
-            f"{session.uid} {session.tty} {session.rows} {session.cols} {session.term} {session.cwd}\n"
-        )
+        session.out(f"{session.uid} {session.tty} {session.rows} {session.cols} {session.term} {session.cwd}\n")
         return 0
 
     async def do_pid(self, session: CommandSession) -> int:
@@ -102,6 +100,8 @@ class FakeDaemon:
         for name in names:
             self.link.forget(name)
         return 0
+
+    do_forget = do_forgetmany
 
     async def do_held(self, session: CommandSession) -> int:
         for name, fd in sorted(self.link.held.items()):
@@ -153,10 +153,6 @@ class FakeDaemon:
         session.out(" ".join(sorted(self.link.exits)) + "\n")
         return 0
 
-    async def do_forget(self, session: CommandSession, name: str) -> int:
-        self.link.forget(name)
-        return 0
-
     async def do_die(self, session: CommandSession) -> int:
         os.kill(os.getpid(), signal.SIGKILL)
         return 0
@@ -177,6 +173,15 @@ class FakeDaemon:
             raise
 
     do_exec2 = do_exec
+
+    async def do_comment(self, session: CommandSession) -> int:
+        """A program's last words, and ours."""
+        stdio = await session.pipes()
+        with stdio[0], stdio[1], stdio[2]:
+            os.write(stdio[1].fileno(), b"the program\n")
+        await session.relay_pipes()
+        session.out("hostd\n")
+        return 0
 
     async def do_enter(self, session: CommandSession, *argv: str) -> int:
         master, slave = os.openpty()
@@ -253,8 +258,7 @@ class FakeDaemon:
 
 
 def become_keeper() -> None:
-    again = os.environ["VZ_HOSTD"].split("\x1f")
-    os.execv(again[0], again)
+    os.execv((again := os.environ["VZ_HOSTD"].split("\x1f"))[0], again)
 
 
 def spawn(script: str) -> int:

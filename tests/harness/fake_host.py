@@ -7,7 +7,7 @@ asked for.
 import asyncio
 import os
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import cast
@@ -156,8 +156,11 @@ class FakeHost:
         await self._hang()
         return self.ended
 
-    async def enter(self, ctid: int, command: str | None, session: Session) -> Ended:
+    async def enter(
+        self, ctid: int, command: str | None, session: Session, entered: Callable[[], None]
+    ) -> Ended:
         self._do("enter", ctid, command)
+        entered()
         return self.ended
 
     async def console(self, ctid: int, tty: int, session: Session) -> None:

@@ -55,6 +55,11 @@ def test_output_written_just_before_the_end_is_not_lost(small: Small) -> None:
         assert (done.returncode, len(done.stdout)) == (3, 60000)
 
 
+def test_what_hostd_says_comes_behind_what_was_written_before(small: Small) -> None:
+    for _ in range(5):
+        assert small.ctl("comment", input=b"") == "the program\nhostd\n"
+
+
 def test_a_slow_reader_loses_nothing(small: Small) -> None:
     done = small.run("sh", "-c", "vzctl exec 'head -c 3000000 /dev/zero' </dev/null | (sleep 0.5; wc -c)")
     assert done.stdout.strip() == b"3000000"

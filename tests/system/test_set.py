@@ -119,13 +119,16 @@ def test_numproc_reached_is_said(vz: Vz) -> None:
         said = vz.ctl(verb, "101", "true", check=code)
         assert (said.stdout, said.stderr) == ("", line)
     said = vz.ctl("enter", "101", check=6)
-    assert said.stderr == line
+    assert (said.stdout, said.stderr) == ("", line)
     said = vz.ctl("set", "101", "--userpasswd", "root:secret", check=74)
     assert said.stderr == f"Password change failed: {line}"
     vz.ctl("set", "101", "--numproc", str(held + 1))
     said = vz.ctl("set", "101", "--userpasswd", "root:secret", check=74)  # the shell runs, and can start nothing
     assert said.stderr.endswith("(numproc is reached: raise it with `vzctl set 101 --numproc N`)\n")
     assert len(said.stderr.splitlines()) == 1
+    said = vz.ctl("exec2", "101", "ls | cat; exit 3", check=None)
+    remedy = "raise it with `vzctl set 101 --numproc N`"
+    assert said.code and said.stderr.splitlines()[-1] == f"Warning: numproc was reached meanwhile: {remedy}"
     vz.ctl("set", "101", "--numproc", str(held + 10))
     vz.ctl("set", "101", "--userpasswd", "root:secret")
     vz.ctl("exec2", "101", "true")

@@ -6,6 +6,7 @@ import os
 import pytest
 
 from hostd.command.host import Ended
+from hostd.errors import Failure
 from tests.harness.fake_host import Fake, Said
 
 
@@ -77,6 +78,20 @@ def test_enter(fake: Fake) -> None:
     said = fake.ctl("enter", "101", "--exec", "ls", "--exec", "x")
     assert said == Said(7, "entered into CT 101\nexited from CT 101\n", "")
     assert fake.host.calls == [("enter", 101, "ls --exec x")]
+
+
+def test_who_does_not_get_in_has_not_entered(fake: Fake) -> None:
+    fake.up(101)
+    fake.host.failure = Failure(6, "numproc is reached", hint="raise it")
+    assert fake.ctl("enter", "101") == Said(6, "", "numproc is reached (raise it)\n")
+    assert fake.ctl("exec", "101", "x") == Said(8, "", "numproc is reached (raise it)\n")
+
+
+def test_a_limit_that_a_command_ran_into_is_named(fake: Fake) -> None:
+    fake.up(101)
+    fake.host.ended = Ended(2, refused=True)
+    warning = "Warning: numproc was reached meanwhile: raise it with `vzctl set 101 --numproc N`\n"
+    assert fake.ctl("exec2", "101", "x | y") == Said(2, "", warning)
 
 
 def test_console(fake: Fake) -> None:

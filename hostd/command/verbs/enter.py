@@ -7,11 +7,18 @@ from hostd.errors import Usage
 async def run(call: Call) -> int:
     command = _command(call.args)
     call.running()
-    call.console.show(f"entered into CT {call.ctid}\n")
+    inside = False
+
+    def entered() -> None:
+        nonlocal inside
+        inside = True
+        call.console.show(f"entered into CT {call.ctid}\n")
+
     try:
-        ended = await call.host.enter(call.ctid, command, call.session)
+        ended = await call.host.enter(call.ctid, command, call.session, entered)
     finally:
-        call.console.show(f"exited from CT {call.ctid}\n")
+        if inside:
+            call.console.show(f"exited from CT {call.ctid}\n")
     return ended.shell_code
 
 

@@ -33,6 +33,8 @@ async def run(call: Call) -> int:
     except OSError as error:
         text = f"Unable to execute {_shown(call)}: {error.strerror or error}"
         raise Failure(_code(call, error.errno), text) from error
+    if ended.refused:
+        call.console.note(f"Warning: numproc was reached meanwhile: raise it with `vzctl set {call.ctid} --numproc N`")
     if call.verb == "exec":
         return Exit.COMMAND_EXECUTION if ended.shell_code else Exit.OK
     return ended.shell_code

@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import threading
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from hostd.container import numproc
@@ -21,6 +21,8 @@ ENVIRONMENT = {
     "TERM": "linux",
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 }
+
+LAST_WORDS = 0.3  # seconds for the terminal of a login that has ended
 
 
 class Terminal(Protocol):
@@ -125,8 +127,11 @@ async def capture(ct: Container, argv: Sequence[str], data: bytes) -> tuple[int,
             return code, b""
 
 
-async def enter(ct: Container, command: str | None, terminal: Terminal) -> int:
-    """A login shell on a pty of the container, *command* typed into it; returns the shell's exit code."""
+async def enter(ct: Container, command: str | None, terminal: Terminal, entered: Callable[[], None]) -> int:
+    """A login shell on a pty of the container, *command* typed into it; returns the shell's exit code.
+
+    *entered* is called when it runs, before anything of it is seen.
+    """
     link = link_of(ct)
     session = ct.open_session()
     session.hangup = terminal.hangup
@@ -138,13 +143,18 @@ async def enter(ct: Container, command: str | None, terminal: Terminal) -> int:
         ct.sessions.pop(session.number, None)
         raise
     with answer.descriptor() as master:
+        entered()
         if command:
             _type(master, command)
         relay = asyncio.ensure_future(terminal.relay_pty(master))
         try:
-            return await _result(ct, session)
+            code = await _result(ct, session)
+            # The kernel hands on what was written last a moment later.  A program in the background may hold the
+            # terminal for ever: what it still says is flushed when the command gets its exit code.
+            await asyncio.wait((relay,), timeout=LAST_WORDS)
+            return code
         finally:
-            relay.cancel()  # what the terminal still holds is flushed when the command gets its exit code
+            relay.cancel()
 
 
 def _type(master: Fd, command: str) -> None:
