@@ -112,9 +112,9 @@ class Overlay:
     def other_inodes(self, spec: StorageSpec) -> int | None:
         if spec.diskinodes is None:
             return None
-        found = Superblock.read(os.path.join(spec.private, IMAGE))
-        more = found.inodes - ext4image.inodes(spec.diskinodes)
-        return None if 0 <= more <= found.groups * INODES_PER_BLOCK else found.inodes  # mke2fs fills whole blocks
+        found, wanted = Superblock.read(os.path.join(spec.private, IMAGE)), ext4image.inodes(spec.diskinodes)
+        about = max(found.groups * INODES_PER_BLOCK, wanted // 100)  # mke2fs fills whole blocks, resize2fs whole groups
+        return None if abs(found.inodes - wanted) <= about else found.inodes
 
 
 @dataclass(frozen=True, slots=True)
