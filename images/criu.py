@@ -19,61 +19,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 
+from images.aptroot import AptRoot, loader_of, unpack
 from images.errors import BuildError
 from images.sources import of_this_machine
 
 MINIMUM = (4, 2)  # first release that dumps TCP sockets on kernels >= 6.18
 SUITES = ("testing", "sid")
-KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 DEFAULT_CACHE = "/var/cache/vzhost"
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SHIM = os.path.join(CHECKOUT, "hostd/checkpoint/cgroupns.c")
 COMPILE = ("gcc", "-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-nostdlib")
 WRAPPER = '#!/bin/sh\nd=${0%/*}/../lib\nexec "$d/ld.so" --library-path "$d" "$d/criu" "$@"\n'
-
-
-@dataclass(frozen=True)
-class AptRoot:
-    """An apt state of its own for one suite, below *directory*."""
-
-    directory: str
-    suite: str
-    mirror: str
-
-    def run(self, *argv: str) -> str:
-        """Output of `apt-get …` or `apt-cache …` in this root.  Raises BuildError with its last line."""
-        program, *rest = argv
-        done = subprocess.run(
-            [program, "-qq", *self._options(), *rest],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-        if done.returncode:
-            said = [line for line in done.stdout.splitlines() if line.strip()] or ["no reason given"]
-            raise BuildError(f"{' '.join(argv[:2])} ({self.suite} of {self.mirror}): {said[-1]}")
-        return done.stdout
-
-    def prepare(self) -> None:
-        """The directories and the one source line."""
-        for name in ("etc/preferences.d", "etc/apt.conf.d", "etc/parts", "lists/partial", "archives/partial"):
-            os.makedirs(f"{self.directory}/{name}", exist_ok=True)
-        _write(f"{self.directory}/status", "")
-        source = f"deb [signed-by={KEYRING}] {self.mirror} {self.suite} main\n"
-        _write(f"{self.directory}/etc/sources.list", source)
-
-    def _options(self) -> list[str]:
-        root = self.directory
-        settings = {
-            "Dir::Etc": f"{root}/etc", "Dir::Etc::sourcelist": f"{root}/etc/sources.list",
-            "Dir::Etc::sourceparts": f"{root}/etc/parts",
-            "Dir::Etc::preferencesparts": f"{root}/etc/preferences.d",
-            "Dir::State::status": f"{root}/status", "Dir::State::lists": f"{root}/lists",
-            "Dir::Cache": root, "Dir::Cache::archives": f"{root}/archives",
-            "APT::Default-Release": "", "APT::Sandbox::User": "root", "Acquire::Languages": "none",
-            "Acquire::Retries": "3", "Acquire::Check-Valid-Until": "false", "Debug::NoLocking": "1",
-        }  # fmt: skip
-        return [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
 
 
 def build(out: str, cache: str) -> str:
@@ -99,8 +56,6 @@ def packages(cache: str) -> list[str]:
     """The .deb files of the newest criu and of everything it needs, from the first suite that has it."""
     if not shutil.which("apt-get"):
         raise BuildError("no apt-get here: install criu 4.2 or newer by hand, hostd finds it in PATH")
-    if not os.path.exists(KEYRING):
-        raise BuildError(f"no {KEYRING}: apt-get install debian-archive-keyring")
     reasons = []
     for suite in SUITES:
         root = AptRoot(f"{cache}/criu/{suite}", suite, of_this_machine().archive)
@@ -127,13 +82,6 @@ def _download(root: AptRoot) -> list[str]:
     return sorted(glob.glob(f"{root.directory}/archives/*.deb"))
 
 
-def unpack(debs: list[str], tree: str) -> None:
-    """Unpack *debs* into *tree*; no maintainer script runs."""
-    os.makedirs(tree)
-    for deb in debs:
-        _run("dpkg-deb", "-x", deb, tree)
-
-
 def assemble(tree: str, out: str) -> None:
     """Take program, loader and needed libraries out of *tree*, and compile our own library beside them."""
     program = f"{tree}/usr/sbin/criu"
@@ -153,15 +101,6 @@ def assemble(tree: str, out: str) -> None:
     _run(*COMPILE, "-o", f"{out}/lib/cgroupns.so", SHIM)
     _write(f"{out}/bin/criu", WRAPPER)
     os.chmod(f"{out}/bin/criu", 0o755)
-
-
-def loader_of(program: str) -> str:
-    """Base name of the dynamic loader that an ELF file asks for."""
-    with open(program, "rb") as file:
-        match = re.search(rb"/lib[^\0]*/(ld[-\w.]*\.so\.\d+)\0", file.read(8192))
-    if match is None:
-        raise BuildError(f"{program} names no dynamic loader")
-    return match[1].decode()
 
 
 def check(program: str) -> str:

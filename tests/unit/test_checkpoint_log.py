@@ -7,7 +7,8 @@ import pytest
 
 from hostd.checkpoint import criu, log_text
 from hostd.errors import Failure
-from images.criu import loader_of, number
+from images.aptroot import loader_of
+from images.criu import number
 
 LOGS = {
     # a restore: harmless failures before and after the real one
