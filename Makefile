@@ -16,6 +16,8 @@ TEST_IMAGES := busybox debian-12 debian-13 debian-12-sysvinit debian-13-sysvinit
 KEEP        ?=
 PYTEST_ARGS ?=
 WORKERS     ?= 2
+VM          ?= debian-13
+VM_ARGS     ?=
 
 # What a Debian 12 or 13 needs beyond its base system.
 APT_BUILD := gcc libc6-dev libffi-dev make pkg-config python3-dev python3-venv
@@ -43,7 +45,7 @@ demo-clean:  ## Remove what `make demo KEEP=1` left running
 
 .PHONY: test
 test: build $(TEST_IMAGES:%=image-%)  ## Unit, root, system and lint tests (PYTEST_ARGS="-k enter" for some of them)
-	$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+	$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadgroup --junitxml=build/test/junit.xml $(PYTEST_ARGS)
 
 ##@ Build
 
@@ -142,6 +144,26 @@ bench-deps: build/deps.stamp  ## Install crun, runc, LXC and systemd-nspawn for 
 	    dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed || missing+=($$package)
 	done
 	$(call apt-install)
+
+##@ Stock kernels in QEMU: VM=debian-13, debian-12 or debian-13-arm64 (docs/testing.md)
+
+IN_VM = $(PYTHON) -m tests.vm $(1) --cache $(CACHE) $(VM_ARGS)
+
+.PHONY: vm-image
+vm-image: build/criu.stamp  ## Kernel, root disk and a QEMU for VM, from Debian packages, cached by the hash of their recipe
+	$(call IN_VM,image $(VM))
+
+.PHONY: test-vm
+test-vm: build/criu.stamp image-busybox  ## Root and system tests in VM (PYTEST_ARGS="tests/system/test_exec.py -x" for some)
+	$(call IN_VM,test $(VM)) -- $(PYTEST_ARGS)
+
+.PHONY: vm-shell
+vm-shell: build/criu.stamp image-busybox  ## A shell in VM, with the working tree built in /src (VM_ARGS=--init=systemd)
+	$(call IN_VM,shell $(VM))
+
+.PHONY: vm-summary
+vm-summary: build/venv.stamp  ## Which feature was exercised on which kernel; fails for one that was on none
+	$(PYTHON) -m tests.vm summary
 
 ##@ Install
 

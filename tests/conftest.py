@@ -10,8 +10,9 @@ from hypothesis import settings
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from tests.harness import machine
+from tests.harness import machine, needs
 from tests.harness.installation import BIN, Vz
+from tests.harness.patience import patient
 
 settings.register_profile("vzhost", deadline=None)  # a busy machine is no failure
 settings.load_profile("vzhost")
@@ -26,7 +27,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="needs root"))
 
 
-PATIENCE = 5.0  # seconds: a loop device goes with the last copy of its mount, which another test's clone may hold
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A record of which kernel this is, and a skip where the test needs more than it has."""
+    if item.get_closest_marker("root") or item.get_closest_marker("system"):
+        item.user_properties.append(("kernel", needs.here()))
+    for marker in item.iter_markers("needs"):
+        needs.require(item, *marker.args)
+
+
+# Seconds: a loop device goes with the last copy of its mount, which another test's clone may hold.
+PATIENCE = patient(5.0)
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from hostd.kernel.process import Process
 from hostd.kernel.spawn import SpawnPlan
 from hostd.kernel.stage import Stage
 from hostd.storage.overlay import mount_layers
+from tests.harness.patience import patient
 
 BASE = 37 * 65536
 HOST, INSIDE = "198.51.100.1", "198.51.100.2"
@@ -130,7 +131,7 @@ class Ct:
             drop_caps=caps.DEFAULT_DROP, submounts=self.submounts(),
         )  # fmt: skip
         self.process = self.stage.spawn(plan).result()
-        self.channel.settimeout(10)
+        self.channel.settimeout(patient(10))
         self.host_end()
         sh(f"ip link set venet1 netns {self.process.pid}")
         inside = f"nsenter -t {self.process.pid} -n ip"
@@ -153,11 +154,11 @@ class Ct:
         inode, fds, _, _ = socket.recv_fds(self.channel, 100, 1)
         self.channel.close()
         self.channel, self.inode = socket.socket(fileno=fds[0]), int(inode)
-        self.channel.settimeout(10)
+        self.channel.settimeout(patient(10))
 
     def connect(self) -> socket.socket:
         """An open connection to the server inside; it is closed with the container."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + patient(10)
         while True:
             try:
                 self.opened.append(socket.create_connection((INSIDE, PORT), 10))
@@ -206,7 +207,7 @@ class Ct:
     def restore(self) -> None:
         self.host_end()
         self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.channel.settimeout(10)
+        self.channel.settimeout(patient(10))
         try:
             self.process = asyncio.run(restore(self.restore_spec(theirs)))
         except Failure:

@@ -21,12 +21,13 @@ import pexpect
 from hostd.config import skeleton
 from hostd.config.paths import Paths
 from tests.harness import leaks, machine
+from tests.harness.patience import patient
 
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BIN = os.path.join(CHECKOUT, "build", "bin")
 CACHE = os.environ.get("VZ_TEST_IMAGES", "/var/cache/vzhost/images")
 HOST_ADDRESS, HOST_ADDRESS6 = "198.51.100.1", "2001:db8:1::1"  # of the host, in its namespace
-TIMEOUT = 120.0  # seconds; a hang is a failure, a slow machine is not
+TIMEOUT = patient(120.0)  # seconds; a hang is a failure, a slow machine is not
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ class Vz:
         with warnings.catch_warnings():  # forkpty beside xdist's threads; the child executes at once
             warnings.simplefilter("ignore", DeprecationWarning)
             child = pexpect.spawn(
-                program, rest, env=self.env, encoding="utf-8", timeout=timeout, dimensions=(rows, cols)
+                program, rest, env=self.env, encoding="utf-8", timeout=patient(timeout), dimensions=(rows, cols)
             )
         self._terminals.append(child)
         return child

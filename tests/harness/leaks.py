@@ -6,6 +6,7 @@ import subprocess
 import time
 
 from tests.harness import machine
+from tests.harness.patience import patient
 
 
 def find(prefix: str, cgroup_root: str, tag: str) -> list[str]:
@@ -24,7 +25,7 @@ def find(prefix: str, cgroup_root: str, tag: str) -> list[str]:
 
 def find_lasting(prefix: str, cgroup_root: str, tag: str, patience: float = 5.0) -> list[str]:
     """What is still there after *patience* seconds: trees are deleted in the background."""
-    end = time.monotonic() + patience
+    end = time.monotonic() + patient(patience)
     while (left := find(prefix, cgroup_root, tag)) and time.monotonic() < end:
         time.sleep(0.05)
     return left

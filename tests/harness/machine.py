@@ -7,6 +7,8 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 
+from tests.harness.patience import patient
+
 LOOP_GET_STATUS64 = 0x4C05
 LOOP_NAME = slice(56, 120)  # lo_file_name of struct loop_info64
 LONGEST_LOOP_NAME = 63
@@ -14,7 +16,7 @@ LONGEST_LOOP_NAME = 63
 
 def until(what: str, condition: Callable[[], object], timeout: float = 20.0, pause: float = 0.02) -> None:
     """Ask a black box every *pause* seconds for *condition*; fails with *what* when it does not come true."""
-    end = time.monotonic() + timeout
+    end = time.monotonic() + patient(timeout)
     while not condition():
         assert time.monotonic() < end, f"not within {timeout:g} s: {what}"
         time.sleep(pause)
@@ -30,7 +32,7 @@ def kill_and_wait(pid: int, sig: int = signal.SIGKILL, timeout: float = 10.0) ->
         signal.pidfd_send_signal(fd, sig)
         poll = select.poll()
         poll.register(fd, select.POLLIN)
-        assert poll.poll(timeout * 1000), f"pid {pid} survived signal {sig}"
+        assert poll.poll(patient(timeout) * 1000), f"pid {pid} survived signal {sig}"
     finally:
         os.close(fd)
 

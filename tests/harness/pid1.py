@@ -15,9 +15,10 @@ from hostd.container import last_words
 from hostd.image import runtime
 from hostd.kernel.fd import Fd
 from tests.harness.installation import CHECKOUT
+from tests.harness.patience import patient
 from vzinit import protocol
 
-TIMEOUT = 20.0  # seconds; only ever reached by a failing test
+TIMEOUT = patient(20.0)  # seconds; only ever reached by a failing test
 APPLETS = [
     "cat", "chmod", "echo", "env", "false", "getty", "grep", "halt", "id", "init", "kill", "ln", "login", "ls",
     "mkdir", "od", "poweroff", "printf", "ps", "pwd", "readlink", "reboot", "rm", "seq", "setsid", "sh", "sleep",

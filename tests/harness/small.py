@@ -12,9 +12,10 @@ from hostd.config.paths import Paths
 from images import client
 from tests.harness import machine
 from tests.harness.installation import CHECKOUT
+from tests.harness.patience import patient
 
 FAKE_DAEMON = [sys.executable, os.path.join(CHECKOUT, "tests", "harness", "fake_daemon.py")]
-TIMEOUT = 30.0
+TIMEOUT = patient(30.0)
 
 
 @cache

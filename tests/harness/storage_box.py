@@ -13,6 +13,7 @@ from hostd.kernel.fd import Fd
 from hostd.kernel.mount import move_mount, umount
 from hostd.kernel.namespace import userns
 from hostd.storage.base import Layout, StorageSpec
+from tests.harness.patience import patient
 
 BASE = 3 << 16  # the host's id of the container's root
 SPACE_KIB = 65536
@@ -90,7 +91,7 @@ def until(true: Callable[[], bool]) -> None:
     """The kernel frees loop devices and the trash worker deletes in their own time: look again, for 10 s at
     most.
     """
-    end = time.monotonic() + 10
+    end = time.monotonic() + patient(10)
     while not true():
         assert time.monotonic() < end
         os.sched_yield()

@@ -15,6 +15,7 @@ from hostd.net import protect, venet
 from hostd.net.messages import PROTOCOL
 from hostd.net.venet import Address, Venet
 from tests.harness.netns import Netns, new_netns, run
+from tests.harness.patience import patient
 
 V4, V6 = ("192.0.2.5", "2001:db8::5")
 OTHER4, OTHER6 = ("192.0.2.6", "2001:db8::6")
@@ -82,7 +83,7 @@ def sock(netns: Fd | None, address: str, kind: int) -> socket.socket:
         if netns is None
         else socket_in_netns(netns, family(address), kind)
     )
-    made.settimeout(10)
+    made.settimeout(patient(10))
     return made
 
 

@@ -15,11 +15,12 @@ from hostd.kernel.mount import MountAttr, new_filesystem
 from hostd.kernel.process import Process
 from hostd.kernel.spawn import SpawnPlan
 from hostd.kernel.stage import Stage
+from tests.harness.patience import patient
 
 BASE = 40 << 16  # the host's id of user 0
 SOURCE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "payload.c")
 PROGRAM = "/payload"
-TIMEOUT = 10.0  # seconds until an answer that never comes fails the test
+TIMEOUT = patient(10.0)  # seconds until an answer that never comes fails the test
 DIRECTORIES = ("proc", "sys", "dev")
 
 

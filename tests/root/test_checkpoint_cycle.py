@@ -25,8 +25,9 @@ from tests.harness.checkpoint_box import (
     sh,
 )
 from tests.harness.machine import until
+from tests.harness.needs import needs
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, needs("checkpoint", "criu")]
 
 
 def test_the_container_comes_back_three_times_with_its_connection(ct: Ct) -> None:

@@ -10,7 +10,6 @@ import pytest
 
 from hostd.kernel import caps
 from hostd.kernel.fd import Fd
-from hostd.kernel.features import probe
 from hostd.kernel.mount import (
     MountAttr,
     Propagation,
@@ -25,6 +24,7 @@ from hostd.kernel.mount import (
     umount,
 )
 from hostd.kernel.namespace import userns
+from tests.harness.needs import needs
 
 pytestmark = pytest.mark.root
 
@@ -148,9 +148,8 @@ def test_unmounting_what_is_not_mounted_names_it(point: str) -> None:
 # ---- ids
 
 
+@needs("idmap-tmpfs")
 def test_an_idmapped_mount_translates_both_ways(tmpfs: Fd) -> None:
-    if not probe().idmap_tmpfs:
-        pytest.skip("tmpfs cannot be idmapped here")
     touch(tmpfs, "roots")
     with userns(BASE) as ns:
         mount_setattr(tmpfs, userns=ns)

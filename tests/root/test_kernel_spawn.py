@@ -13,6 +13,7 @@ from hostd.kernel.features import probe
 from hostd.kernel.mount import mount_points, new_filesystem
 from hostd.kernel.spawn import CGROUP2, PROC, SYS
 from hostd.kernel.stage import Stage
+from tests.harness.needs import needs
 from tests.root.kernel_box import BASE, Box, run, values
 
 pytestmark = pytest.mark.root
@@ -171,6 +172,7 @@ def unified_cgroup() -> Iterator[Fd]:
     os.rmdir(path)
 
 
+@needs("unified", "into-cgroup")
 def test_it_is_born_in_its_cgroup_and_sees_it_as_the_root(stage: Stage, unified_cgroup: Fd) -> None:
     with Box(stage, "cat", "/proc/self/cgroup", "wait", into=unified_cgroup) as box:
         lines = iter(box.line, "ready")
@@ -179,7 +181,7 @@ def test_it_is_born_in_its_cgroup_and_sees_it_as_the_root(stage: Stage, unified_
             assert "0::/vz-kernel-test" in file.read().split()
 
 
-@pytest.mark.skipif(not os.path.exists("/sys/fs/cgroup/pids/tasks"), reason="no cgroup v1 here")
+@needs("cgroup1")
 def test_it_joins_cgroups_of_v1(stage: Stage) -> None:
     path = "/sys/fs/cgroup/pids/vz-kernel-test"
     os.mkdir(path)
@@ -192,6 +194,7 @@ def test_it_joins_cgroups_of_v1(stage: Stage) -> None:
         os.rmdir(path)
 
 
+@needs("unified", "device-filter")
 def test_the_device_filter_holds_for_who_runs_already(stage: Stage, unified_cgroup: Fd) -> None:
     with Box(stage, "wait", "open", "/dev/null", into=unified_cgroup) as box:
         box.line()

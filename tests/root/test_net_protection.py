@@ -13,7 +13,9 @@ import pytest
 from hostd.errors import Exit, Failure
 from hostd.kernel.fd import Fd
 from hostd.net import answers, guard, messages, neighbours, plumbing, protect, venet
+from tests.harness.needs import needs
 from tests.harness.netns import Netns, new_netns, run
+from tests.harness.patience import patient
 from tests.harness.venet_box import (  # noqa: F401 - fixtures
     FOREIGN,
     HOST4,
@@ -32,7 +34,7 @@ from tests.harness.venet_box import (  # noqa: F401 - fixtures
     sock,
 )
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, needs("nftables")]
 
 
 # refusals
@@ -180,7 +182,7 @@ def test_protection_is_installed_once_and_leaves_nothing(host: Netns, guest: Fd)
 
 def test_flushed_rules_come_back(host: Netns) -> None:
     async def back(keeper: "asyncio.Task[None]") -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(patient(10)):
             while not await protect.installed():
                 assert not keeper.done()
 

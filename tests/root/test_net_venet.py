@@ -11,6 +11,7 @@ from hostd.kernel.fd import Fd
 from hostd.net import answers, messages, plumbing, protect, venet
 from hostd.net.netlink import Rtnl
 from hostd.net.venet import Venet
+from tests.harness.needs import needs
 from tests.harness.netns import Netns, new_netns, run
 from tests.harness.venet_box import (  # noqa: F401 - fixtures
     HOST4,
@@ -29,7 +30,7 @@ from tests.harness.venet_box import (  # noqa: F401 - fixtures
     sock,
 )
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, needs("nftables", "ipv6")]
 
 
 # reaching

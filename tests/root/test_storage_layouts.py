@@ -17,6 +17,7 @@ from hostd.storage import loopdev, overlay
 from hostd.storage.base import Layout, StorageSpec
 from hostd.storage.overlay import Overlay
 from hostd.storage.simfs import Simfs
+from tests.harness.needs import needs
 from tests.harness.storage_box import (  # noqa: F401 - fixtures
     BASE,
     INODES,
@@ -32,7 +33,7 @@ from tests.harness.storage_box import (  # noqa: F401 - fixtures
     used_kib,
 )
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, needs("loop", "idmap-ext4", "overlay-idmapped")]
 
 
 LAYOUTS = pytest.mark.parametrize("layout", [Overlay(), Simfs()], ids=lambda layout: layout.name)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from hostd.container import last_words
+from tests.harness.patience import patient
 from tests.harness.pid1 import Pid1, busybox_root, kill, launch, pid1
 from vzinit import protocol
 from vzinit.control import MAX_EDITED
@@ -172,7 +173,7 @@ def test_a_thousand_zombies(world: Pid1) -> None:
     """A thousand orphans that end together, and double forks, leave nothing behind."""
     script = "for i in $(seq 1000); do (sleep 0.3 &) ; done"
     assert world.run("sh", "-c", script)[0] == 0
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + patient(20)
     while time.monotonic() < deadline:
         states = [state for _, state in processes(world)]
         if len(states) == 1:
@@ -253,7 +254,7 @@ def test_kill_ends_the_whole_command(world: Pid1) -> None:
     assert world.request("kill", id="k", signal=15).verb == "done"
     assert world.ended("k")["signal"] == "15"
     os.close(null)
-    until = time.monotonic() + 10
+    until = time.monotonic() + patient(10)
     while "sleep" in world.run("ps", "-o", "args")[1]:
         assert time.monotonic() < until
 

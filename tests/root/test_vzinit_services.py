@@ -7,6 +7,7 @@ import time
 import pytest
 
 from tests.harness.guest import read, script, start, unit, write
+from tests.harness.patience import patient
 from tests.harness.pid1 import busybox_root, pid1
 
 pytestmark = pytest.mark.root
@@ -19,7 +20,7 @@ def root(tmp_path: "os.PathLike[str]") -> str:
 
 def wait_for(root: str, path: str, text: str, timeout: float = 10.0) -> None:
     """Until *path* holds *text*."""
-    until = time.monotonic() + timeout
+    until = time.monotonic() + patient(timeout)
     while not (os.path.exists(root + path) and text in read(root, path)):
         assert time.monotonic() < until, read(root, path) if os.path.exists(root + path) else f"no {path}"
         time.sleep(0.01)
@@ -177,7 +178,7 @@ def test_restart_limit(root: str) -> None:
     with pid1(root) as world:
         start(world)
         wait_for(root, "/tmp/r", "r\n" * 5)
-        until = time.monotonic() + 10
+        until = time.monotonic() + patient(10)
         while "too often" not in world.request("tail")["data"]:
             assert time.monotonic() < until
     assert read(root, "/tmp/r") == "r\n" * 5

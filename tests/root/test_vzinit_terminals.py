@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from hostd.container import last_words
+from tests.harness.patience import patient
 from tests.harness.pid1 import Frame, Pid1, busybox_root, pid1
 
 pytestmark = pytest.mark.root
@@ -32,7 +33,7 @@ def world(root: str) -> Iterator[Pid1]:
 def read_until(fd: int, pattern: str, timeout: float = 10.0) -> str:
     """What comes from *fd* up to and including *pattern*; AssertionError when it does not come."""
     text = b""
-    until = time.monotonic() + timeout
+    until = time.monotonic() + patient(timeout)
     while not re.search(pattern.encode(), text):
         assert select.select([fd], [], [], max(0.0, until - time.monotonic()))[0], f"only {text!r}"
         part = os.read(fd, 65536)
@@ -103,7 +104,7 @@ def test_enter_without_the_shell(world: Pid1) -> None:
 
 def tail_until(world: Pid1, text: str) -> str:
     """The ring buffer once it holds *text*: the kernel takes its time between the ends of a terminal."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + patient(10)
     while text not in (data := world.request("tail")["data"]):
         assert time.monotonic() < until, data
     return data
@@ -200,6 +201,6 @@ def test_quiesce_closes_viewers(world: Pid1) -> None:
     with attach(world) as viewer:
         read_until(viewer.fileno(), "login: ")
         assert world.request("quiesce").verb == "quiet"
-        viewer.settimeout(10)
+        viewer.settimeout(patient(10))
         while viewer.recv(4096):
             pass

@@ -7,8 +7,9 @@ import pytest
 
 from tests.harness import leaks, machine
 from tests.harness.installation import Vz
+from tests.harness.needs import needs
 
-pytestmark = [pytest.mark.system, pytest.mark.slow]
+pytestmark = [pytest.mark.system, pytest.mark.slow, needs("checkpoint", "criu")]
 
 SUSPENDED = "exist unmounted down suspended"
 

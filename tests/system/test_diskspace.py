@@ -6,8 +6,9 @@ import pytest
 
 from tests.harness import machine
 from tests.harness.installation import Vz
+from tests.harness.needs import needs
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, needs("loop", "overlay-idmapped")]
 
 OLD = "262144:262144"
 

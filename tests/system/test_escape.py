@@ -12,8 +12,9 @@ import pytest
 from tests.harness import machine
 from tests.harness.escape import Guest, host_state
 from tests.harness.installation import Vz
+from tests.harness.needs import needs
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("escape")]
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("escape"), needs("userns", "seccomp", "device-filter")]
 
 INOTIFY_INIT1 = {"x86_64": 294, "aarch64": 26}.get(os.uname().machine)
 RAM, PROCESSES = 192, 150  # MiB; a number

@@ -7,8 +7,9 @@ import pytest
 
 from tests.harness import machine
 from tests.harness.installation import Vz
+from tests.harness.needs import needs
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, needs("userns")]
 
 
 def test_the_life_of_a_container(vz: Vz) -> None:

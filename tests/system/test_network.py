@@ -4,8 +4,9 @@ import pytest
 
 from tests.harness import machine
 from tests.harness.installation import HOST_ADDRESS, HOST_ADDRESS6, Vz
+from tests.harness.needs import needs
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, needs("nftables", "ipv6")]
 
 
 def ping_from(vz: Vz, ctid: int, address: str) -> bool:

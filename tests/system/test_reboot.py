@@ -4,8 +4,9 @@ import pytest
 
 from tests.harness import machine
 from tests.harness.installation import Vz
+from tests.harness.needs import needs
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, needs("userns")]
 
 TEN = tuple(range(101, 111))
 

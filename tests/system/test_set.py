@@ -6,6 +6,7 @@ import pytest
 
 from tests.harness import machine
 from tests.harness.installation import Vz
+from tests.harness.needs import needs
 
 pytestmark = pytest.mark.system
 
@@ -86,6 +87,7 @@ def test_values_are_stored_as_documented(vz: Vz, option: str, value: str, key: s
     assert conf(vz, key) == stored
 
 
+@needs("memory")
 def test_memory_limit_is_live(vz: Vz) -> None:
     vz.start(101)
     vz.ctl("set", "101", "--ram", "64M", "--swap", "0", "--save")
@@ -97,6 +99,7 @@ def test_memory_limit_is_live(vz: Vz) -> None:
     assert vz.answers(101)
 
 
+@needs("pids")
 def test_numproc_is_live(vz: Vz) -> None:
     vz.start(101)
     vz.ctl("set", "101", "--numproc", "12", "--save")
@@ -134,6 +137,7 @@ def test_numproc_reached_is_said(vz: Vz) -> None:
     vz.ctl("exec2", "101", "true")
 
 
+@needs("cpu")
 def test_cpus_and_units_are_live(vz: Vz) -> None:
     vz.start(101)
     said = vz.ctl("set", "101", "--cpulimit", "50", "--cpuunits", "2000", "--save").stdout

@@ -1,0 +1,83 @@
+"""python -m tests.vm image|test|shell|summary: the targets vm-image, test-vm, vm-shell, vm-summary of the Makefile."""
+
+import argparse
+import glob
+import os
+import sys
+from dataclasses import replace
+
+from images.errors import BuildError
+from tests.harness.installation import CHECKOUT
+from tests.vm import runner, summary
+from tests.vm.accelerator import accelerated
+from tests.vm.boot import Order
+from tests.vm.machines import MACHINES
+from tests.vm.pieces import Pieces, pieces, templates
+from tests.vm.selection import measured, selection, shards
+from tests.vm.shell import shell
+from tests.vm.tree import tree
+
+OUT = f"{CHECKOUT}/build/vm"
+SLOW = 6.0  # TCG: container tests take 4-5 times as long, pure Python 16 times (ADR 009)
+
+
+def tell(text: str) -> None:
+    print(f"vm: {text}", flush=True)
+
+
+def main() -> int:
+    """Entry point.  The status of pytest; 125 when the machine died or did not end in time; 1 for the rest."""
+    options = parser().parse_args()
+    if options.verb == "summary":
+        return summary.main(options.records or runner.records(f"{CHECKOUT}/build"))
+    try:
+        made = pieces(options.machine, f"{options.cache}/vm", tell)
+        if options.verb == "image":
+            return 0
+        os.makedirs(OUT, exist_ok=True)
+        order = Order(
+            command="",
+            append=tuple(f"vm.{key}={value}" for key in ("cgroup", "init") if (value := getattr(options, key))),
+            tree=tree(made.machine, made.root, OUT, tell),
+            templates=templates(made.machine, f"{options.cache}/images", f"{options.cache}/vm", tell),
+            memory_mib=options.memory, cpus=options.cpus, seconds=options.minutes * 60,
+        )  # fmt: skip
+        made = accelerated(made, OUT, tell)
+        if options.verb == "shell":
+            return shell(made, replace(order, append=(*order.append, "vm.shell")))
+        return test(made, order, options.arguments, options.shards)
+    except (BuildError, OSError) as error:
+        print(f"vm: {error}", file=sys.stderr)
+        return 1
+
+
+def test(made: Pieces, order: Order, arguments: list[str], count: int) -> int:
+    """The suite inside; results come to build/vm/MACHINE[-v1…]/SHARD."""
+    name = "-".join([made.machine.name, *(word.partition("=")[2] for word in order.append)])
+    chosen = selection(arguments)
+    parts = shards(chosen, count, measured(glob.glob(f"{OUT}/{made.machine.name}*/*/junit.xml")))
+    tell(f"{name}: {len(chosen.paths)} files in {len(parts)} machines of {order.memory_mib} MiB")
+    return runner.run(made, parts, order, f"{OUT}/{name}", SLOW if made.emulated else 1.0)
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="python -m tests.vm", description="Test vzhost on stock kernels in QEMU.")
+    verbs = top.add_subparsers(dest="verb", required=True)
+    for verb in ("image", "test", "shell"):
+        one = verbs.add_parser(verb)
+        one.add_argument("machine", choices=MACHINES)
+        one.add_argument("--cache", default="/var/cache/vzhost", metavar="DIR")
+        one.add_argument("--cgroup", choices=("v1", "hybrid"), help="default: v2 only")
+        one.add_argument("--init", choices=("systemd",), help="default: a script, which is 5 s faster")
+        one.add_argument("--memory", type=int, default=2048, metavar="MIB")
+        one.add_argument("--cpus", type=int, default=1)
+        one.add_argument("--minutes", type=float, default=60, help="limit of the whole run")
+        one.add_argument("--shards", type=int, default=2, help="machines that share the tests, at the same time")
+        if verb == "test":
+            one.add_argument("arguments", nargs="*", metavar="PYTEST_ARGS")
+    verbs.add_parser("summary").add_argument("records", nargs="*", metavar="JUNIT_XML")
+    return top
+
+
+if __name__ == "__main__":
+    sys.exit(main())

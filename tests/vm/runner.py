@@ -1,0 +1,109 @@
+"""A selection of the suite in one machine or several at a time: output as it comes, one status, one retry."""
+
+import glob
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from tests.vm.boot import Order, Outcome, boot
+from tests.vm.pieces import Pieces
+from tests.vm.selection import Selection
+
+NO_TEST = 5  # pytest's
+DIED = 125  # status of a run whose machine died or took too long
+PYTEST = "build/venv/bin/python -m pytest -p no:cacheprovider --junitxml=/results/junit.xml -o junit_logging=no"
+# The guest's environment: how slow it is, and logs of what failed.
+SCRIPT = """#!/bin/sh
+export VZ_SLOW={slow} PYTHONUNBUFFERED=1
+{pytest} {words}
+"""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Where the results of a shard are, and how it ended."""
+
+    directory: str
+    outcome: Outcome
+
+
+def run(pieces: Pieces, parts: list[Selection], order: Order, directory: str, slow: float) -> int:
+    """pytest's status of the worst shard; DIED when a machine did not give one, twice."""
+    shutil.rmtree(directory, ignore_errors=True)
+    several = len(parts) > 1
+    with ThreadPoolExecutor(len(parts)) as pool:
+        futures = [
+            pool.submit(
+                _with_one_retry, pieces, replace(order, command=script(part, slow), number=number),
+                f"{directory}/{number}", printer(f"{number}| " if several else ""),
+            )
+            for number, part in enumerate(parts, 1)
+        ]  # fmt: skip
+        reports = [future.result() for future in futures]
+    for report in reports:
+        tell(report)
+    return worst(reports)
+
+
+def worst(reports: list[Report]) -> int:
+    """The highest status; that no test was selected counts only if it was so everywhere."""
+    codes = [DIED if report.outcome.code is None else report.outcome.code for report in reports]
+    return max((code for code in codes if code != NO_TEST), default=NO_TEST)
+
+
+def script(part: Selection, slow: float) -> str:
+    words = shlex.join([*(part.options or ("-q",)), *part.paths])
+    return SCRIPT.format(slow=f"{slow:g}", pytest=PYTEST, words=words)
+
+
+def _with_one_retry(pieces: Pieces, order: Order, directory: str, output: Callable[[bytes], None]) -> Report:
+    """Only for a machine that never came to its command, or ended under it: a test that fails has failed."""
+    outcome = boot(pieces, order, directory, output)
+    if outcome.code is None and not outcome.slow:
+        output(f"vm: {outcome.why}; once more\n{console_tail(directory)}\n".encode())
+        outcome = boot(pieces, order, directory, output)
+    return Report(directory, outcome)
+
+
+def tell(report: Report) -> None:
+    outcome = report.outcome
+    if outcome.code is None:
+        print(f"vm: {outcome.why}; its last words:\n{console_tail(report.directory)}", flush=True)
+    else:
+        print(
+            f"vm: exit {outcome.code}, booted in {outcome.boot_seconds:.1f} s, ran {outcome.command_seconds:.0f} s,"
+            f" results in {os.path.relpath(report.directory)}",
+            flush=True,
+        )
+
+
+def console_tail(directory: str, size: int = 3000) -> str:
+    try:
+        with open(f"{directory}/console.log", encoding="utf-8", errors="replace") as file:
+            return file.read()[-size:]
+    except OSError:
+        return "(no console log)"
+
+
+def printer(prefix: str) -> Callable[[bytes], None]:
+    """Prints what a machine says, whole lines behind *prefix*."""
+    rest = b""
+
+    def put(data: bytes) -> None:
+        nonlocal rest
+        if prefix:
+            *lines, rest = (rest + data).split(b"\n")
+            data = b"".join(prefix.encode() + line + b"\n" for line in lines)
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+    return put
+
+
+def records(directory: str) -> list[str]:
+    """The junit files of the runs below *directory*."""
+    return sorted(glob.glob(f"{directory}/**/junit.xml", recursive=True))
