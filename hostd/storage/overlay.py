@@ -199,13 +199,7 @@ def mount_layers(private: str, lower: Fd, disk: Fd, *, mapped: bool) -> Fd:
             upper.fileno()
         ).st_uid  # through the mapping: what the host calls the container's root
         with fsids(owner, owner) if mapped else nullcontext():
-            try:
-                root = _joined(private, lower, disk, upper, work)
-            except OSError as error:
-                if error.errno != errno.ENOSPC:
-                    raise
-                with spare.released(disk.path):
-                    root = _joined(private, lower, disk, upper, work)
+            root = _joined(private, lower, disk, upper, work)
     if os.statvfs(root.path).f_flag & os.ST_RDONLY:
         root.close()
         raise OSError(errno.EROFS, "overlay is read-only: it could not use its work directory")
@@ -214,17 +208,25 @@ def mount_layers(private: str, lower: Fd, disk: Fd, *, mapped: bool) -> Fd:
 
 def _joined(private: str, lower: Fd, disk: Fd, upper: Fd, work: Fd) -> Fd:
     try:
-        return _mounted({"lowerdir+": lower, "upperdir": upper, "workdir": work})
+        return _mounted(disk, {"lowerdir+": lower, "upperdir": upper, "workdir": work})
     except OSError as error:
         if error.errno not in NO_DESCRIPTORS:
             raise
     # Before Linux 6.13 layers are named, before 6.15 they must be attached somewhere.
     with _attached(private, lower, disk):
-        return _mounted({"lowerdir": lower.path, "upperdir": upper.path, "workdir": work.path})
+        return _mounted(disk, {"lowerdir": lower.path, "upperdir": upper.path, "workdir": work.path})
 
 
-def _mounted(layers: Mapping[str, str | Fd]) -> Fd:
-    return new_filesystem("overlay", {"source": SOURCE, **layers, **OPTIONS})
+def _mounted(disk: Fd, layers: Mapping[str, str | Fd]) -> Fd:
+    """With the inodes that are kept back, if need be; tried again here, for a layer can be attached only once."""
+    options = {"source": SOURCE, **layers, **OPTIONS}
+    try:
+        return new_filesystem("overlay", options)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+    with spare.released(disk.path):
+        return new_filesystem("overlay", options)
 
 
 @contextmanager

@@ -5,13 +5,14 @@ import os
 import stat
 import subprocess
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from hostd.errors import Failure
 from hostd.kernel.fd import Fd
-from hostd.kernel.mount import fsids, is_mounted, new_filesystem
+from hostd.kernel.mount import fsids, is_mounted, move_mount, new_filesystem, umount
 from hostd.kernel.namespace import userns
 from hostd.storage import loopdev, overlay
 from hostd.storage.base import Layout, StorageSpec
@@ -131,8 +132,20 @@ def test_inodes_are_limited(spec: StorageSpec, ids: Fd, tmp_path: Path) -> None:
         assert os.statvfs(root).f_ffree == 0
 
 
-def test_a_disk_without_a_free_inode_is_mounted_again_and_again(spec: StorageSpec, ids: Fd, tmp_path: Path) -> None:
+def without_descriptors(answer: int, fstype: str, options: dict[str, str | Fd | None]) -> Fd:
+    """new_filesystem() of a kernel that answers so to a layer given as a descriptor."""
+    if "lowerdir+" in options:
+        raise OSError(answer, os.strerror(answer))
+    return new_filesystem(fstype, options)
+
+
+@pytest.mark.parametrize("kernel", ["this", "older"])
+def test_a_disk_without_a_free_inode_is_mounted_again_and_again(
+    kernel: str, spec: StorageSpec, ids: Fd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Overlay itself needs some; without them a container that used all could not even be started to remove files."""
+    if kernel == "older":
+        monkeypatch.setattr(overlay, "new_filesystem", partial(without_descriptors, errno.EBADF))
     layout = Overlay()
     layout.create(spec)
     made = 0
@@ -216,11 +229,16 @@ def test_an_image_that_was_not_unmounted_cleanly_mounts(spec: StorageSpec, ids: 
         assert (root / "kept").read_text() == "on the disk"
 
 
-def test_a_file_system_that_cannot_map_ids_is_said(spec: StorageSpec, ids: Fd) -> None:
+def test_a_file_system_that_cannot_map_ids_is_said(spec: StorageSpec, ids: Fd, tmp_path: Path) -> None:
+    place = str(tmp_path / "ramfs")
+    os.mkdir(place)
     with new_filesystem("ramfs", {}) as ramfs:
-        bare = replace(spec, private=ramfs.path)
+        move_mount(ramfs, place)
+    try:
         with pytest.raises(Failure, match="its file system cannot map ids on this kernel"):
-            Simfs().open(bare, ids)
+            Simfs().open(replace(spec, private=place), ids)
+    finally:
+        umount(place)
 
 
 @pytest.mark.parametrize("answer", [errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP])
@@ -232,10 +250,8 @@ def test_older_kernels_get_named_layers(
 
     def older(fstype: str, options: dict[str, str | Fd | None]) -> Fd:
         asked.append(list(options))
-        if "lowerdir+" in options:
-            raise OSError(answer, os.strerror(answer))
-        assert fstype == "ext4" or is_mounted(os.path.join(spec.private, "lower.mnt"))
-        return new_filesystem(fstype, options)
+        assert fstype == "ext4" or "lowerdir+" in options or is_mounted(os.path.join(spec.private, "lower.mnt"))
+        return without_descriptors(answer, fstype, options)
 
     layout = Overlay()
     layout.create(spec)
