@@ -27,7 +27,9 @@ def tell(text: str) -> None:
 
 def main() -> int:
     """Entry point.  The status of pytest; 125 when the machine died or did not end in time; 1 for the rest."""
-    options = parser().parse_args()
+    words = sys.argv[1:]
+    end = words.index("--") if "--" in words else len(words)  # what follows is pytest's
+    options = parser().parse_args(words[:end])
     if options.verb == "summary":
         return summary.main(options.records or runner.records(f"{CHECKOUT}/build"))
     try:
@@ -45,7 +47,7 @@ def main() -> int:
         made = accelerated(made, OUT, tell)
         if options.verb == "shell":
             return shell(made, replace(order, append=(*order.append, "vm.shell")))
-        return test(made, order, options.arguments, options.shards)
+        return test(made, order, words[end + 1 :], options.shards)
     except (BuildError, OSError) as error:
         print(f"vm: {error}", file=sys.stderr)
         return 1
@@ -61,7 +63,7 @@ def test(made: Pieces, order: Order, arguments: list[str], count: int) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="python -m tests.vm", description="Test vzhost on stock kernels in QEMU.")
+    top = argparse.ArgumentParser(prog="python -m tests.vm", description="vzhost on stock kernels in QEMU.  After --: pytest's arguments.")
     verbs = top.add_subparsers(dest="verb", required=True)
     for verb in ("image", "test", "shell"):
         one = verbs.add_parser(verb)
@@ -73,8 +75,6 @@ def parser() -> argparse.ArgumentParser:
         one.add_argument("--cpus", type=int, default=1)
         one.add_argument("--minutes", type=float, default=60, help="limit of the whole run")
         one.add_argument("--shards", type=int, default=2, help="machines that share the tests, at the same time")
-        if verb == "test":
-            one.add_argument("arguments", nargs="*", metavar="PYTEST_ARGS")
     verbs.add_parser("summary").add_argument("records", nargs="*", metavar="JUNIT_XML")
     return top
 
