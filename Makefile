@@ -161,6 +161,14 @@ test-vm: build/criu.stamp image-busybox  ## Root and system tests in VM (PYTEST_
 vm-shell: build/criu.stamp image-busybox  ## A shell in VM, with the working tree built in /src (VM_ARGS=--init=systemd)
 	$(call IN_VM,shell $(VM))
 
+.PHONY: test-vm-pair
+test-vm-pair: build/criu.stamp image-busybox  ## Two machines on one link (VZ_PAIR="debian-12 debian-13")
+	CACHE=$(CACHE) $(PYTHON) -m pytest -q -p no:cacheprovider tests/vm $(PYTEST_ARGS)
+
+.PHONY: test-vm-small
+test-vm-small: build/criu.stamp image-busybox  ## What hostd and three containers take of a machine with 128 MiB
+	$(call IN_VM,footprint $(VM) --memory 128)
+
 .PHONY: vm-summary
 vm-summary: build/venv.stamp  ## Which feature was exercised on which kernel; fails for one that was on none
 	$(PYTHON) -m tests.vm summary

@@ -61,12 +61,13 @@ def test_more_machines_than_files_start_no_idle_one() -> None:
 
 def test_arguments_are_pytests() -> None:
     node = "tests/root/test_cgroup_tree.py::test_numproc_stops_forks_and_counts_them"
-    chosen = selection.selection(["-k", "limits or forks", node])
+    default = machines.MACHINES["debian-13"].tests
+    chosen = selection.selection(["-k", "limits or forks", node], default)
     assert chosen == Selection((node,), ("-k", "limits or forks"))
-    everything = selection.selection([]).paths
+    everything = selection.selection([], default).paths
     assert "tests/system/test_exec.py" in everything
     assert not set(selection.LEFT_OUT) & set(everything)
-    assert selection.selection([*selection.LEFT_OUT]).paths == selection.LEFT_OUT
+    assert selection.selection([*selection.LEFT_OUT], default).paths == selection.LEFT_OUT
 
 
 def test_seconds_come_from_the_last_run(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""python -m tests.vm image|test|shell|summary: the targets vm-image, test-vm, vm-shell, vm-summary of the Makefile."""
+"""python -m tests.vm VERB MACHINE: behind the targets of the Makefile that have vm in their names."""
 
 import argparse
 import glob
@@ -18,7 +18,12 @@ from tests.vm.shell import shell
 from tests.vm.tree import tree
 
 OUT = f"{CHECKOUT}/build/vm"
-SLOW = 6.0  # TCG: container tests take 4-5 times as long, pure Python 16 times (ADR 009)
+VERBS = {
+    "image": "make what the machine needs",
+    "test": "run the suite, or what comes behind -- as pytest takes it, inside",
+    "shell": "a shell inside",
+    "footprint": "the memory of hostd and three containers inside",
+}
 
 
 def tell(text: str) -> None:
@@ -37,36 +42,48 @@ def main() -> int:
         if options.verb == "image":
             return 0
         os.makedirs(OUT, exist_ok=True)
-        order = Order(
-            command="",
-            append=tuple(f"vm.{key}={value}" for key in ("cgroup", "init") if (value := getattr(options, key))),
-            tree=tree(made.machine, made.root, OUT, tell),
-            templates=templates(made.machine, f"{options.cache}/images", f"{options.cache}/vm", tell),
-            memory_mib=options.memory, cpus=options.cpus, seconds=options.minutes * 60,
-        )  # fmt: skip
         made = accelerated(made, OUT, tell)
+        order = order_of(made, options)
         if options.verb == "shell":
             return shell(made, replace(order, append=(*order.append, "vm.shell")))
+        if options.verb == "footprint":
+            command = runner.script(made, "tests.vm.footprint")
+            return runner.run(made, [command], order, f"{OUT}/{options.machine}-footprint")
         return test(made, order, words[end + 1 :], options.shards)
     except (BuildError, OSError) as error:
         print(f"vm: {error}", file=sys.stderr)
         return 1
 
 
+def order_of(made: Pieces, options: argparse.Namespace) -> Order:
+    """The disks and options of a run, without its command."""
+    choices = {"cgroup": options.cgroup, "init": options.init}
+    return Order(
+        command="",
+        append=tuple(f"vm.{name}={value}" for name, value in choices.items() if value),
+        tree=tree(made.machine, made.root, OUT, tell),
+        templates=templates(made.machine, f"{options.cache}/images", f"{options.cache}/vm", tell),
+        memory_mib=options.memory,
+        cpus=options.cpus,
+        seconds=options.minutes * 60,
+    )
+
+
 def test(made: Pieces, order: Order, arguments: list[str], count: int) -> int:
     """The suite inside; results come to build/vm/MACHINE[-v1…]/SHARD."""
     name = "-".join([made.machine.name, *(word.partition("=")[2] for word in order.append)])
-    chosen = selection(arguments)
+    chosen = selection(arguments, made.machine.tests)
     parts = shards(chosen, count, measured(glob.glob(f"{OUT}/{made.machine.name}*/*/junit.xml")))
     tell(f"{name}: {len(chosen.paths)} files in {len(parts)} machines of {order.memory_mib} MiB")
-    return runner.run(made, parts, order, f"{OUT}/{name}", SLOW if made.emulated else 1.0)
+    commands = [runner.script(made, *runner.PYTEST, *(part.options or ("-q",)), *part.paths) for part in parts]
+    return runner.run(made, commands, order, f"{OUT}/{name}")
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="python -m tests.vm", description="vzhost on stock kernels in QEMU.  After --: pytest's arguments.")
+    top = argparse.ArgumentParser(prog="python -m tests.vm", description="vzhost on stock kernels in QEMU.")
     verbs = top.add_subparsers(dest="verb", required=True)
-    for verb in ("image", "test", "shell"):
-        one = verbs.add_parser(verb)
+    for verb, about in VERBS.items():
+        one = verbs.add_parser(verb, help=about)
         one.add_argument("machine", choices=MACHINES)
         one.add_argument("--cache", default="/var/cache/vzhost", metavar="DIR")
         one.add_argument("--cgroup", choices=("v1", "hybrid"), help="default: v2 only")
@@ -75,7 +92,8 @@ def parser() -> argparse.ArgumentParser:
         one.add_argument("--cpus", type=int, default=1)
         one.add_argument("--minutes", type=float, default=60, help="limit of the whole run")
         one.add_argument("--shards", type=int, default=2, help="machines that share the tests, at the same time")
-    verbs.add_parser("summary").add_argument("records", nargs="*", metavar="JUNIT_XML")
+    records = verbs.add_parser("summary", help="which feature was exercised on which kernel")
+    records.add_argument("records", nargs="*", metavar="JUNIT_XML")
     return top
 
 

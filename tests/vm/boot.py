@@ -36,6 +36,7 @@ class Order:
     boot_seconds: float = BOOT_SECONDS
     net: tuple[str, ...] = ()
     number: int = 1  # makes hardware addresses differ
+    extra: tuple[str, ...] = ()  # more words for QEMU
 
 
 @dataclass
@@ -54,7 +55,7 @@ class Outcome:
 
 
 def boot(pieces: Pieces, order: Order, directory: str, output: Callable[[bytes], None]) -> Outcome:
-    """Run *order* to its end; console log and results come into *directory*."""
+    """Run *order* to its end; console log, QEMU's own words and results come into *directory*."""
     os.makedirs(directory, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="vz-vm-", dir=scratch()) as work:
         with open(f"{work}/initrd", "wb") as file:
@@ -65,11 +66,13 @@ def boot(pieces: Pieces, order: Order, directory: str, output: Callable[[bytes],
         status, status_end = os.pipe()
         argv = [
             *command_line(pieces, order, work), "-serial", f"file:{directory}/console.log",
-            *port("output", out_end), *port("status", status_end),
+            *port("output", out_end), *port("status", status_end), *order.extra,
         ]  # fmt: skip
-        qemu = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, pass_fds=(out_end, status_end), env=pieces.environment() | {"TMPDIR": work}
-        )
+        with open(f"{directory}/qemu.log", "wb") as log:
+            qemu = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stderr=log, pass_fds=(out_end, status_end),
+                env=pieces.environment() | {"TMPDIR": work},
+            )  # fmt: skip
         os.close(out_end)
         os.close(status_end)
         try:

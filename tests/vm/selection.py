@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from tests.harness.installation import CHECKOUT
 
-FOLDERS = ("tests/root", "tests/system")
 # About no kernel: templates as they were built.  Asked for by name it runs like any other.
 LEFT_OUT = ("tests/root/test_image_debian.py",)
 GUESS = 2.0  # seconds for each test function of a file that was not measured yet
@@ -22,11 +21,11 @@ class Selection:
     options: tuple[str, ...]
 
 
-def selection(arguments: list[str]) -> Selection:
-    """From the words of PYTEST_ARGS; without a path: the root and the system tests."""
+def selection(arguments: list[str], default: tuple[str, ...]) -> Selection:
+    """From the words of PYTEST_ARGS; without a path: those of *default*."""
     named = [word for word in arguments if os.path.exists(f"{CHECKOUT}/{word.partition('::')[0]}")]
     options = tuple(word for word in arguments if word not in named)
-    files = [file for word in named or FOLDERS for file in _files(word)]
+    files = [file for word in named or default for file in _files(word)]
     return Selection(tuple(file for file in files if file in named or file not in LEFT_OUT), options)
 
 
