@@ -161,8 +161,8 @@ test-vm: build/criu.stamp image-busybox  ## Root and system tests in VM (PYTEST_
 vm-shell: build/criu.stamp image-busybox  ## A shell in VM, with the working tree built in /src (VM_ARGS=--init=systemd)
 	$(call IN_VM,shell $(VM))
 
-.PHONY: test-vm-pair
-test-vm-pair: build/criu.stamp image-busybox  ## Two machines on one link (VZ_PAIR="debian-12 debian-13")
+.PHONY: test-vm-hosts
+test-vm-hosts: build/criu.stamp image-busybox  ## Two machines on one link; hostd as a unit of systemd (VZ_HOSTS="debian-12 debian-13")
 	CACHE=$(CACHE) $(PYTHON) -m pytest -q -p no:cacheprovider tests/vm $(PYTEST_ARGS)
 
 .PHONY: test-vm-small

@@ -3,6 +3,7 @@
 import argparse
 import glob
 import os
+import signal
 import sys
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ from images.errors import BuildError
 from tests.harness.installation import CHECKOUT
 from tests.vm import runner, summary
 from tests.vm.accelerator import accelerated
-from tests.vm.boot import Order
+from tests.vm.boot import Order, end_all
 from tests.vm.machines import MACHINES
 from tests.vm.pieces import Pieces, pieces, templates
 from tests.vm.selection import measured, selection, shards
@@ -32,6 +33,8 @@ def tell(text: str) -> None:
 
 def main() -> int:
     """Entry point.  The status of pytest; 125 when the machine died or did not end in time; 1 for the rest."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, leave)
     words = sys.argv[1:]
     end = words.index("--") if "--" in words else len(words)  # what follows is pytest's
     options = parser().parse_args(words[:end])
@@ -53,6 +56,12 @@ def main() -> int:
     except (BuildError, OSError) as error:
         print(f"vm: {error}", file=sys.stderr)
         return 1
+
+
+def leave(number: int, _: object) -> None:
+    """A signal: through all that cleans up, and no machine goes on."""
+    end_all()
+    sys.exit(128 + number)
 
 
 def order_of(made: Pieces, options: argparse.Namespace) -> Order:

@@ -2,9 +2,9 @@
 
 import os
 import selectors
-import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,6 +54,22 @@ class Outcome:
     command_seconds: float = 0.0
 
 
+_running: set["subprocess.Popen[bytes]"] = set()
+_ending = threading.Event()
+
+
+def end_all() -> None:
+    """No machine of this process goes on, and none that dies is tried again."""
+    _ending.set()
+    for qemu in list(_running):
+        qemu.kill()
+
+
+def ending() -> bool:
+    """Somebody wants this process to end."""
+    return _ending.is_set()
+
+
 def boot(pieces: Pieces, order: Order, directory: str, output: Callable[[bytes], None]) -> Outcome:
     """Run *order* to its end; console log, QEMU's own words and results come into *directory*."""
     os.makedirs(directory, exist_ok=True)
@@ -73,13 +89,15 @@ def boot(pieces: Pieces, order: Order, directory: str, output: Callable[[bytes],
                 argv, stdin=subprocess.DEVNULL, stderr=log, pass_fds=(out_end, status_end),
                 env=pieces.environment() | {"TMPDIR": work},
             )  # fmt: skip
+        _running.add(qemu)
         os.close(out_end)
         os.close(status_end)
         try:
             outcome = _follow(qemu, order, out, status, output)
         finally:
-            qemu.send_signal(signal.SIGKILL)
+            qemu.kill()
             qemu.wait()
+            _running.discard(qemu)
             os.close(out)
             os.close(status)
         if outcome.code is not None:

@@ -41,8 +41,10 @@ def keep(cache: str, name: str, recipe: str, make: Callable[[str], None], tell: 
     with _lock(f"{cache}/.{name}.lock"):
         if os.path.exists(path):
             return path
+        for unfinished in glob.glob(f"{glob.escape(f'{cache}/.new-{name}-')}????????"):
+            _remove(unfinished)
         started = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix=".new-", dir=cache) as work:
+        with tempfile.TemporaryDirectory(prefix=f".new-{name}-", dir=cache) as work:
             make(f"{work}/made")
             os.rename(f"{work}/made", path)
         tell(f"{name}: built in {time.monotonic() - started:.0f} s, {_mib(path)} MiB")

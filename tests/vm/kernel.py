@@ -39,7 +39,7 @@ def kernel(machine: Machine, tools: Tools, place: str, tell: Tell) -> str:
         shutil.rmtree(f"{path}/debs")
         shutil.rmtree(tree)
 
-    recipe = cache.digest(__file__, aptroot.__file__, ext4.__file__, machine)
+    recipe = cache.digest(__file__, aptroot.__file__, ext4.__file__, machine.recipe)
     return cache.keep(place, f"kernel-{machine.name}", recipe, make, tell)
 
 

@@ -48,6 +48,11 @@ class Machine:
     kernel: str
     tests: tuple[str, ...] = ("tests/root", "tests/system")
 
+    @property
+    def recipe(self) -> tuple[str, ...]:
+        """What its disks depend on."""
+        return (self.suite, self.arch.debian, self.python, self.kernel)
+
 
 # Another processor shows in the shims, in spawn, and in the numbers of system calls that filters name.
 SHORT = (

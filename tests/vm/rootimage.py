@@ -25,7 +25,7 @@ VENV = "src/build/venv"  # the tree under test is unpacked at /src
 
 def rootimage(machine: Machine, place: str, tell: Tell) -> str:
     """The path of the image, in the cache *place*."""
-    recipe = cache.digest(__file__, SCRIPT, ext4.__file__, machine, packages(), deploy.requirements())
+    recipe = cache.digest(__file__, SCRIPT, ext4.__file__, machine.recipe, packages(), deploy.requirements())
 
     def make(path: str) -> None:
         tell(f"root-{machine.name}: {len(packages())} packages of {machine.suite} and what they need")

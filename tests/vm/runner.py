@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from tests.vm.boot import Order, Outcome, boot
+from tests.vm.boot import Order, Outcome, boot, ending
 from tests.vm.pieces import Pieces
 
 NO_TEST = 5  # pytest's
@@ -72,7 +72,7 @@ def script(pieces: Pieces, *words: str) -> str:
 def _with_one_retry(pieces: Pieces, order: Order, directory: str, output: Callable[[bytes], None]) -> Report:
     """Only for a machine that never came to its command, or ended under it: a test that fails has failed."""
     outcome = boot(pieces, order, directory, output)
-    if outcome.code is None and not outcome.slow:
+    if outcome.code is None and not outcome.slow and not ending():
         output(f"vm: {outcome.why}; once more\n{console_tail(directory)}\n".encode())
         outcome = boot(pieces, order, directory, output)
     return Report(directory, outcome)

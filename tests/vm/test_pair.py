@@ -1,6 +1,7 @@
 """Two networked machines: they reach each other, and each is a host of containers."""
 
-from tests.vm.pair import ADDRESSES, Host
+from tests.vm.host import Host
+from tests.vm.pair import ADDRESSES
 
 COMMANDS = "export PATH=/src/build/bin:$PATH VZ_PREFIX=/srv/vz; "
 
