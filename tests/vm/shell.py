@@ -12,7 +12,7 @@ from tests.vm.pieces import Pieces
 COMMAND = """#!/bin/sh
 export TERM={term} VZ_SLOW=6
 export PATH=/src/build/bin:$PATH
-exec setsid --ctty --wait sh -c 'stty rows {rows} cols {cols} sane; exec bash -l' </dev/{console} >/dev/{console} 2>&1
+exec setsid --ctty --wait sh -c 'stty rows {rows} cols {cols} sane; exec bash' </dev/{console} >/dev/{console} 2>&1
 """
 GREETING = "vm: the working tree is /src; `exit` or Ctrl-A x ends the machine, Ctrl-A h lists QEMU's keys"
 
@@ -31,7 +31,7 @@ def shell(pieces: Pieces, order: Order) -> int:
         argv = [
             *command_line(pieces, order, work), "-chardev", "stdio,id=console,mux=on,signal=off",
             "-serial", "chardev:console", "-mon", "chardev=console",
-            "-chardev", "null,id=status", "-device", "virtserialport,chardev=status,name=status",
+            "-chardev", "file,id=status,path=/dev/null", "-device", "virtserialport,chardev=status,name=status",
         ]  # fmt: skip
         print(GREETING, flush=True)
         return subprocess.run(argv, env=pieces.environment() | {"TMPDIR": work}, check=False).returncode
