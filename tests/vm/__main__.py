@@ -50,7 +50,7 @@ def main() -> int:
         if options.verb == "shell":
             return shell(made, replace(order, append=(*order.append, "vm.shell")))
         if options.verb == "footprint":
-            command = runner.script(made, "tests.vm.footprint")
+            command = runner.script(made, *runner.FOOTPRINT)
             return runner.run(made, [command], order, f"{OUT}/{options.machine}-footprint")
         return test(made, order, words[end + 1 :], options.shards)
     except (BuildError, OSError) as error:

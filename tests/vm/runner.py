@@ -14,12 +14,13 @@ from tests.vm.pieces import Pieces
 
 NO_TEST = 5  # pytest's
 DIED = 125  # status of a run whose machine died or took too long
-PYTEST = ("pytest", "-p", "no:cacheprovider", "--junitxml=/results/junit.xml")
+FOOTPRINT = ("/run/vm/footprint",)
+PYTEST = ("build/venv/bin/python", "-m", "pytest", "-p", "no:cacheprovider", "--junitxml=/results/junit.xml")
 SLOW = 6.0  # under emulation: container tests take 4-5 times as long, pure Python 16 times (ADR 009)
 SCRIPT = """#!/bin/sh
 export VZ_SLOW={slow} PYTHONUNBUFFERED=1 CC=gcc
 {build}
-exec build/venv/bin/python -m {words}
+exec {words}
 """
 # On a processor that the host cannot run.  Its packages are unpacked, not installed: no use in asking for them.
 BUILD_INSIDE = """set -e
@@ -64,7 +65,7 @@ def worst(reports: list[Report]) -> int:
 
 
 def script(pieces: Pieces, *words: str) -> str:
-    """A command for `python -m` in the tree, which is built first where the host could not do it."""
+    """A script that runs *words* in the tree, which is built first where the host could not do it."""
     build = "" if pieces.machine.arch.native else BUILD_INSIDE
     return SCRIPT.format(slow=f"{SLOW if pieces.emulated else 1:g}", build=build, words=shlex.join(words))
 
