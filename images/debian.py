@@ -20,7 +20,7 @@ def tar_command(recipe: Recipe, work: str) -> list[str]:
     """The program that writes the tree as a tar to its standard output and works inside *work*."""
     in_memory = available_memory() >= _MEMORY_FOR_TMPFS
     return [
-        "unshare", "--mount", "--propagation", "private", "env", f"TMPFS={int(in_memory)}",
+        "unshare", "--mount", "--propagation", "slave", "env", f"TMPFS={int(in_memory)}",
         os.path.join(HERE, "debian.sh"), work, recipe.files(), keyring(recipe.suite), recipe.suite,
         ",".join(recipe.packages), *of_this_machine().lines(recipe.suite),
     ]  # fmt: skip

@@ -42,7 +42,7 @@ def _debian(machine: Machine, work: str) -> None:
     """WORK/root: the tree, with WORK/venv in it."""
     variant = "minbase" if machine.arch.native else "extract"
     cache.run(
-        "unshare", "--mount", "--propagation", "private", SCRIPT, work, variant, machine.arch.debian,
+        "unshare", "--mount", "--propagation", "slave", SCRIPT, work, variant, machine.arch.debian,
         keyring(machine.suite), machine.suite, ",".join(packages()), VENV, *of_this_machine().lines(machine.suite),
         TMPDIR=work,
     )  # fmt: skip

@@ -28,7 +28,7 @@ def tree(machine: Machine, rootimage: str, place: str, tell: Tell) -> str:
 
         def make(path: str) -> None:
             if machine.arch.native:
-                cache.run("unshare", "--mount", "--propagation", "private", SCRIPT, rootimage, sources, path, work)
+                cache.run("unshare", "--mount", "--propagation", "slave", SCRIPT, rootimage, sources, path, work)
             else:
                 os.rename(sources, path)
             os.truncate(path, (os.path.getsize(path) + SECTOR - 1) // SECTOR * SECTOR)
