@@ -56,7 +56,16 @@ def stood_on(paths: Paths, globals: GlobalConfig) -> Iterator[str]:
             folders.add(os.path.dirname(config.private))
             if found:
                 yield found
-    yield from _beside(paths, folders)
+    yield from _beside(paths, folders | set(_put_aside(paths, globals)))
+
+
+def _put_aside(paths: Paths, globals: GlobalConfig) -> Iterator[str]:
+    """Where the private areas lie whose configuration has been renamed, to `101.conf.bak`, say."""
+    for path in glob.glob(f"{glob.escape(paths.conf_dir)}/*.conf.*"):
+        number, _, kind = os.path.basename(path).partition(".conf.")
+        if number.isdecimal() and kind != "destroyed":
+            with suppress(VzError):
+                yield os.path.dirname(what_it_needs(int(number), VeConf.load(path), globals).private)
 
 
 def _beside(paths: Paths, folders: Iterable[str]) -> Iterator[str]:

@@ -71,6 +71,15 @@ def test_a_private_area_beside_another_counts(place: Place) -> None:
     assert place.tidied() == [OLD, NEWER]
 
 
+def test_a_container_whose_configuration_was_put_aside_counts(place: Place) -> None:
+    elsewhere = f"{place.paths.prefix}/disk2/ct/101"
+    place.ct(101, OLD, conf=f'VE_PRIVATE="{elsewhere}"\n', private=elsewhere)
+    os.rename(place.paths.ct_conf(101), place.paths.ct_conf(101) + ".bak")
+    assert place.tidied() == [OLD]
+    os.rename(place.paths.ct_conf(101) + ".bak", place.paths.ct_conf(101) + ".destroyed")
+    assert place.tidied() == []
+
+
 def missing(place: Place) -> None:
     """The disk it lies on is not mounted."""
     os.rmdir(place.ct(101))
