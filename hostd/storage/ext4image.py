@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hostd.config.values import UNLIMITED, count_text
 from hostd.errors import Exit, Failure, doing
 from hostd.storage import spare
 from hostd.storage.names import MAKING
@@ -22,6 +23,8 @@ from hostd.storage.superblock import BLOCK, INODE_BYTES, Superblock
 
 DEFAULT_KIB = 10 << 20  # 10 GiB, when DISKSPACE is not set
 SMALLEST_KIB = 4096
+LARGEST_KIB = 15 << 30  # a file of an ext4 host has at most 16 TiB, and the tables of the image need some
+MOST_FILES = 2**32 - 2**20  # an inode of ext4 has 32 bits
 JOURNAL_KIB = 16384  # mke2fs would take up to 1 GiB, and a journal is written all over in time
 BYTES_PER_INODE = 16384  # one file per so many bytes, when DISKINODES is not set
 OWN_INODES = 16 + spare.INODES  # ext4's own ten, lost+found, upper, work, what overlay keeps in work; the spare
@@ -48,21 +51,26 @@ class Geometry:
 
 
 def geometry(diskspace_kib: int | None, diskinodes: int | None) -> Geometry:
-    """The geometry of DISKSPACE and DISKINODES (None: defaults).  Raises Failure(21) for a disk too small to
-    use.
+    """The geometry of DISKSPACE and DISKINODES (None, and no limit of the files: defaults).
+
+    Raises Failure(21) for a disk that cannot be.
     """
     space = DEFAULT_KIB if diskspace_kib is None else diskspace_kib
-    if space < SMALLEST_KIB:
-        raise Failure(
-            Exit.INVALID_PARAMETER_VALUE,
-            f"DISKSPACE of {space} KiB is too small: at least {SMALLEST_KIB} KiB",
-        )
-    return Geometry(_whole_blocks(space), inodes(space * 1024 // BYTES_PER_INODE if diskinodes is None else diskinodes))
+    files = space * 1024 // BYTES_PER_INODE if diskinodes in (None, UNLIMITED) else diskinodes or 1
+    if not SMALLEST_KIB <= space <= LARGEST_KIB:
+        raise _refused(f"DISKSPACE {count_text(space)}: must be from {SMALLEST_KIB} to {LARGEST_KIB} KiB")
+    if files > MOST_FILES:
+        raise _refused(f"DISKINODES {files}: must be at most {MOST_FILES}")
+    return Geometry(_whole_blocks(space), inodes(files))
+
+
+def _refused(text: str) -> Failure:
+    return Failure(Exit.INVALID_PARAMETER_VALUE, text)
 
 
 def inodes(files: int) -> int:
     """How many an image needs that can hold *files*."""
-    return max(files, 1) + OWN_INODES
+    return files + OWN_INODES
 
 
 def golden(directory: str, wanted: Geometry) -> str:

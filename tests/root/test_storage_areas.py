@@ -267,7 +267,7 @@ def test_shrinking_below_what_is_stored_is_refused(spec: StorageSpec, ids: Fd, t
 
 
 def test_a_disk_too_small_to_hold_anything_is_refused(spec: StorageSpec) -> None:
-    with pytest.raises(Failure, match="at least 4096 KiB") as caught:
+    with pytest.raises(Failure, match="DISKSPACE 100: must be from 4096 to") as caught:
         Overlay().create(StorageSpec(101, spec.private, "overlay", spec.template_tree, 100, None))
     assert caught.value.exit_code == Exit.INVALID_PARAMETER_VALUE
 
