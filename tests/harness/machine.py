@@ -37,6 +37,15 @@ def kill_and_wait(pid: int, sig: int = signal.SIGKILL, timeout: float = 10.0) ->
         os.close(fd)
 
 
+def is_open(fd: int) -> bool:
+    """Whether *fd* is a descriptor of ours."""
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
 def alive(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 
+import pytest
+
 from hostd.container import last_words
 from hostd.image import runtime
 from hostd.kernel.fd import Fd
@@ -236,3 +238,17 @@ def kill(process: "subprocess.Popen[bytes]") -> None:
     if process.poll() is None:
         process.send_signal(signal.SIGKILL)
         process.wait()
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A root tree for PID 1 to stand in."""
+    return busybox_root(str(tmp_path_factory.mktemp("busybox")))
+
+
+@pytest.fixture
+def world(root: str) -> Iterator[Pid1]:
+    """PID 1, booted."""
+    with pid1(root) as world:
+        world.boot()
+        yield world

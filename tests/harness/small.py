@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import cache
 
 import pexpect
+import pytest
 
 from hostd.cli import stub
 from hostd.config.paths import Paths
@@ -81,3 +83,12 @@ class Small:
             machine.kill_and_wait(pid)
         for cgroup in machine.cgroups_named(self.paths.cgroup_root):
             os.rmdir(cgroup)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
+    """One for all tests of a file; its hostd runs."""
+    installation = Small(f"{tmp_path_factory.mktemp('small')}/vz")
+    installation.ctl("pid")
+    yield installation
+    installation.stop()

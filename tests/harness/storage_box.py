@@ -1,8 +1,7 @@
 """A template, a container on it and its storage mounted, for the storage tests."""
 
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from hostd.kernel.fd import Fd
 from hostd.kernel.mount import move_mount, umount
 from hostd.kernel.namespace import userns
 from hostd.storage.base import Layout, StorageSpec
-from tests.harness.patience import patient
 
 BASE = 3 << 16  # the host's id of the container's root
 SPACE_KIB = 65536
@@ -85,13 +83,3 @@ def fill(directory: Path) -> tuple[int, int]:
                 os.fsync(file.fileno())
             except OSError as error:
                 return written // 1024, error.errno or 0
-
-
-def until(true: Callable[[], bool]) -> None:
-    """The kernel frees loop devices and the trash worker deletes in their own time: look again, for 10 s at
-    most.
-    """
-    end = time.monotonic() + patient(10)
-    while not true():
-        assert time.monotonic() < end
-        os.sched_yield()

@@ -19,7 +19,6 @@ from tests.harness import machine
 from tests.harness.checkpoint_box import (
     BASE,
     Ct,
-    ct,  # noqa: F401 - fixtures
     mounts_of,
     no_link,
     sh,

@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
 
 import pytest
 
@@ -12,13 +11,6 @@ from tests.harness.small import Small
 pytestmark = pytest.mark.root
 
 EXITED, KILLED = os.CLD_EXITED, os.CLD_KILLED
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
-    installation = Small(f"{tmp_path_factory.mktemp('keeper')}/vz")
-    yield installation
-    installation.stop()
 
 
 def state(pid: int) -> str:

@@ -16,7 +16,7 @@ from hostd.net import answers, guard, messages, neighbours, plumbing, protect, v
 from tests.harness.needs import needs
 from tests.harness.netns import Netns, new_netns, run
 from tests.harness.patience import patient
-from tests.harness.venet_box import (  # noqa: F401 - fixtures
+from tests.harness.venet_box import (
     FOREIGN,
     HOST4,
     HOST6,
@@ -26,9 +26,6 @@ from tests.harness.venet_box import (  # noqa: F401 - fixtures
     V6,
     ct,
     exchange,
-    guest,
-    host,
-    other,
     plugged,
     routed,
     sock,

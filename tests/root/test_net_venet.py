@@ -13,7 +13,7 @@ from hostd.net.netlink import Rtnl
 from hostd.net.venet import Venet
 from tests.harness.needs import needs
 from tests.harness.netns import Netns, new_netns, run
-from tests.harness.venet_box import (  # noqa: F401 - fixtures
+from tests.harness.venet_box import (
     HOST4,
     HOST6,
     OTHER4,
@@ -22,9 +22,6 @@ from tests.harness.venet_box import (  # noqa: F401 - fixtures
     V6,
     ct,
     exchange,
-    guest,
-    host,
-    other,
     plugged,
     routed,
     sock,

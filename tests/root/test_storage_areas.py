@@ -16,17 +16,13 @@ from hostd.storage import ext4image, loopdev, overlay, trash
 from hostd.storage.base import Layout, StorageSpec
 from hostd.storage.overlay import Overlay
 from hostd.storage.simfs import Simfs
-from tests.harness.storage_box import (  # noqa: F401 - fixtures
+from tests.harness import machine
+from tests.harness.storage_box import (
     BASE,
     INODES,
     SPACE_KIB,
-    ids,
     mounted,
-    paths,
     size_kib,
-    spec,
-    template,
-    until,
 )
 
 pytestmark = pytest.mark.root
@@ -102,7 +98,7 @@ def test_destroy_renames_at_once_and_deletes_in_the_background(
     layout.create(spec)
     layout.destroy(spec.private, paths.vzrm_dir)
     assert not os.path.exists(spec.private)
-    until(lambda: not os.listdir(paths.vzrm_dir))
+    machine.until("it is deleted", lambda: not os.listdir(paths.vzrm_dir))
 
 
 @LAYOUTS
@@ -130,7 +126,7 @@ def test_trash_of_an_earlier_daemon_is_swept(paths: Paths) -> None:
     kept = Path(paths.vzrm_dir, "not-ours")
     kept.mkdir()
     trash.sweep(paths.vzrm_dir)
-    until(lambda: os.listdir(paths.vzrm_dir) == ["not-ours"])
+    machine.until("it is deleted", lambda: os.listdir(paths.vzrm_dir) == ["not-ours"])
 
 
 def test_what_a_cut_off_create_left_is_swept(paths: Paths, spec: StorageSpec) -> None:
@@ -141,7 +137,7 @@ def test_what_a_cut_off_create_left_is_swept(paths: Paths, spec: StorageSpec) ->
     Overlay().create(spec)
     assert trash.sweep_unfinished(paths.template_dir, [parent], paths.vzrm_dir) == halves
     assert os.listdir(parent) == ["101"] and len(os.listdir(f"{paths.template_dir}/golden")) == 1
-    until(lambda: not os.listdir(paths.vzrm_dir))
+    machine.until("it is deleted", lambda: not os.listdir(paths.vzrm_dir))
 
 
 @pytest.fixture(params=["another file system", "another mount of the same"])
@@ -162,7 +158,7 @@ def test_trash_on_another_disk_stays_there(paths: Paths, disk: Path) -> None:
     (disk / "private/101").mkdir(parents=True)
     gone = trash.discard(str(disk / "private/101"), paths.vzrm_dir)
     assert gone.startswith(f"{disk}/private/vztmp/{trash.PREFIX}")
-    until(lambda: not os.path.exists(gone) and not os.listdir(paths.vzrm_dir))
+    machine.until("it is deleted", lambda: not os.path.exists(gone) and not os.listdir(paths.vzrm_dir))
 
 
 def test_trash_on_another_disk_is_swept_once_that_is_there(
@@ -178,11 +174,11 @@ def test_trash_on_another_disk_is_swept_once_that_is_there(
     trash.sweep(paths.vzrm_dir)
     os.mkdir(f"{paths.var_dir}/another")
     another = trash.discard(f"{paths.var_dir}/another", paths.vzrm_dir)
-    until(lambda: not os.path.exists(another))  # the worker takes one after the other
+    machine.until("it is deleted", lambda: not os.path.exists(another))  # by the worker, after what came before
     assert len(os.listdir(paths.vzrm_dir)) == 1, "it is not forgotten"
     os.rename(asleep, f"{disk}/private")
     trash.sweep(paths.vzrm_dir)
-    until(lambda: not os.path.exists(gone) and not os.listdir(paths.vzrm_dir))
+    machine.until("it is deleted", lambda: not os.path.exists(gone) and not os.listdir(paths.vzrm_dir))
 
 
 def test_the_worker_outlives_what_it_cannot_delete(
@@ -201,7 +197,7 @@ def test_the_worker_outlives_what_it_cannot_delete(
         first = trash.discard(str(tmp_path / "first"), paths.vzrm_dir)
         assert tried.wait(10)
     second = trash.discard(str(tmp_path / "second"), paths.vzrm_dir)
-    until(lambda: not os.path.exists(second))
+    machine.until("it is deleted", lambda: not os.path.exists(second))
     assert os.path.isdir(first)
 
 
@@ -256,7 +252,7 @@ def test_shrinking_below_what_is_stored_is_refused(spec: StorageSpec, ids: Fd, t
     with mounted(layout, spec, ids, tmp_path / "root") as root, fsids(BASE, BASE):
         (root / "big").write_bytes(os.urandom(20 << 20))
     image = os.path.join(spec.private, overlay.IMAGE)
-    until(lambda: not loopdev.in_use(spec.private, image))
+    machine.until("the disk is let go", lambda: not loopdev.in_use(spec.private, image))
     size = os.path.getsize(image)
     with pytest.raises(Failure) as caught:
         layout.resize(StorageSpec(101, spec.private, "overlay", spec.template_tree, 8192, INODES))

@@ -8,7 +8,6 @@ from hostd.storage.base import StorageSpec
 from hostd.storage.overlay import Overlay
 from hostd.storage.simfs import Simfs
 from hostd.storage.superblock import Superblock
-from tests.harness.storage_box import paths, spec, template  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.root
 

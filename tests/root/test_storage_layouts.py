@@ -18,19 +18,15 @@ from hostd.storage import loopdev, overlay
 from hostd.storage.base import Layout, StorageSpec
 from hostd.storage.overlay import Overlay
 from hostd.storage.simfs import Simfs
+from tests.harness import machine
 from tests.harness.needs import needs
-from tests.harness.storage_box import (  # noqa: F401 - fixtures
+from tests.harness.storage_box import (
     BASE,
     INODES,
     SPACE_KIB,
     fill,
-    ids,
     mounted,
-    paths,
     size_kib,
-    spec,
-    template,
-    until,
     used_kib,
 )
 
@@ -98,7 +94,7 @@ def test_diskspace_is_what_df_shows_and_what_can_be_used(spec: StorageSpec, ids:
         assert why == errno.ENOSPC
         assert SPACE_KIB * 0.95 < written < SPACE_KIB
         (root / "big").unlink()
-        until(lambda: used_kib(root) < 64)
+        machine.until("blocks are free again", lambda: used_kib(root) < 64)
 
 
 AT_THE_END_OF_A_GROUP = 245_104  # KiB: mke2fs would leave out the last blocks, too few for one more group
@@ -184,7 +180,7 @@ def test_the_mount_alone_keeps_the_storage_and_its_end_frees_the_loop(
         assert loopdev.in_use(spec.private, image)
         layout.release(spec.private, {})  # asked too early: must not pull it away
         assert (tmp_path / "root/etc/issue").read_text() == "from the template\n"
-    until(lambda: not loopdev.in_use(spec.private, image))
+    machine.until("the disk is let go", lambda: not loopdev.in_use(spec.private, image))
     layout.release(spec.private, {})
 
 
@@ -193,7 +189,7 @@ def test_an_opened_storage_that_is_never_attached_leaves_nothing(spec: StorageSp
     layout.create(spec)
     with layout.open(spec, ids) as opened:
         assert opened.record()["image"] == os.path.join(spec.private, overlay.IMAGE)
-    until(lambda: not loopdev.in_use(spec.private, opened.record()["image"]))
+    machine.until("the disk is let go", lambda: not loopdev.in_use(spec.private, opened.record()["image"]))
 
 
 def test_a_start_right_after_a_stop_takes_the_device_that_is_still_there(
@@ -222,7 +218,7 @@ def test_an_image_that_was_not_unmounted_cleanly_mounts(spec: StorageSpec, ids: 
         os.sync()
         crashed = tmp_path / "crashed.img"
         subprocess.run(["cp", "--sparse=always", image, str(crashed)], check=True)
-    until(lambda: not loopdev.in_use(spec.private, image))
+    machine.until("the disk is let go", lambda: not loopdev.in_use(spec.private, image))
     os.replace(crashed, image)
     assert b"needs_recovery" in subprocess.check_output(["dumpe2fs", "-h", image], stderr=subprocess.DEVNULL)
     with mounted(layout, spec, ids, tmp_path / "root") as root:

@@ -4,7 +4,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.harness.pid1 import busybox_root, pid1
+from tests.harness.pid1 import pid1
 
 pytestmark = pytest.mark.root
 
@@ -21,11 +21,6 @@ OWN_MODULES = {
     "vzinit.signals", "vzinit.supervise",
 }  # fmt: skip
 BUDGET = 2.0  # MiB; measured: 1.55 with CPython 3.11, 1.71 with 3.13
-
-
-@pytest.fixture
-def root(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return busybox_root(str(tmp_path_factory.mktemp("busybox")))
 
 
 def test_imports_are_a_budget(root: str) -> None:

@@ -6,29 +6,17 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from hostd.container import last_words
 from tests.harness.patience import patient
-from tests.harness.pid1 import Pid1, busybox_root, kill, launch, pid1
+from tests.harness.pid1 import Pid1, kill, launch, pid1
 from vzinit import protocol
 from vzinit.control import MAX_EDITED
 from vzinit.session import GRACE
 
 pytestmark = pytest.mark.root
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return busybox_root(str(tmp_path_factory.mktemp("busybox")))
-
-
-@pytest.fixture
-def world(root: str) -> Iterator[Pid1]:
-    with pid1(root) as world:
-        world.boot()
-        yield world
 
 
 def test_start_in_steps(root: str) -> None:

@@ -6,28 +6,15 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from hostd.container import last_words
 from tests.harness.patience import patient
-from tests.harness.pid1 import Frame, Pid1, busybox_root, pid1
+from tests.harness.pid1 import Frame, Pid1
 
 pytestmark = pytest.mark.root
 RING = 64 * 1024
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return busybox_root(str(tmp_path_factory.mktemp("busybox")))
-
-
-@pytest.fixture
-def world(root: str) -> Iterator[Pid1]:
-    with pid1(root) as world:
-        world.boot()
-        yield world
 
 
 def read_until(fd: int, pattern: str, timeout: float = 10.0) -> str:

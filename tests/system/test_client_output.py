@@ -3,7 +3,6 @@
 import os
 import re
 import subprocess
-from collections.abc import Iterator
 
 import pexpect
 import pytest
@@ -11,14 +10,6 @@ import pytest
 from tests.harness.small import Small
 
 pytestmark = [pytest.mark.root, pytest.mark.system]
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
-    installation = Small(f"{tmp_path_factory.mktemp('client')}/vz")
-    installation.ctl("pid")
-    yield installation
-    installation.stop()
 
 
 def test_both_streams_and_the_code(small: Small) -> None:

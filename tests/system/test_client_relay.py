@@ -19,14 +19,6 @@ pytestmark = [pytest.mark.root, pytest.mark.system]
 MEGABYTES = os.urandom(10 << 20)
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
-    installation = Small(f"{tmp_path_factory.mktemp('client')}/vz")
-    installation.ctl("pid")
-    yield installation
-    installation.stop()
-
-
 @pytest.fixture(autouse=True)
 def no_descriptor_stays_in_the_daemon(small: Small) -> Iterator[None]:
     """Whatever the command did, or suffered."""

@@ -15,14 +15,7 @@ from hostd.keeper.keeper import Keeper
 from hostd.keeper.main import BadUsage, parse, run
 from hostd.keeper.table import Table
 from hostd.keeper.upgrade import Handover
-
-
-def is_open(fd: int) -> bool:
-    try:
-        os.fstat(fd)
-    except OSError:
-        return False
-    return True
+from tests.harness.machine import is_open
 
 
 def descriptor() -> int:

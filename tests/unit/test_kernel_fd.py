@@ -6,14 +6,7 @@ import os
 import pytest
 
 from hostd.kernel.fd import Fd
-
-
-def is_open(number: int) -> bool:
-    try:
-        os.fstat(number)
-    except OSError:
-        return False
-    return True
+from tests.harness.machine import is_open
 
 
 def a_file() -> Fd:
