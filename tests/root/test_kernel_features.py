@@ -9,22 +9,24 @@ import struct
 import subprocess
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from hostd.kernel import loop, probes, probes_storage
-from hostd.kernel.facade import address_of
+from hostd.kernel.facade import address_of, check, lib
 from hostd.kernel.fd import Fd
 from hostd.kernel.features import ROWS, Features, probe
-from hostd.kernel.mount import move_mount, new_filesystem, umount
+from hostd.kernel.mount import Propagation, mount_setattr, move_mount, new_filesystem, open_tree, umount
+from hostd.kernel.namespace import CLONE_NEWNS
 from tests.harness.needs import needs
 
 pytestmark = pytest.mark.root
 
 
 def machine_state() -> tuple[str, list[str], list[str], list[str]]:
-    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+    with open("/proc/thread-self/mountinfo", encoding="utf-8") as file:
         mounts = file.read()
     cgroups = [name for point in ("", "/unified") for name in _names(f"/sys/fs/cgroup{point}")]
     return mounts, _probe_things(cgroups), os.listdir("/proc/self/fd"), [t.name for t in threading.enumerate()]
@@ -39,10 +41,20 @@ def _probe_things(names: list[str]) -> list[str]:
 
 
 def test_the_probe_leaves_nothing() -> None:
-    probe()
-    before = machine_state()
-    probe()
-    assert machine_state() == before
+    """In a mount namespace where nobody else mounts anything meanwhile."""
+
+    def watched() -> tuple[object, object]:
+        check(lib.vz_unshare(CLONE_NEWNS), "unshare")
+        with open_tree("/", clone=False) as top:
+            mount_setattr(top, propagation=Propagation.PRIVATE, recursive=True)
+        probe()
+        before = machine_state()
+        probe()
+        return before, machine_state()
+
+    with ThreadPoolExecutor(1) as thread:
+        before, after = thread.submit(watched).result()
+    assert before == after
 
 
 def test_every_feature_has_a_row_with_its_consequence() -> None:
