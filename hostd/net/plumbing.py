@@ -29,8 +29,10 @@ def plug(
                 pair = m.new_pair(host_name, GUEST_NAME, mac(ctid), netns.fileno())
                 end = _make(host, guest, pair, host_name)
                 guest.run([m.up("lo", no_arp=False), m.no_link_local(GUEST_NAME), m.up(GUEST_NAME)])
-                guest.run(list(_assign(end.peer, wanted)))
-            host.run(_host_routes(end.index, host_name, wanted, list(sources)))
+                # Asked for one device, the kernel looks whether it is up (linkwatch_sync_dev, Linux 6.8).  Left alone,
+                # a pair whose ends have the same index, as a host's first may, is UNKNOWN or DOWN for up to a second.
+                guest.run([*_assign(end.peer, wanted), m.find(GUEST_NAME)])
+            host.run([*_host_routes(end.index, host_name, wanted, list(sources)), m.find(host_name)])
 
 
 def make_loose(

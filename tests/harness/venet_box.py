@@ -11,7 +11,7 @@ import pytest
 
 from hostd.kernel.fd import Fd
 from hostd.kernel.namespace import namespace, socket_in_netns
-from hostd.net import protect, venet
+from hostd.net import answers, messages, netlink, plumbing, protect, venet
 from hostd.net.messages import PROTOCOL
 from hostd.net.venet import Address, Venet
 from tests.harness.netns import Netns, new_netns, run
@@ -71,6 +71,16 @@ def routed() -> dict[Address, str]:
         said = subprocess.run(argv, check=True, stdout=subprocess.PIPE).stdout
         found |= {ip_address(route["dst"]): route["dev"] for route in json.loads(said)}
     return found
+
+
+IFINFO_BYTES, IFLA_OPERSTATE, IF_OPER_UP = 16, 16, 6  # linux/rtnetlink.h, linux/if_link.h, linux/if.h
+
+
+def are_up(netns: Fd) -> set[str]:
+    """The devices in *netns* that `ip link` would show as UP at this moment."""
+    with plumbing.inside(netns) as net:
+        links = [netlink.attributes(link, IFINFO_BYTES) for link in net.dump(messages.all_links())]
+    return {link[answers.IFLA_IFNAME].rstrip(b"\0").decode() for link in links if link[IFLA_OPERSTATE][0] == IF_OPER_UP}
 
 
 def family(address: str) -> int:

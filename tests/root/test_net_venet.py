@@ -20,6 +20,7 @@ from tests.harness.venet_box import (
     OTHER6,
     V4,
     V6,
+    are_up,
     ct,
     exchange,
     plugged,
@@ -65,6 +66,18 @@ def test_a_container_without_addresses_has_its_device(host: Netns, guest: Fd) ->
     assert plumbing.host_ends() == ["ve101"]
     asyncio.run(venet.add_address("ve101", guest, ip_interface(V6)))
     assert exchange(guest, None, V6)
+
+
+SYNCED = (6, 8)  # the Linux that looks at a device it is asked for
+
+
+@pytest.mark.skipif(tuple(map(int, os.uname().release.split(".")[:2])) < SYNCED, reason="an older kernel")
+def test_both_ends_are_up_at_once_also_with_the_same_index() -> None:
+    """As the first of a host has it.  Once a second the kernel looks of itself, so one alone might be lucky."""
+    for _ in range(3):
+        with Netns.entered() as here, new_netns() as inside:
+            plugged(101, inside, V4)
+            assert (are_up(here.fd) - {"lo"}, are_up(inside) - {"lo"}) == ({"ve101"}, {"venet0"})
 
 
 def test_no_link_local_addresses_and_no_arp(host: Netns, guest: Fd) -> None:
