@@ -3,10 +3,11 @@
 import argparse
 import os
 import sys
+from functools import partial
 
 from images import build
-from images.errors import BuildError
-from images.recipes import RECIPES, find
+from images.errors import told
+from images.recipes import RECIPES, Recipe, find
 
 DEFAULT_CACHE = "/var/cache/vzhost/images"
 
@@ -23,13 +24,15 @@ def main(argv: list[str] | None = None) -> int:
         if recipe is None:
             print(f"no recipe {name!r}: known are {', '.join(RECIPES)}", file=sys.stderr)
             return 1
-        try:
-            cached = build.build(recipe, options.cache, arch, lambda text: print(text, flush=True))
-            print(build.publish(cached, options.output or options.cache, recipe.file_name(arch)))
-        except (BuildError, OSError) as error:
-            print(f"{name}: {error}", file=sys.stderr)
-            return 1
+        if code := told(name, partial(make, recipe, arch, options.cache, options.output or options.cache)):
+            return code
     return 0
+
+
+def make(recipe: Recipe, arch: str, cache: str, output: str) -> None:
+    """Build *recipe* if it is not in *cache* yet, and print where in *output* it is."""
+    cached = build.build(recipe, cache, arch, lambda text: print(text, flush=True))
+    print(build.publish(cached, output, recipe.file_name(arch)))
 
 
 def parser() -> argparse.ArgumentParser:

@@ -9,7 +9,7 @@ import sys
 import tempfile
 
 from images import embed
-from images.errors import BuildError
+from images.errors import told
 
 SOURCES = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CLI = os.path.join(SOURCES, "hostd", "cli")
@@ -23,12 +23,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         print("usage: python -m images.client DIRECTORY", file=sys.stderr)
         return 2
-    try:
-        build(os.path.abspath(arguments[0]))
-    except (BuildError, OSError) as error:
-        print(f"client: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return told("client", lambda: build(os.path.abspath(arguments[0])))
 
 
 def build(directory: str) -> None:

@@ -21,7 +21,7 @@ import sys
 import tempfile
 
 from images.aptroot import AptRoot, loader_of, unpack
-from images.errors import BuildError
+from images.errors import BuildError, told
 from images.sources import of_this_machine
 
 MINIMUM = (4, 2)  # first release that dumps TCP sockets on kernels >= 6.18
@@ -152,12 +152,7 @@ def main() -> int:
     parser.add_argument("outdir")
     parser.add_argument("--cache", default=os.environ.get("VZ_CACHE") or DEFAULT_CACHE)
     options = parser.parse_args()
-    try:
-        print(f"criu {build(options.outdir, options.cache)} in {options.outdir}")
-    except (BuildError, OSError) as error:
-        print(f"criu: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return told("criu", lambda: print(f"criu {build(options.outdir, options.cache)} in {options.outdir}"))
 
 
 if __name__ == "__main__":

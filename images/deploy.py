@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from hostd.cli import stub
 from images import client
+from images.errors import BuildError, told
 
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -39,7 +40,7 @@ FILES = {
 }
 
 
-class Refused(Exception):
+class Refused(BuildError):
     """Something on the machine forbids the step; the text says what."""
 
 
@@ -177,12 +178,7 @@ def main() -> int:
     verb("uninstall", lambda a: uninstall(a.destdir, a.libdir), "--destdir", "--libdir")
     verb("clean", lambda a: remove(a.directory), "directory")
     arguments = parser.parse_args()
-    try:
-        arguments.run(arguments)
-    except (Refused, OSError) as error:
-        print(f"deploy: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return told("deploy", lambda: arguments.run(arguments))
 
 
 if __name__ == "__main__":

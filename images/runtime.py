@@ -11,7 +11,7 @@ import sys
 import tempfile
 
 from images import embed
-from images.errors import BuildError
+from images.errors import told
 from vzinit import _sys_build
 
 MOUNT_POINT = "/.vz"
@@ -28,12 +28,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         print("usage: python -m images.runtime OUTDIR", file=sys.stderr)
         return 2
-    try:
-        print(build(os.path.abspath(arguments[0])))
-    except (BuildError, OSError) as error:
-        print(f"runtime: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return told("runtime", lambda: print(build(os.path.abspath(arguments[0]))))
 
 
 def build(outdir: str) -> str:
