@@ -204,9 +204,11 @@ class Vz:
 
     # hostd
 
-    def start_hostd(self, **env: str) -> None:
-        """Start hostd with more environment (fault points); returns when it answers."""
-        child = self.popen("hostd", env=env)
+    def start_hostd(self, *before: str, **env: str) -> None:
+        """Start hostd with more environment (fault points), *before* it on its command line what executes it; returns
+        when it answers.
+        """
+        child = self.popen(*before, "hostd", env=env)
         machine.until("hostd listens", lambda: os.path.exists(self.paths.socket) or child.poll() is not None)
         self.ctl("status", "1")
         assert child.poll() is None, "another hostd runs already"

@@ -36,6 +36,7 @@ class Operation:
     before: str
     after: tuple[str, ...]
     keeps_pid_1: bool = False  # a container that still runs afterwards was never interrupted
+    in_background: bool = False  # CRIU is let finish, and only then the operation settled
     reset: tuple[str, ...] = ()  # given before it, so that the command has something to do again
     then: Callable[[Vz, str], None] = lambda _vz, _clock: None  # what follows the command by itself
 
@@ -58,8 +59,8 @@ OPERATIONS = {
         reset=("set", "101", "--ipdel", "192.0.2.7", "--hostname", "old", "--ram", "256M", "--save"),
     ),
     "reboot": Operation(("exec", "101", "reboot"), RUNNING, (RUNNING,), then=rebooted),
-    "chkpnt": Operation(("chkpnt", "101"), RUNNING, (RUNNING, SUSPENDED), keeps_pid_1=True),
-    "restore": Operation(("restore", "101"), SUSPENDED, (RUNNING, SUSPENDED)),
+    "chkpnt": Operation(("chkpnt", "101"), RUNNING, (RUNNING, SUSPENDED), keeps_pid_1=True, in_background=True),
+    "restore": Operation(("restore", "101"), SUSPENDED, (RUNNING, SUSPENDED), in_background=True),
     "destroy": Operation(("destroy", "101"), DOWN, (DOWN, GONE)),
 }
 
@@ -117,8 +118,9 @@ def settled(vz: Vz, operation: Operation, clock: str) -> None:
             assert vz.uptime_clock(101) == clock, "CT 101 was restarted"
         vz.ping("192.0.2.1")
     else:
-        # What a checkpoint was cut off in is recovered in the background: CRIU is let finish.
-        machine.until(f"nothing held by a {state} container", lambda: not held(vz, state))
+        if operation.in_background:
+            machine.until(f"nothing held by a {state} container", lambda: not held(vz, state))
+        assert held(vz, state) == [], f"held by a {state} container"
     nothing_half_done(vz, state)
 
 
