@@ -3,12 +3,12 @@
 import asyncio
 import os
 import socket
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hostd.cli import wire
+from hostd.daemon.outbox import Outbox
 from hostd.kernel.fd import Fd
 from hostd.log import log
 from vzinit.protocol import Fields, decode, encode, one
@@ -60,7 +60,7 @@ class KeeperLink:
         link.setblocking(False)
         self._link = link
         self._loop = asyncio.get_running_loop()
-        self._outbox: deque[tuple[bytes, Fd | None]] = deque()
+        self._outbox = Outbox(link, self._lose)
         self._complete = self._loop.create_future()
         self._on_exit: Callable[[ChildExit], None] | None = None
         self._on_lost: Callable[[], None] | None = None
@@ -106,7 +106,7 @@ class KeeperLink:
 
     def close(self) -> None:
         self._loop.remove_reader(self._link)
-        self._loop.remove_writer(self._link)
+        self._outbox.clear()
         self._link.close()
         for fd in [*self.held.values(), *(child.pidfd for child in self.children.values())]:
             fd.close()
@@ -114,27 +114,8 @@ class KeeperLink:
         self.children.clear()
 
     def _send(self, frame: bytes, fd: Fd | None = None) -> None:
-        if self.lost:
-            return
-        self._outbox.append((frame, fd))
-        if len(self._outbox) == 1:
-            self._flush()
-        if self._outbox and fd:
-            self._outbox[-1] = (frame, fd.dup())  # the caller may close its own before it is sent
-
-    def _flush(self) -> None:
-        while self._outbox:
-            frame, fd = self._outbox[0]
-            try:
-                wire.send(self._link, frame, [fd.fileno()] if fd else [])
-            except BlockingIOError:
-                self._loop.add_writer(self._link, self._flush)
-                return
-            except OSError as error:
-                self._lose(error)
-                return
-            self._outbox.popleft()
-        self._loop.remove_writer(self._link)
+        if not self.lost:
+            self._outbox.put(frame, fd.dup() if fd else None)
 
     def _readable(self) -> None:
         try:
@@ -185,7 +166,6 @@ class KeeperLink:
         self.lost = True
         self._outbox.clear()
         self._loop.remove_reader(self._link)
-        self._loop.remove_writer(self._link)
         if not self._complete.done():
             self._complete.set_exception(error)
         if self._on_lost:

@@ -3,9 +3,9 @@
 import asyncio
 import signal
 import socket
-from collections import deque
 
 from hostd.cli import wire
+from hostd.daemon.outbox import Outbox
 from hostd.errors import VzError
 from hostd.kernel.fd import Fd
 from vzinit.protocol import Fields, decode, encode, one
@@ -30,7 +30,7 @@ class CommandSession:
         sock.setblocking(False)
         self._sock = sock
         self._loop = asyncio.get_running_loop()
-        self._outbox: deque[tuple[bytes, Fd | None]] = deque()
+        self._outbox = Outbox(sock, lambda _: self._leave())
         self._request = self._loop.create_future()
         self._given: asyncio.Future[list[Fd]] | None = None
         self._relaying = False
@@ -137,29 +137,10 @@ class CommandSession:
             self.cancelled.set()
 
     def _send(self, frame: bytes, fd: Fd | None = None) -> None:
-        if self.gone.is_set():
-            if fd:
-                fd.close()
-            return
-        self._outbox.append((frame, fd))
-        if len(self._outbox) == 1:
-            self._flush()
-
-    def _flush(self) -> None:
-        while self._outbox:
-            frame, fd = self._outbox[0]
-            try:
-                wire.send(self._sock, frame, [fd.fileno()] if fd else [])
-            except BlockingIOError:
-                self._loop.add_writer(self._sock, self._flush)
-                return
-            except OSError:
-                self._leave()
-                return
-            self._outbox.popleft()
-            if fd:
-                fd.close()
-        self._loop.remove_writer(self._sock)
+        if not self.gone.is_set():
+            self._outbox.put(frame, fd)
+        elif fd:
+            fd.close()
 
     def _readable(self) -> None:
         try:
@@ -204,11 +185,7 @@ class CommandSession:
             return
         self.gone.set()
         self._loop.remove_reader(self._sock)
-        self._loop.remove_writer(self._sock)
-        while self._outbox:
-            _, fd = self._outbox.popleft()
-            if fd:
-                fd.close()
+        self._outbox.clear()
         if self._relaying:
             self.cancelled.set()
         self._relay_over.set()
