@@ -127,14 +127,18 @@ def _remove_cgroup(run: Run) -> None:
         cgroup.destroy()
 
 
-async def plug_network(run: Run) -> None:
-    rec, config = run.record, run.configuration
-    rec.host_if = run.world.paths.veth(run.ct.ctid)
-    rec.addresses = [str(address) for address in config.addresses]
+def note_network(run: Run) -> None:
+    """What the undo takes away, before any of it is there."""
+    run.record.host_if = run.world.paths.veth(run.ct.ctid)
+    run.record.addresses = [str(address) for address in run.configuration.addresses]
     run.save()
     faults.point("network.noted")
+
+
+async def plug_network(run: Run) -> None:
+    note_network(run)
     with run.ct.netns() as netns:
-        await run.world.network.plug(run.ct.ctid, rec.host_if, config.addresses, netns)
+        await run.world.network.plug(run.ct.ctid, run.record.host_if, run.configuration.addresses, netns)
 
 
 async def unplug_network(run: Run) -> None:

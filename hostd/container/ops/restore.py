@@ -51,11 +51,8 @@ def _take_saved_lease(run: Resurrection) -> None:
 
 async def prepare_network(run: Resurrection) -> None:
     """The pair with both ends on the host: CRIU takes the container's end in, with the addresses it had."""
-    rec, config = run.record, run.configuration
-    rec.host_if = run.world.paths.veth(run.ct.ctid)
-    rec.addresses = [str(address) for address in config.addresses]
-    run.save()
-    run.device = await run.world.network.pair(run.ct.ctid, rec.host_if, config.addresses)
+    host_side.note_network(run)
+    run.device = await run.world.network.pair(run.ct.ctid, run.record.host_if, run.configuration.addresses)
 
 
 async def revive(run: Resurrection) -> None:
