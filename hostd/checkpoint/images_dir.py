@@ -14,6 +14,7 @@ import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 
+from hostd.config import files
 from hostd.errors import Exit, Failure
 from hostd.kernel.fd import Fd
 from hostd.kernel.mount import mounts_below
@@ -49,16 +50,17 @@ def commit(path: str) -> None:
     Raises OSError when the disk does not take it.  It is called *path* all the same, and the older one stays beside
     it as `.old`: the container is gone, so this is all there is of it.
     """
+    images = [f"{part(path)}/{name}" for name in os.listdir(part(path))]
     try:
         with ThreadPoolExecutor(SYNCING) as pool:
-            list(pool.map(_sync, (f"{part(path)}/{name}" for name in os.listdir(part(path)))))
-        _sync(part(path))
+            list(pool.map(files.sync, (image for image in images if not os.path.islink(image))))
+        files.sync(part(path))
     finally:
         remove(f"{path}.old")
         if os.path.lexists(path):
             os.rename(path, f"{path}.old")
         os.rename(part(path), path)
-    _sync(os.path.dirname(path))
+    files.sync(os.path.dirname(path))
     remove(f"{path}.old")
 
 
@@ -115,10 +117,3 @@ def _remove(name: str, parent: Fd, device: int) -> None:
         for inner in os.listdir(here.fileno()):
             _remove(inner, here, device)
     os.rmdir(name, dir_fd=parent.fileno())
-
-
-def _sync(path: str) -> None:
-    if os.path.islink(path):
-        return
-    with Fd.open(path, os.O_RDONLY) as file:
-        os.fsync(file.fileno())

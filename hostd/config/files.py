@@ -26,7 +26,7 @@ def replace(path: str, text: str) -> None:
     except BaseException:
         os.unlink(tmp)
         raise
-    sync_directory(directory)
+    sync(directory)
 
 
 def remove(path: str) -> None:
@@ -35,12 +35,12 @@ def remove(path: str) -> None:
         os.unlink(path)
     except FileNotFoundError:
         return
-    sync_directory(os.path.dirname(path))
+    sync(os.path.dirname(path))
 
 
-def sync_directory(directory: str) -> None:
-    """Make durable what was renamed, linked or removed in *directory*."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def sync(path: str) -> None:
+    """Make a file durable, or what was renamed, linked or removed in a directory.  OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
     finally:

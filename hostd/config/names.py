@@ -55,7 +55,7 @@ def assign(paths: Paths, ctid: int, name: str) -> None:
     place = tempfile.mktemp(prefix=f".{ctid}.", dir=paths.names_dir)
     os.symlink(paths.ct_conf(ctid), place)
     os.rename(place, f"{paths.names_dir}/{name}")
-    files.sync_directory(paths.names_dir)
+    files.sync(paths.names_dir)
 
 
 def remove(paths: Paths, ctid: int, name: str) -> None:

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hostd.config import files
 from hostd.config.values import UNLIMITED, count_text
 from hostd.errors import Exit, Failure, doing
 from hostd.storage import spare
@@ -82,7 +83,7 @@ def golden(directory: str, wanted: Geometry) -> str:
     with tempfile.TemporaryDirectory(prefix=MAKING, dir=directory) as work:
         part = os.path.join(work, "image")
         format_image(part, wanted, work)
-        _sync(part)  # before it has its name: a crash must not leave a hollow one for all later containers
+        files.sync(part)  # before it has its name: a crash must not leave a hollow one for all later containers
         os.rename(part, path)  # two at once make the same image twice; the last one stays
     return path
 
@@ -175,14 +176,6 @@ def _run_locked(argv: list[str], lock: int) -> "subprocess.CompletedProcess[str]
     return subprocess.run(
         argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, pass_fds=(lock,)
     )
-
-
-def _sync(path: str) -> None:
-    number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
 
 
 def _whole_blocks(kib: int) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
+from hostd.config import files
 from hostd.config.paths import Paths
 from hostd.errors import Exit, Failure
 from hostd.kernel.fd import Fd
@@ -27,7 +28,7 @@ from hostd.storage import ext4image, loopdev, spare
 from hostd.storage import trash as waste
 from hostd.storage.base import Opened, Record, StorageSpec, map_ids
 from hostd.storage.names import GOLDEN
-from hostd.storage.private import being_made, must_exist, write_durably
+from hostd.storage.private import being_made, must_exist
 from hostd.storage.superblock import INODES_PER_BLOCK, Superblock
 
 IMAGE = "disk.img"
@@ -57,7 +58,7 @@ class Overlay:
             empty = ext4image.golden(_golden_directory(lower), wanted)
             ext4image.clone(empty, os.path.join(part, IMAGE))
             note = Note(os.path.basename(lower), wanted.space_kib)
-            write_durably(os.path.join(part, LAYOUT), note.text())
+            files.replace(os.path.join(part, LAYOUT), note.text())
 
     def open(self, spec: StorageSpec, userns: Fd | None) -> Opened:
         must_exist(spec.private)
@@ -131,7 +132,7 @@ class Note:
         return " ".join(["overlay", self.tree, str(self.space_kib), *(["resizing"] if self.resizing else [])]) + "\n"
 
     def write(self, private: str) -> None:
-        write_durably(os.path.join(private, LAYOUT), self.text())
+        files.replace(os.path.join(private, LAYOUT), self.text())
 
     @classmethod
     def read(cls, private: str) -> "Note":

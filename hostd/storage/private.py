@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from hostd.config import files
 from hostd.errors import Exit, Failure
 from hostd.kernel.mount import mounts_below
 from hostd.kernel.process import WITH_US
@@ -25,9 +26,9 @@ def being_made(private: str) -> Iterator[str]:
         _remove(part)  # of a create that was cut off
         os.mkdir(part, 0o700)
         yield part
-        _sync(part)
+        files.sync(part)
         os.rename(part, private)
-        _sync(os.path.dirname(private))
+        files.sync(os.path.dirname(private))
     except OSError as error:
         _remove(part)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -44,15 +45,6 @@ def must_exist(private: str) -> None:
     """Raises Failure(FS_NOPRVT) when there is no private area."""
     if not os.path.isdir(private):
         raise Failure(Exit.FS_NOPRVT, f"Container private area {private} does not exist")
-
-
-def write_durably(path: str, text: str) -> None:
-    """A small file: the old one or the new one, never half, and on the disk when this returns."""
-    with open(f"{path}.tmp", "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(f"{path}.tmp", path)
 
 
 def copy_tree(source: str, target: str) -> None:
@@ -76,11 +68,3 @@ def copy_tree(source: str, target: str) -> None:
 def _remove(part: str) -> None:
     if os.path.lexists(part) and not mounts_below(part):
         shutil.rmtree(part)
-
-
-def _sync(directory: str) -> None:
-    number = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

@@ -96,7 +96,7 @@ async def _empty(this: Creation) -> None:
     for path in (this.config.private, this.config.private + UNFINISHED):
         if os.path.lexists(path):
             await asyncio.to_thread(discard, path, this.paths.vzrm_dir)
-            files.sync_directory(os.path.dirname(path))
+            files.sync(os.path.dirname(path))
     for path in this.parents:
         with suppress(OSError):  # somebody else uses it by now
             os.rmdir(path)

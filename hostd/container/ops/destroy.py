@@ -76,7 +76,7 @@ async def _discard(this: Destruction) -> None:
             await asyncio.to_thread(layout.destroy, private, this.paths.vzrm_dir)
         except OSError as error:
             raise Failure(Exit.FS_DEL_PRVT, f"cannot remove {private}: {error.strerror}") from error
-        files.sync_directory(os.path.dirname(private))
+        files.sync(os.path.dirname(private))
 
 
 async def _drop_dump(this: Destruction) -> None:
@@ -105,7 +105,7 @@ async def _retire(this: Destruction) -> None:
 
 def _rename(old: str, new: str) -> None:
     os.rename(old, new)
-    files.sync_directory(os.path.dirname(new))
+    files.sync(os.path.dirname(new))
 
 
 RETIRE = Step("retire", _retire)
