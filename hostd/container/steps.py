@@ -6,6 +6,7 @@ runs the same undos without knowing how far the dead one came.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -42,7 +43,7 @@ async def whole(work: Awaitable[None]) -> None:
     try:
         await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait({task})
+        await _end_of(task)
         raise
 
 
@@ -52,10 +53,18 @@ async def unstoppable(work: Awaitable[None]) -> None:
     try:
         await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait({task})
-        if current := asyncio.current_task():
+        await _end_of(task)
+        current = asyncio.current_task()
+        while current is not None and current.cancelling():
             current.uncancel()
         task.result()
+
+
+async def _end_of(task: "asyncio.Future[None]") -> None:
+    """However often whoever waits is cancelled."""
+    while not task.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({task})
 
 
 def together(name: str, *steps: Step[Context]) -> Step[Context]:
