@@ -150,10 +150,7 @@ class Container:
             return
         self.record.announced = how
         if how == "reboot":
-            try:
-                self.record.save(self.world.paths)
-            except OSError as error:
-                log.warning("the reboot cannot be noted: %s", error)
+            self.record.try_save(self.world.paths)
             faults.point("reboot.announced")
 
     def _services_started(self, failed: list[str]) -> None:

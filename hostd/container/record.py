@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 
 from hostd.config.paths import Paths
 from hostd.kernel.boot import boot_id
+from hostd.log import log
 
 HALF = ".tmp"  # after the name of a record that is being written
 
@@ -66,6 +67,13 @@ class Record:
             _unlink(temporary)
             raise OSError(error.errno, error.strerror, path) from error
         os.rename(temporary, path)
+
+    def try_save(self, paths: Paths) -> None:
+        """Save what a later daemon can do without: what has to go on goes on, on a full /run as well."""
+        try:
+            self.save(paths)
+        except OSError as error:
+            log.warning("cannot be noted: %s", error)
 
     def remove(self, paths: Paths) -> None:
         """Forget the container's run."""

@@ -92,7 +92,10 @@ async def _serve(paths: Paths) -> None:
     async def handle(session: CommandSession, prog: str, argv: list[str]) -> int:
         return await run_command(host, session, prog, argv)
 
-    files.replace(paths.daemon_pid, f"{os.getpid()}\n")
+    try:
+        files.replace(paths.daemon_pid, f"{os.getpid()}\n")  # for people: a full /run is no reason to end
+    except OSError as error:
+        log.warning("%s: %s", paths.daemon_pid, error.strerror)
     log.info("daemon %d serves", os.getpid())
     assert keeper.listener is not None
     server = CommandServer(keeper.listener, handle)

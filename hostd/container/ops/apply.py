@@ -51,8 +51,8 @@ async def apply(ct: Container, change: LiveChange) -> None:
     undos: list[Undo] = []
     record.intent = "set"
     record.trying = [str(address) for address in (*change.add, *change.delete)]
-    record.save(paths)
     try:
+        record.save(paths)
         for step in (_limits, _addresses, _names):
             name = step.__name__.strip("_")
             faults.point(f"set.{name}")
@@ -62,9 +62,12 @@ async def apply(ct: Container, change: LiveChange) -> None:
         _remember(ct, change)
     except BaseException:
         for undo in reversed(undos):
-            await undo()
+            try:
+                await undo()
+            except Exception:
+                log.exception("part of a change that failed cannot be taken back")
         record.intent, record.trying = "", []
-        record.save(paths)
+        record.try_save(paths)
         raise
 
 

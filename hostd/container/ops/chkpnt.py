@@ -1,11 +1,12 @@
 """chkpnt: a running container goes to disk.  Until CRIU has everything, nothing is given up."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from hostd.cgroup.tree import CtCgroup
 from hostd.checkpoint.dump import DumpSpec, check, dump
 from hostd.container import faults
 from hostd.container.container import Container
+from hostd.container.init_link import ChannelLost
 from hostd.container.ops import sessions, stop
 from hostd.container.report import Report
 from hostd.container.steps import unstoppable
@@ -36,10 +37,10 @@ async def chkpnt(ct: Container, path: str, report: Report) -> None:
         await sessions.hang_up_logins(ct)
         check(spec)
         record.intent, record.dump = "chkpnt", path
-        record.save(ct.world.paths)
-        faults.point("chkpnt.intent")
-        report("\tsuspend...")
         try:
+            record.save(ct.world.paths)
+            faults.point("chkpnt.intent")
+            report("\tsuspend...")
             await sessions.link_of(ct).ask("quiesce")
             faults.point("chkpnt.quiet")
             report("\tdump...")
@@ -62,6 +63,7 @@ async def _go_on(ct: Container) -> None:
     if record is None or not ct.running:
         return
     record.intent = record.dump = ""
-    record.save(ct.world.paths)
     if ct.link is not None:
-        ct.link.tell("resume")
+        with suppress(ChannelLost):  # then nobody is there to wait
+            ct.link.tell("resume")
+    record.try_save(ct.world.paths)

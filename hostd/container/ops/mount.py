@@ -42,12 +42,12 @@ async def umount(ct: Container, report: Report) -> None:
     assert ct.record is not None
     ct.record.intent = "umount"
     this = Run(ct, ct.record, report)
-    this.save()
+    this.record.try_save(ct.world.paths)
     faults.point("umount.intent")
     await scripts.umount(this)
     if this.failures:
         this.record.intent = ""
-        this.save()
+        this.record.try_save(ct.world.paths)
         raise this.failures[0]
     await undo(STEPS, this)
     ct.buried()

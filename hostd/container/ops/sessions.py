@@ -112,19 +112,23 @@ async def quietly(ct: Container, argv: Sequence[str]) -> int:
 
 async def capture(ct: Container, argv: Sequence[str], data: bytes) -> tuple[int, bytes]:
     """Run *argv* with *data* (small) on stdin; returns its exit code and the first 4 KiB of what it printed."""
-    in_read, in_write = os.pipe2(os.O_CLOEXEC)
-    out_read, out_write = os.pipe2(os.O_CLOEXEC)
-    with Fd(in_read), Fd(out_write):
-        with Fd(in_write):
-            os.write(in_write, data)
-        session = await _begin(ct, argv, (in_read, out_write, out_write))
-    with Fd(out_read):
+    (stdin, typed), (output, printed) = _pipe(), _pipe()
+    with output:
+        with stdin, typed, printed:
+            os.write(typed.fileno(), data)
+            session = await _begin(ct, argv, (stdin.fileno(), printed.fileno(), printed.fileno()))
         code = await _result(ct, session)
-        os.set_blocking(out_read, False)
+        os.set_blocking(output.fileno(), False)
         try:
-            return code, os.read(out_read, 4096)
+            return code, os.read(output.fileno(), 4096)
         except BlockingIOError:
             return code, b""
+
+
+def _pipe() -> tuple[Fd, Fd]:
+    """Its reading and its writing end."""
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    return Fd(reader, "pipe"), Fd(writer, "pipe")
 
 
 async def enter(ct: Container, command: str | None, terminal: Terminal, entered: Callable[[], None]) -> int:
@@ -139,10 +143,11 @@ async def enter(ct: Container, command: str | None, terminal: Terminal, entered:
     try:
         with numproc.forking(ct):
             answer = await link.ask("enter", id=session.number, term=term, rows=rows, cols=cols)
+        terminal_of_it = answer.descriptor()
     except BaseException:
         ct.sessions.pop(session.number, None)
         raise
-    with answer.descriptor() as master:
+    with terminal_of_it as master:
         entered()
         if command:
             _type(master, command)

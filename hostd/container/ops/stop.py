@@ -31,7 +31,7 @@ async def stop(
     if script is not None and ct.link is not None:
         await scripts.run_inside(ct, script, report)
     ct.record.intent = "stop"
-    ct.record.save(ct.world.paths)
+    ct.record.try_save(ct.world.paths)
     faults.point("stop.intent")
     if not fast:
         with timed("stop: ask"):
@@ -61,8 +61,8 @@ async def leave(ct: Container, report: Report, *, keep_mounted: bool = False) ->
         this = Run(ct, ct.record, report)
         await undo(start.RUN_RELEASE, this)
         this.record.intent, this.record.pid, this.record.identity = "", 0, ""
-        this.save()
         record = this.record
+        record.try_save(ct.world.paths)
         ct.buried()
         ct.record = record
         return []
@@ -86,7 +86,7 @@ async def _ask(ct: Container, timeout: float, report: Report) -> None:
         return
     except asyncio.CancelledError:
         ct.record.intent = ""
-        ct.record.save(ct.world.paths)
+        ct.record.try_save(ct.world.paths)
         report("The container goes on shutting down by itself")
         raise
 

@@ -1,0 +1,121 @@
+"""Operations on a running container when something fails on the way: it goes on, and nothing is left open."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from hostd.config.paths import Paths
+from hostd.container.container import Container
+from hostd.container.init_link import ChannelLost, InitLink, Message
+from hostd.container.ops import apply, chkpnt, sessions
+from hostd.container.ops.apply import LiveChange
+from hostd.container.ops.sessions import Terminal
+from hostd.container.record import Record
+from hostd.container.world import World
+from hostd.kernel.process import Process
+
+
+class FakeLink:
+    """PID 1 as `ask` tells it: with *answer*, or by raising it."""
+
+    def __init__(self, answer: Message | Exception) -> None:
+        self.answer = answer
+        self.told: list[str] = []
+
+    async def ask(self, verb: str, *_: object, **__: object) -> Message:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def tell(self, verb: str, **_: object) -> None:
+        self.told.append(verb)
+
+
+@pytest.fixture
+def full_run(tmp_path: Path) -> Paths:
+    """An installation where no record can be written."""
+    paths = Paths(str(tmp_path))
+    os.makedirs(paths.run_dir)
+    Path(paths.records_dir).touch()
+    return paths
+
+
+def running(paths: Paths, link: FakeLink) -> Container:
+    world = SimpleNamespace(paths=paths, tree=None, criu_cache="")
+    ct = Container(cast(World, world), 101, Record(ctid=101))
+    ct.process = cast(Process, SimpleNamespace(alive=lambda: True))
+    ct.link = cast(InitLink, link)
+    return ct
+
+
+def test_after_a_dump_that_failed_the_container_goes_on_whatever_can_be_noted(full_run: Paths) -> None:
+    link = FakeLink(Message("done", {}))
+    ct = running(full_run, link)
+    assert ct.record is not None
+    ct.record.intent, ct.record.dump = "chkpnt", "/dump"
+    asyncio.run(chkpnt._go_on(ct))
+    assert link.told == ["resume"] and (ct.record.intent, ct.record.dump) == ("", "")
+
+
+def test_a_checkpoint_that_cannot_be_noted_is_none(full_run: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a crash nobody would know of it."""
+    monkeypatch.setattr(chkpnt, "check", lambda spec: None)
+    ct = running(full_run, FakeLink(Message("done", {})))
+    assert ct.record is not None
+    monkeypatch.setattr(chkpnt, "CtCgroup", lambda tree, ctid: SimpleNamespace(paths=list))
+    with pytest.raises(OSError, match="File exists"):
+        asyncio.run(chkpnt.chkpnt(ct, "/dump", lambda line: None))
+    assert (ct.record.intent, ct.record.dump) == ("", "")
+
+
+def test_what_cannot_be_taken_back_does_not_stop_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    def step(name: str, *, fails: bool = False) -> Callable[..., Awaitable[None]]:
+        async def back() -> None:
+            done.append(f"undo {name}")
+            raise RuntimeError(name)
+
+        async def act(ct: Container, change: LiveChange, undos: list[apply.Undo]) -> None:
+            if fails:
+                raise OSError(28, "No space left on device")
+            undos.append(back)
+
+        act.__name__ = name
+        return act
+
+    for name in ("_limits", "_addresses"):
+        monkeypatch.setattr(apply, name, step(name))
+    monkeypatch.setattr(apply, "_names", step("_names", fails=True))
+    ct = running(Paths(str(tmp_path)), FakeLink(Message("done", {})))
+    change = cast(LiveChange, SimpleNamespace(add=(), delete=()))
+    with pytest.raises(OSError, match="No space left"):
+        asyncio.run(apply.apply(ct, change))
+    assert done == ["undo _addresses", "undo _limits"]
+    assert ct.record is not None and ct.record.intent == ""
+
+
+def test_a_program_that_cannot_be_run_leaves_no_descriptor(tmp_path: Path) -> None:
+    ct = running(Paths(str(tmp_path)), FakeLink(FileNotFoundError(2, "No such file or directory")))
+
+    async def scene() -> None:
+        before = os.listdir("/proc/self/fd")
+        with pytest.raises(FileNotFoundError):
+            await sessions.capture(ct, ["/bin/sh"], b"root:secret\n")
+        assert os.listdir("/proc/self/fd") == before and ct.sessions == {}
+
+    asyncio.run(scene())
+
+
+def test_a_login_without_a_terminal_is_none(tmp_path: Path) -> None:
+    """A guest that answers without the descriptor: what it calls a session is forgotten."""
+    ct = running(Paths(str(tmp_path)), FakeLink(Message("session", {"pid": ["7"]})))
+    terminal = cast(Terminal, SimpleNamespace(term="vt100", rows=24, cols=80, hangup=None))
+    with pytest.raises(ChannelLost, match="without its descriptor"):
+        asyncio.run(sessions.enter(ct, None, terminal))
+    assert ct.sessions == {}
