@@ -56,7 +56,7 @@ class CommandSession:
         fields: Fields = await self._request
         self._send(encode("begun"))
         self.tty = one(fields, "tty") == "1"
-        self.rows, self.cols = int(one(fields, "rows", "24")), int(one(fields, "cols", "80"))
+        self.rows, self.cols = _number(fields, "rows", 24), _number(fields, "cols", 80)
         self.term = one(fields, "term", "linux")
         self.cwd = one(fields, "cwd", "/")
         return one(fields, "prog"), fields.get("arg", [])
@@ -194,3 +194,8 @@ class CommandSession:
             if future and not future.done():
                 future.set_exception(CommandGone("the command went away"))
                 future.exception()  # not an unhandled one if nobody waits
+
+
+def _number(fields: Fields, key: str, default: int) -> int:
+    text = one(fields, key)
+    return int(text) if text.isdecimal() and len(text) < 6 else default

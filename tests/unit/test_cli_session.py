@@ -56,6 +56,16 @@ def test_the_request() -> None:
     play(scene)
 
 
+@pytest.mark.parametrize("size", ["", "many", "-1", "9" * 5000, "\u00b2"])
+def test_a_terminal_of_no_size_has_the_usual_one(size: str) -> None:
+    async def scene(session: CommandSession, command: socket.socket) -> None:
+        command.send(encode("run", prog="vzctl", rows=size, cols=size))
+        assert await session.request() == ("vzctl", [])
+        assert (session.rows, session.cols) == (24, 80)
+
+    play(scene)
+
+
 def test_text_of_any_size_and_kind() -> None:
     async def scene(session: CommandSession, command: socket.socket) -> None:
         text = "\U0001f40d" * 70000 + "\udcff"
