@@ -10,6 +10,8 @@ from hostd.config.paths import Paths
 
 VEID = "$VEID"
 
+UNFINISHED = ".tmp"  # after the name of a private area that is being made
+
 # Top directories of the host in which no container's tree can be meant to be.
 SYSTEM = frozenset(("bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "proc", "sbin", "sys", "usr"))
 
@@ -27,6 +29,8 @@ def place(paths: Paths, text: str, ctid: int) -> str:
     words = path[len(paths.prefix) :].strip("/").split("/")
     if len(words) < 2 or words[0] in SYSTEM:
         raise ValueError("is a directory of the host's system")
+    if path.endswith(UNFINISHED):
+        raise ValueError(f"must not end in {UNFINISHED}: so do private areas while they are made")
     for own in _ours(paths):
         if own == path or own.startswith(path + "/"):
             raise ValueError(f"holds {own}: $VEID is missing")

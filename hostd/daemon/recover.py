@@ -152,7 +152,11 @@ async def _one(registry: Registry, ct: Container, record: Record, keeper: Keeper
     if record.dump:
         # A criu that the last daemon started is let finish: killed in the middle it would take the container along.
         log.info("checkpoint: %s", (await state.settled(record.dump)).phase.value)
-    process = Process.reopen(record.pid, record.identity) if record.pid else None
+    try:
+        process = Process.reopen(record.pid, record.identity) if record.pid else None
+    except OSError as error:  # no descriptors, no memory: that says nothing of the container
+        log.error("it cannot be told whether it runs, and so it is left alone: %s", error)
+        return
     fate = CUT_OFF.get(record.intent, UNDO)
     if process is None:
         await _without_init(registry, ct, record, keeper)
@@ -229,11 +233,13 @@ async def _use(ct: Container, record: Record, link: InitLink) -> None:
 
 
 def _sweep(paths: Paths) -> None:
-    """Remove what belongs to no container: half-made private areas and templates.  What resists stays."""
-    places = [os.path.dirname(paths.private_default)]
+    """Remove what belongs to no container: half-made images and templates.  What resists stays.
+
+    A half-made private area has a note of its create, and went with that.
+    """
     for work in (
         lambda: trash.sweep(paths.vzrm_dir),
-        lambda: trash.sweep_unfinished(paths.template_dir, places, paths.vzrm_dir),
+        lambda: trash.sweep_unfinished(paths.template_dir, paths.vzrm_dir),
         lambda: template.sweep(paths),
     ):
         try:

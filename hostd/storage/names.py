@@ -1,5 +1,4 @@
 """Names that more than one module of the storage uses."""
 
-UNFINISHED = ".tmp"  # after the name of a private area that is being made
 GOLDEN = "golden"  # directory of formatted, empty images, beside `tree` in the template directory
 MAKING = ".mkfs-"  # before the name of a directory in GOLDEN in which one is being made

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from hostd.config import files
+from hostd.config.places import UNFINISHED
 from hostd.errors import Exit, Failure
 from hostd.kernel.mount import mounts_below
 from hostd.kernel.process import WITH_US
-from hostd.storage.names import UNFINISHED
 
 
 @contextmanager

@@ -11,12 +11,11 @@ import queue
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterable
 
 from hostd.errors import Exit, Failure
 from hostd.kernel.mount import mounts_below
 from hostd.log import log
-from hostd.storage.names import GOLDEN, MAKING, UNFINISHED
+from hostd.storage.names import GOLDEN, MAKING
 
 PREFIX = "vzctl-rm-me."
 BESIDE = "vztmp"  # where what is on another disk is renamed to
@@ -55,14 +54,12 @@ def sweep(*directories: str) -> None:
             delete_later(path)
 
 
-def sweep_unfinished(template_dir: str, private_dirs: Iterable[str], trash: str) -> list[str]:
-    """Discard what a create that was cut off has left: half-made areas and images; answers the paths.
+def sweep_unfinished(template_dir: str, trash: str) -> list[str]:
+    """Discard the images that were being formatted when their daemon ended; answers the paths.
 
     To be called when no create is running.
     """
-    patterns = [os.path.join(glob.escape(directory), "*" + UNFINISHED) for directory in private_dirs]
-    patterns.append(os.path.join(glob.escape(template_dir), GOLDEN, MAKING + "*"))
-    found = [path for pattern in patterns for path in sorted(glob.glob(pattern)) if os.path.isdir(path)]
+    found = sorted(glob.glob(os.path.join(glob.escape(template_dir), GOLDEN, MAKING + "*")))
     for path in found:
         discard(path, trash)
     return found

@@ -131,12 +131,13 @@ def test_trash_of_an_earlier_daemon_is_swept(paths: Paths) -> None:
 
 def test_what_a_cut_off_create_left_is_swept(paths: Paths, spec: StorageSpec) -> None:
     parent = os.path.dirname(spec.private)
-    halves = [f"{parent}/103.tmp", f"{paths.template_dir}/golden/.mkfs-xyz"]
-    for half in halves:
-        os.makedirs(half)
+    half, kept = f"{paths.template_dir}/golden/.mkfs-xyz", f"{parent}/of-the-administrator.tmp"
+    os.makedirs(half)
+    os.makedirs(kept)
     Overlay().create(spec)
-    assert trash.sweep_unfinished(paths.template_dir, [parent], paths.vzrm_dir) == halves
-    assert os.listdir(parent) == ["101"] and len(os.listdir(f"{paths.template_dir}/golden")) == 1
+    assert trash.sweep_unfinished(paths.template_dir, paths.vzrm_dir) == [half]
+    assert sorted(os.listdir(parent)) == ["101", "of-the-administrator.tmp"]
+    assert len(os.listdir(f"{paths.template_dir}/golden")) == 1
     machine.until("it is deleted", lambda: not os.listdir(paths.vzrm_dir))
 
 

@@ -27,6 +27,7 @@ def ct(text: str, globals_text: str = "", paths: Paths = PATHS) -> CtConfig:
         "/", "//", "/.", "/home", "relative/101", "/srv/../etc/101", "/srv/101/..", "/etc/101", "/usr/share/101",
         "/proc/101/root", "/var/lib", "/var/lib/vz", "/var/lib/vz/private", "/var/lib/vz/private/", "/var/lib/vz/root",
         "/var/lib/vz/template", "/var/lib/vz/dump", "/var/run/../lib/vz", "/srv/\x1b[2J/101",
+        "/srv/ct/101.tmp",
     ],
 )  # fmt: skip
 def test_a_place_that_cannot_be_meant(prefix: str, key: str, path: str) -> None:

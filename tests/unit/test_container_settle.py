@@ -9,12 +9,14 @@ from typing import cast
 import pytest
 
 from hostd.config import skeleton
-from hostd.config.model import GlobalConfig
+from hostd.config.model import GlobalConfig, effective
 from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
 from hostd.container.ops import create, destroy
+from hostd.container.steps import Step
 from hostd.container.world import World
 from hostd.daemon import recover
+from hostd.errors import Failure
 
 CONF = 'VE_PRIVATE="/var/lib/vz/private/$VEID"\nVE_LAYOUT="simfs"\nNAME="web"\n'
 
@@ -109,3 +111,30 @@ def test_one_that_cannot_be_settled_keeps_the_next_from_nothing(disk: Disk, monk
     asyncio.run(recover._settle_on_disk(cast(World, world)))
     assert disk.files() == {"101.conf.destroyed"}
     assert os.path.exists(disk.paths.ct_creating(100))
+
+
+def test_two_creates_in_one_place_at_once(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second is refused before it has anything to undo."""
+    config = effective(101, VeConf.parse(CONF), GlobalConfig.load(disk.paths))
+    same = VeConf.parse(f'VE_PRIVATE="{config.private}"\nVE_LAYOUT="simfs"\n')
+    other = effective(102, same, GlobalConfig.load(disk.paths))
+
+    async def scene() -> None:
+        begun, go_on = asyncio.Event(), asyncio.Event()
+
+        async def fill(this: create.Creation) -> None:
+            if not begun.is_set():
+                begun.set()
+                await go_on.wait()
+            disk.area(this.config.private)
+
+        monkeypatch.setattr(create, "STEPS", (create.NOTE, Step("private", fill, create._empty), create.CONF))
+        first = asyncio.ensure_future(create.create(disk.paths, config, lambda line: None))
+        await begun.wait()
+        with pytest.raises(Failure, match=f"Private area already exists in {config.private}"):
+            await create.create(disk.paths, other, lambda line: None)
+        go_on.set()
+        await first
+
+    asyncio.run(scene())
+    assert os.listdir(config.private) == ["etc"]

@@ -1,6 +1,7 @@
 """What a new daemon makes of what the last one left: decided from record, keeper and kernel, each of them a fake."""
 
 import asyncio
+import errno
 import os
 import subprocess
 import sys
@@ -274,3 +275,15 @@ def test_a_running_one_whose_recovery_fails_runs_on(machine: Machine, init: Proc
     record_of(102, "start").save(machine.paths)
     assert machine.recover() == [("reconnect", 101), ("release", 102)]
     assert init.alive() and os.path.exists(machine.paths.ct_record(101))
+
+
+def test_who_cannot_be_looked_at_is_left_alone(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a descriptor to spare it is not known whether it runs: the next daemon may know."""
+
+    def none_left(pid: int, identity: str) -> Process | None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(Process, "reopen", none_left)
+    Record(ctid=101, pid=4711, identity="pidfs:1").save(machine.paths)
+    assert machine.recover() == []
+    assert os.path.exists(machine.paths.ct_record(101))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from hostd.config import files, names
 from hostd.config.model import CtConfig, GlobalConfig, effective
 from hostd.config.paths import Paths
+from hostd.config.places import UNFINISHED
 from hostd.config.veconf import VeConf
 from hostd.container import faults, scripts
 from hostd.container.ops.on_disk import OnDisk
@@ -22,7 +23,6 @@ from hostd.container.steps import Step, run, undo
 from hostd.container.storage import layout_named, new_storage_spec
 from hostd.errors import Exit, Failure
 from hostd.storage.base import StorageSpec
-from hostd.storage.names import UNFINISHED
 from hostd.storage.trash import discard
 
 
@@ -40,13 +40,20 @@ class Creation(OnDisk):
         return self.paths.ct_creating(self.ctid)
 
 
+_in_the_making: set[str] = set()  # private areas: what two containers were given, the second would undo
+
+
 async def create(paths: Paths, config: CtConfig, report: Report) -> None:
     """Make the private area of *config* and save its text.  All of it is there afterwards, or nothing."""
-    if _filled(config.private):
+    if _filled(config.private) or config.private in _in_the_making:
         raise Failure(Exit.FS_PRVT_AREA_EXIST, f"Private area already exists in {config.private}")
     layout_named(config.layout)
     report(f"Creating container private area ({config.ostemplate})")
-    await run("create", STEPS, Creation(paths, config, report))
+    _in_the_making.add(config.private)
+    try:
+        await run("create", STEPS, Creation(paths, config, report))
+    finally:
+        _in_the_making.discard(config.private)
     report("Container private area was created")
 
 
