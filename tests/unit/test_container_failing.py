@@ -116,6 +116,7 @@ def test_a_login_without_a_terminal_is_none(tmp_path: Path) -> None:
     """A guest that answers without the descriptor: what it calls a session is forgotten."""
     ct = running(Paths(str(tmp_path)), FakeLink(Message("session", {"pid": ["7"]})))
     terminal = cast(Terminal, SimpleNamespace(term="vt100", rows=24, cols=80, hangup=None))
+    said: list[str] = []
     with pytest.raises(ChannelLost, match="without its descriptor"):
-        asyncio.run(sessions.enter(ct, None, terminal))
-    assert ct.sessions == {}
+        asyncio.run(sessions.enter(ct, None, terminal, lambda: said.append("entered")))
+    assert ct.sessions == {} and said == []
