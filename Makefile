@@ -18,6 +18,7 @@ PYTEST_ARGS ?=
 WORKERS     ?= 2
 VM          ?= debian-13
 VM_ARGS     ?=
+SMALL       ?= 160
 
 # What a Debian 12 or 13 needs beyond its base system.
 APT_BUILD := gcc libc6-dev libffi-dev make pkg-config python3-dev python3-venv
@@ -157,6 +158,27 @@ vm-image: build/criu.stamp  ## Kernel, root disk and a QEMU for VM, from Debian 
 test-vm: build/criu.stamp image-busybox  ## Root and system tests in VM (PYTEST_ARGS="tests/system/test_exec.py -x" for some)
 	$(call IN_VM,test $(VM)) -- $(PYTEST_ARGS)
 
+# What differs between kernels, and what must work on each: the rest of the suite is in test-vm-full.
+VM_SHORT := tests/root/test_cgroup_tree.py tests/root/test_kernel_features.py tests/root/test_kernel_spawn.py \
+    tests/root/test_storage_layouts.py tests/root/test_checkpoint_cycle.py tests/system/test_lifecycle.py
+
+.PHONY: test-vm-short
+test-vm-short: build/criu.stamp image-busybox  ## The tests that differ most between kernels, in VM
+	$(call IN_VM,test $(VM) --minutes 15) -- $(VM_SHORT) $(PYTEST_ARGS)
+
+.PHONY: test-vm-full
+test-vm-full: test  ## Everything: this machine, each VM, v1 and v2, two hosts, a small one; then the summary (hours)
+	failed=
+	run() { echo "== $$*"; "$$@" || failed+=" [$$*]"; }
+	run $(MAKE) test-vm VM=debian-13 VM_ARGS=--minutes=120
+	run $(MAKE) test-vm VM=debian-12 VM_ARGS="--minutes=120 --cgroup=hybrid"
+	run $(MAKE) test-vm VM=debian-12 VM_ARGS="--minutes=120"
+	run $(MAKE) test-vm VM=debian-13-arm64 VM_ARGS="--minutes=60 --shards=1"
+	run $(MAKE) test-vm-hosts
+	run $(MAKE) test-vm-small
+	run $(MAKE) vm-summary
+	[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
+
 .PHONY: vm-shell
 vm-shell: build/criu.stamp image-busybox  ## A shell in VM, with the working tree built in /src (VM_ARGS=--init=systemd)
 	$(call IN_VM,shell $(VM))
@@ -166,8 +188,8 @@ test-vm-hosts: build/criu.stamp image-busybox  ## Two machines on one link; host
 	CACHE=$(CACHE) $(PYTHON) -m pytest -q -p no:cacheprovider tests/vm $(PYTEST_ARGS)
 
 .PHONY: test-vm-small
-test-vm-small: build/criu.stamp image-busybox  ## What hostd and three containers take of a machine with 128 MiB
-	$(call IN_VM,footprint $(VM) --memory 128)
+test-vm-small: build/criu.stamp image-busybox  ## What hostd and three containers take of a machine with 160 MiB (SMALL=128)
+	$(call IN_VM,footprint $(VM) --memory $(SMALL))
 
 .PHONY: vm-summary
 vm-summary: build/venv.stamp  ## Which feature was exercised on which kernel; fails for one that was on none

@@ -9,7 +9,7 @@ from tests.harness import machine
 from tests.harness.installation import Vz
 from tests.harness.needs import needs
 
-pytestmark = [pytest.mark.system, needs("userns")]
+pytestmark = [pytest.mark.system, needs("userns", "unified")]
 
 
 def test_the_life_of_a_container(vz: Vz) -> None:

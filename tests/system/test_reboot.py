@@ -6,7 +6,7 @@ from tests.harness import machine
 from tests.harness.installation import Vz
 from tests.harness.needs import needs
 
-pytestmark = [pytest.mark.system, needs("userns")]
+pytestmark = [pytest.mark.system, needs("userns", "unified")]
 
 TEN = tuple(range(101, 111))
 

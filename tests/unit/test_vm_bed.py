@@ -36,7 +36,7 @@ def test_a_feature_that_only_skipped_or_failed_was_exercised_nowhere(
     three = record(tmp_path / "3.xml", ("6.1", "", ("quota",)))
     assert summary.main([one, two, three]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["tests", "6.1", "6.12", "6.18"] in rows
+    assert rows[:3] == [["1:", "6.1"], ["2:", "6.12"], ["3:", "6.18"]]
     assert ["needs", "quota", "1", "-", "-"] in rows
     assert ["failed", "0", "1", "0"] in rows
 

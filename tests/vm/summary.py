@@ -60,7 +60,7 @@ def unexercised(cases: Iterable[Case]) -> list[str]:
 
 
 def table(cases: list[Case]) -> list[str]:
-    """A row for each result and for each needed feature (tests that passed with it), a column for each kernel."""
+    """The kernels, numbered; then a row for each result and for each needed feature (tests that passed with it)."""
     results: dict[str, Counter[str]] = defaultdict(Counter)
     passed: dict[str, Counter[str]] = defaultdict(Counter)
     for case in cases:
@@ -68,8 +68,9 @@ def table(cases: list[Case]) -> list[str]:
         for name in case.needs:
             passed[name][case.kernel] += case.result == "passed"
     kernels = sorted(results)
-    rows = [["tests", *kernels]]
+    rows = [["tests on kernel", *(str(number) for number in range(1, len(kernels) + 1))]]
     rows += [[result, *(str(results[kernel][result]) for kernel in kernels)] for result in RESULTS]
     rows += [[f"needs {name}", *(str(passed[name][kernel] or "-") for kernel in kernels)] for name in sorted(passed)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(word.rjust(width) for word, width in zip(row, widths, strict=True)) for row in rows]
+    lines = ["  ".join(word.rjust(width) for word, width in zip(row, widths, strict=True)) for row in rows]
+    return [*(f"{number}: {kernel}" for number, kernel in enumerate(kernels, 1)), "", *lines]
