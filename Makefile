@@ -155,7 +155,7 @@ vm-image: build/criu.stamp  ## Kernel, root disk and a QEMU for VM, from Debian 
 	$(call IN_VM,image $(VM))
 
 .PHONY: test-vm
-test-vm: build/criu.stamp image-busybox  ## Root and system tests in VM (PYTEST_ARGS="tests/system/test_exec.py -x" for some)
+test-vm: build/criu.stamp $(TEST_IMAGES:%=image-%)  ## Root and system tests in VM (PYTEST_ARGS="tests/system/test_exec.py -x" for some)
 	$(call IN_VM,test $(VM)) -- $(PYTEST_ARGS)
 
 # What differs between kernels, and what must work on each: the rest of the suite is in test-vm-full.
@@ -163,7 +163,7 @@ VM_SHORT := tests/root/test_cgroup_tree.py tests/root/test_kernel_features.py te
     tests/root/test_storage_layouts.py tests/root/test_checkpoint_cycle.py tests/system/test_lifecycle.py
 
 .PHONY: test-vm-short
-test-vm-short: build/criu.stamp image-busybox  ## The tests that differ most between kernels, in VM
+test-vm-short: build/criu.stamp $(TEST_IMAGES:%=image-%)  ## The tests that differ most between kernels, in VM
 	$(call IN_VM,test $(VM) --minutes 15) -- $(VM_SHORT) $(PYTEST_ARGS)
 
 .PHONY: test-vm-full
