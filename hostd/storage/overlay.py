@@ -201,7 +201,7 @@ def mount_layers(private: str, lower: Fd, disk: Fd, *, mapped: bool) -> Fd:
         ).st_uid  # through the mapping: what the host calls the container's root
         with fsids(owner, owner) if mapped else nullcontext():
             root = _joined(private, lower, disk, upper, work)
-    if os.statvfs(root.path).f_flag & os.ST_RDONLY:
+    if _read_only(root):
         root.close()
         raise OSError(errno.EROFS, "overlay is read-only: it could not use its work directory")
     return root
@@ -219,15 +219,27 @@ def _joined(private: str, lower: Fd, disk: Fd, upper: Fd, work: Fd) -> Fd:
 
 
 def _mounted(disk: Fd, layers: Mapping[str, str | Fd]) -> Fd:
-    """With the inodes that are kept back, if need be; tried again here, for a layer can be attached only once."""
+    """With the inodes that are kept back, if need be; tried again here, for a layer can be attached only once.
+
+    Without any free one the kernel says so; with too few, as a file that is still being deleted leaves them, it
+    mounts the overlay read-only without a word.
+    """
     options = {"source": SOURCE, **layers, **OPTIONS}
     try:
-        return new_filesystem("overlay", options)
+        root = new_filesystem("overlay", options)
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
+    else:
+        if not _read_only(root):
+            return root
+        root.close()
     with spare.released(disk.path):
         return new_filesystem("overlay", options)
+
+
+def _read_only(root: Fd) -> bool:
+    return bool(os.statvfs(root.path).f_flag & os.ST_RDONLY)
 
 
 @contextmanager

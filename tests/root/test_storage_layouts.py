@@ -157,6 +157,27 @@ def test_a_disk_without_a_free_inode_is_mounted_again_and_again(
         assert sum(entry.name.startswith("file") for entry in os.scandir(root)) == made
 
 
+def test_an_overlay_that_the_kernel_made_read_only_is_tried_with_the_inodes_kept_back(
+    spec: StorageSpec, ids: Fd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does so without a word when few inodes are free, as files that are still being deleted leave them."""
+    overlays: list[str] = []
+
+    def first_read_only(fstype: str, options: dict[str, str | Fd | None]) -> Fd:
+        if fstype != "overlay":
+            return new_filesystem(fstype, options)
+        made = new_filesystem(fstype, options if overlays else options | {"ro": None})
+        overlays.append(fstype)
+        return made
+
+    layout = Overlay()
+    layout.create(spec)
+    monkeypatch.setattr(overlay, "new_filesystem", first_read_only)
+    with mounted(layout, spec, ids, tmp_path / "root") as root, fsids(BASE, BASE):
+        (root / "made").touch()
+    assert len(overlays) == 2
+
+
 def test_an_image_is_sparse_and_stays_so(spec: StorageSpec, ids: Fd, tmp_path: Path) -> None:
     layout = Overlay()
     layout.create(spec)
