@@ -23,10 +23,7 @@ COMMANDS = (*client.NAMES, "hostd")
 HOST_PYTHON = "/usr/bin/python3"
 
 # The keeper starts this; the daemon's libraries come last, so that nothing of theirs hides our packages.
-DAEMON = (
-    "import sys; sys.path.insert(0, {code!r}); sys.path.append({site!r}); "
-    "from hostd.daemon.main import main; sys.exit(main())"
-)
+DAEMON = "import sys; sys.path.insert(0, {code!r}); sys.path.append({site!r}); import hostd.daemon.__main__"
 
 # What the daemon imports beyond the standard library: files and directories of a site-packages.
 LIBRARIES = ("cffi", "_cffi_backend*.so", "pyroute2", "pr2modules", "pycparser")

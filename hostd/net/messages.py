@@ -1,18 +1,17 @@
 """The rtnetlink messages that routed containers need, encoded by pyroute2 (answers: `answers`).
 
 pyroute2 encodes a message in 30-100 us but needs a millisecond to decode a link, and its own request cycle
-costs 0.7 ms: so it writes the messages, and `netlink` carries them.  The first message imports pyroute2 (90
-ms, 20 MiB).
+costs 0.7 ms: so it writes the messages, and `netlink` carries them.  The first message imports it (`formats`).
 """
 
 import errno
 import struct
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from socket import AF_INET, AF_INET6
-from typing import Any
 
+from hostd.net.formats import formats
 from hostd.net.netlink import Request
 
 Address = IPv4Address | IPv6Address
@@ -50,20 +49,8 @@ Attribute = tuple[str, object]
 _kept = lru_cache(maxsize=4096)
 
 
-@cache
-def _bodies() -> dict[str, type[Any]]:
-    from pyroute2.netlink.rtnl import ifaddrmsg, ifinfmsg, ndmsg, rtmsg
-
-    return {
-        "link": ifinfmsg.ifinfmsg,
-        "address": ifaddrmsg.ifaddrmsg,
-        "route": rtmsg.rtmsg,
-        "neighbour": ndmsg.ndmsg,
-    }
-
-
 def _encode(body: str, kind: int, flags: int, attrs: Sequence[Attribute], /, **fields: int) -> bytes:
-    message = _bodies()[body]()
+    message = formats()[body]()
     message["header"]["type"] = kind
     message["header"]["flags"] = REQUEST | flags
     message["header"]["sequence_number"] = 0
@@ -80,7 +67,7 @@ def _link(kind: int, flags: int, attrs: Sequence[Attribute], /, **fields: int) -
 
 def warm() -> None:
     """Import pyroute2 now rather than at the first message."""
-    _bodies()
+    formats()
 
 
 def family(address: Address) -> int:

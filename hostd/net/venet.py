@@ -4,7 +4,7 @@ Inside it is called `venet0`, has the container's addresses as /32 and /128 and 
 each address is a route to the other end.  No ARP, no neighbour discovery, no broadcast.
 
 The work runs in a worker thread: the kernel's rtnl lock may be held for tens of milliseconds by a dying
-device. pyroute2 (90 ms, 20 MiB) is imported by the first call; `warm()` does it beforehand.
+device.  The first call imports what writes messages (30 ms); `warm()` does it beforehand.
 """
 
 import asyncio

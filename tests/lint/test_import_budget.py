@@ -24,14 +24,15 @@ PROGRAMS = {
 }
 
 
-def imported(module: str, script: Path) -> set[str]:
-    """Everything in sys.modules after *module* was imported by a bare interpreter: from a file, since `-c` has
-    imports of its own in Python 3.13.
+def imported(module: str, script: Path, then: str = "") -> set[str]:
+    """Everything in sys.modules after *module* was imported by a bare interpreter, and *then* executed: from a file,
+    since `-c` has imports of its own in Python 3.13.
     """
     script.write_text(
         f"import sys; sys.path.insert(0, {CHECKOUT!r}); sys.path.append({sysconfig.get_path('purelib')!r})\n"
         f"try: import {module}\nexcept OSError: pass  # PID 1 begins at once, and we are not PID 1\n"
-        "print(*sys.modules)\n"
+        f"{then}\n"
+        "print(*(name for name, module in sys.modules.items() if module))\n"
     )
     done = subprocess.run(["/usr/bin/python3", "-ISE", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -48,3 +49,14 @@ def test_imports(program: str, tmp_path: Path) -> None:
         if not any(name == mine.rstrip(".") or name.startswith(mine) for mine in own)
     }
     assert extra == set(), f"{module} drags in {sorted(extra)}"
+
+
+def test_messages_need_little_of_pyroute2(tmp_path: Path) -> None:
+    """Ten MiB of the daemon's memory, and 100 ms of its first start."""
+    then = "from hostd.net.messages import up\nup('lo', no_arp=False)"
+    modules = imported("hostd.net.messages", tmp_path / "look.py", then)
+    theirs = {".".join(name.split(".")[:3]) for name in modules if name.startswith("pyroute2.")}
+    assert theirs == {
+        "pyroute2.common", "pyroute2.config", "pyroute2.netlink",
+        "pyroute2.netlink.exceptions", "pyroute2.netlink.rtnl",
+    }  # fmt: skip

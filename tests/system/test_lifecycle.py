@@ -181,3 +181,8 @@ def test_verbose_and_quiet(vz: Vz) -> None:
     log = machine.read(vz.paths.log_file)
     assert log.count("Container start in progress...") == 3 and "Container is already running" in log
     assert len(re.findall(r"start: ground \d", log)) == 1
+
+
+def test_the_daemon_loads_no_tls(vz: Vz) -> None:
+    vz.start(101)
+    assert "libssl" not in machine.read(f"/proc/{vz.daemon_pid}/maps")
