@@ -108,11 +108,23 @@ def test_numproc_is_live(vz: Vz) -> None:
     assert vz.vzlist("-H", "-o", "numproc.l", "101").strip() == "12"
 
 
+def processes(vz: Vz) -> int:
+    """Their number, when none comes or goes any more."""
+    seen: list[int] = []
+
+    def steady() -> bool:
+        seen.append(int(vz.vzlist("-H", "-o", "numproc", "101")))
+        return seen[-5:] == [seen[-1]] * 5
+
+    machine.until("processes come and go no more", steady)
+    return seen[-1]
+
+
 def test_numproc_reached_is_said(vz: Vz) -> None:
     """By whatever wants to start a process, in one line, with what would help."""
     vz.start(101)
     vz.ctl("exec2", "101", "sleep 600 & sleep 600 & sleep 600 &")
-    held = int(vz.vzlist("-H", "-o", "numproc", "101"))
+    held = processes(vz)
     vz.ctl("set", "101", "--numproc", str(held))
     line = (
         f"numproc is reached: {held} processes and threads run in CT 101, {held} are allowed "
@@ -126,9 +138,11 @@ def test_numproc_reached_is_said(vz: Vz) -> None:
     said = vz.ctl("set", "101", "--userpasswd", "root:secret", check=74)
     assert said.stderr == f"Password change failed: {line}"
     vz.ctl("set", "101", "--numproc", str(held + 1))
+    assert processes(vz) == held
     said = vz.ctl("set", "101", "--userpasswd", "root:secret", check=74)  # the shell runs, and can start nothing
     assert said.stderr.endswith("(numproc is reached: raise it with `vzctl set 101 --numproc N`)\n")
     assert len(said.stderr.splitlines()) == 1
+    assert processes(vz) == held
     said = vz.ctl("exec2", "101", "ls | cat; exit 3", check=None)
     remedy = "raise it with `vzctl set 101 --numproc N`"
     assert said.code and said.stderr.splitlines()[-1] == f"Warning: numproc was reached meanwhile: {remedy}"
