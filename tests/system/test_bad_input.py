@@ -6,17 +6,10 @@ import subprocess
 import pytest
 
 from tests.harness import leaks, machine
-from tests.harness.installation import Result, Vz
+from tests.harness.complaint import one_line
+from tests.harness.installation import Vz
 
 pytestmark = pytest.mark.system
-
-
-def one_line(result: Result, *words: str) -> None:
-    """The complaint is one line on stderr, and says *words*."""
-    lines = result.stderr.splitlines()
-    assert lines, f"nothing on stderr; stdout: {result.stdout!r}"
-    assert any(all(word in line for word in words) for line in lines), (words, result.stderr)
-    assert "Traceback" not in result.stderr + result.stdout
 
 
 def nothing_made(vz: Vz, ctid: int) -> None:
@@ -113,62 +106,6 @@ def test_disk_full_during_create(vz: Vz) -> None:
         subprocess.run(["umount", small], check=True)
 
 
-def test_configuration_with_garbage(vz: Vz) -> None:
-    vz.create(101)
-    path = vz.paths.ct_conf(101)
-    good = machine.read(path)
-    for line, word in (
-        ('IP_ADDRESS="300.1.2.3"', "IP_ADDRESS"),
-        ('CPUUNITS="heavy"', "CPUUNITS"),
-        ('DISKSPACE="much"', "DISKSPACE"),
-    ):
-        key = line.partition("=")[0]
-        kept = [old for old in good.splitlines() if not old.startswith(key)]
-        with open(path, "w", encoding="utf-8") as file:
-            file.write("\n".join([*kept, line]) + "\n")
-        result = vz.ctl("start", "101", check=85)
-        one_line(result, word, f"{path}:{len(kept) + 1}:")
-        assert vz.status(101) == "exist unmounted down"
-    with open(path, "wb") as binary:
-        binary.write(good.encode() + b"\xff\xfe\0garbage\n= = =\n")
-    result = vz.ctl("start", "101", check=85)
-    where = f"line {len(good.splitlines()) + 1} is binary data"
-    line = f"{path} is not a configuration: {where} (put a good file in its place)\n"
-    assert (result.stdout, result.stderr) == ("", line)
-    assert "Traceback" not in machine.read(vz.paths.hostd_log)
-    assert vz.status(101) == "exist unmounted down"
-
-
-def test_a_configuration_lost_while_its_container_runs(vz: Vz) -> None:
-    """It stays within reach, also of the next daemon; its own reboot finds nothing to start from."""
-    vz.start(101)
-    vz.create(102)
-    path = vz.paths.ct_conf(101)
-    good = machine.read(path)
-    with open(path, "wb") as file:
-        file.write(os.urandom(1000) + b"\0")
-    assert vz.ctl("exec2", "101", "echo here").stdout == "here\n"
-    listed = vz.run("vzlist", "-aHo", "ctid,status")
-    assert listed.stdout.split() == ["101", "running", "102", "stopped"]
-    assert listed.stderr.startswith(f"Warning: {path} is not a configuration: line ")
-    vz.kill_daemon()
-    assert vz.status(101) == "exist mounted running"
-    assert vz.ctl("exec2", "101", "echo here").stdout == "here\n"
-    vz.ctl("stop", "101")
-    assert vz.status(101) == "exist unmounted down"
-    one_line(vz.ctl("destroy", "101", check=85), path)
-    assert os.path.exists(f"{vz.prefix}/var/lib/vz/private/101/disk.img")
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(good)
-    vz.ctl("start", "101")
-
-
-def test_no_global_configuration(vz: Vz) -> None:
-    vz.create(101)
-    os.unlink(vz.paths.vz_conf)
-    one_line(vz.ctl("start", "101", check=10), "vz.conf")
-
-
 def test_private_area_in_the_way(vz: Vz) -> None:
     vz.template("busybox")
     private = f"{vz.prefix}/var/lib/vz/private/101"
@@ -259,16 +196,6 @@ def test_an_interrupted_command_is_undone(vz: Vz, kind: str) -> None:
     )
     vz.ctl("stop", "101", "--fast")
     vz.ctl("start", "101")
-
-
-def test_a_container_with_a_bad_value_can_be_destroyed(vz: Vz) -> None:
-    vz.create(101)
-    with open(vz.paths.ct_conf(101), "a", encoding="ascii") as file:
-        file.write('IP_ADDRESS="nonsense"\nCPUUNITS="many"\n')
-    assert "IP_ADDRESS" in vz.ctl("start", "101", check=85).stderr
-    vz.ctl("destroy", "101")
-    assert vz.status(101) == "deleted unmounted down"
-    assert not os.path.exists(f"{vz.prefix}/var/lib/vz/private/101")
 
 
 def test_without_a_container_nothing_stays_in_the_kernel(vz: Vz) -> None:
