@@ -8,28 +8,22 @@ from hostd.cgroup.tree import CtCgroup
 from hostd.container.container import Container
 from hostd.errors import Exit, Failure
 
-# Of the limit.  Some of the processes that were in the way may have ended since; with fewer than this another limit,
-# the host's, was in the way.
-NEARLY = 0.9
-
 
 @contextmanager
 def forking(ct: Container) -> Iterator[None]:
-    """PID 1 makes a process inside of this.  Raises Failure(6) instead of a bare EAGAIN when NUMPROC is reached."""
+    """PID 1 makes a process inside of this.  Raises Failure(6) instead of a bare EAGAIN when NUMPROC was in the way.
+
+    The kernel counts what that limit refuses, so it is not blamed for one of the host's.
+    """
+    before = refusals(ct)
     try:
         yield
-    except BlockingIOError as error:
-        raise (reached(ct) or error) from None
-
-
-def reached(ct: Container) -> Failure | None:
-    """The failure that says so, when the container has about as many processes and threads as it may have."""
-    cgroup = CtCgroup(ct.world.tree, ct.ctid)
-    limit, held = stats.most_processes(cgroup), stats.processes(cgroup)
-    if limit is None or held is None or held < limit * NEARLY:
-        return None
-    text = f"numproc is reached: {held} processes and threads run in CT {ct.ctid}, {limit} are allowed"
-    return Failure(Exit.RESOURCE, text, hint=remedy(ct.ctid))
+    except BlockingIOError:
+        if refusals(ct) == before:
+            raise
+        most = stats.most_processes(CtCgroup(ct.world.tree, ct.ctid))
+        text = f"numproc is reached: CT {ct.ctid} may have {most} processes and threads"
+        raise Failure(Exit.RESOURCE, text, hint=remedy(ct.ctid)) from None
 
 
 def remedy(ctid: int) -> str:
