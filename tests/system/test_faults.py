@@ -121,16 +121,20 @@ def settled(vz: Vz, operation: Operation, clock: str) -> None:
         if operation.in_background:
             machine.until(f"nothing held by a {state} container", lambda: not held(vz, state))
         assert held(vz, state) == [], f"held by a {state} container"
+        if state != MOUNTED:  # mounts of who was killed end in a kernel worker, and the disk with them
+            private = vz.paths.private_default.replace("$VEID", "101")
+            machine.until("the disk is let go", lambda: not machine.loops_below(private))
     nothing_half_done(vz, state)
 
 
 def held(vz: Vz, state: str) -> list[str]:
-    """What CT 101, which does not run, has all the same."""
+    """What CT 101, which does not run, has all the same; but for its disk."""
     found = [name for name in (vz.paths.veth(101),) if name in vz.ip("-o", "link")]
     found += [name for name in os.listdir(vz.paths.lock_dir) if ".lck" in name]
     found += [line for line in vz.ip("route").splitlines() if line.startswith("192.0.2.1 ")]
     if state != MOUNTED:
-        found += leaks.of_container(vz.prefix, vz.paths.cgroup_root, 101)
+        of_it = leaks.of_container(vz.prefix, vz.paths.cgroup_root, 101)
+        found += [line for line in of_it if not line.startswith("loop ")]
         found += [path for path in (vz.paths.ct_record(101),) if os.path.lexists(path)]
     return found
 
