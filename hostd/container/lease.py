@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 from hostd.config.paths import Paths
-from hostd.container.leased import Installation
+from hostd.container.leased import Installation, as_configured
 from hostd.errors import Exit, Failure
 from hostd.kernel import flock
 from hostd.kernel.fd import Fd
@@ -65,8 +65,9 @@ class Leases:
 
     def __init__(self, paths: Paths) -> None:
         self.ours: dict[int, int] = {}
+        self._paths = paths
         self._directory = paths.hostds_dir
-        self._us = Installation(paths)
+        self._us = Installation(lambda: paths)
         self._others: dict[str, Installation] = {}
         self._threads = threading.Lock()  # our own need not wait for each other by trying again and again
         self._told: set[str] = set()
@@ -85,10 +86,11 @@ class Leases:
 
     def leave(self) -> None:
         """This hostd has nothing leased any more, unless it sleeps in a checkpoint.  Raises Failure(9), OSError."""
-        if os.path.lexists(self._link(self._us)):
+        link = self._link(self._paths)
+        if os.path.lexists(link):
             with self._locked():
                 if not self._us.leased():
-                    os.unlink(self._link(self._us))
+                    os.unlink(link)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -102,12 +104,12 @@ class Leases:
                 raise Failure(Exit.LOCKED, text) from None
             yield
 
-    def _link(self, one: Installation) -> str:
-        return f"{self._directory}/{one.paths.cgroup_root}"
+    def _link(self, paths: Paths) -> str:
+        return f"{self._directory}/{paths.cgroup_root}"
 
     def _join(self) -> None:
         """Have the others know of us."""
-        link, prefix = self._link(self._us), self._us.paths.prefix or "/"
+        link, prefix = self._link(self._paths), self._paths.prefix or "/"
         with suppress(OSError):
             if os.readlink(link) == prefix:
                 return
@@ -122,22 +124,22 @@ class Leases:
 
     def _known(self) -> Iterator[set[int]]:
         """What each of the other installations has leased; links to those that were removed go away."""
-        ours = self._us.paths.cgroup_root
         for name in os.listdir(self._directory):
             link = f"{self._directory}/{name}"
             try:
-                if name != ours:
+                if link != self._link(self._paths):
                     yield self._of_link(link)
             except OSError as error:
                 self._warn(f"{link} is ignored, it leads to no hostd: {error.strerror}")
 
     def _of_link(self, link: str) -> set[int]:
-        prefix = os.readlink(link)
-        other = self._others.get(prefix)
+        paths = Paths(os.readlink(link))
+        other = self._others.get(paths.prefix)
         if other is None:
-            other = self._others[prefix] = Installation(Paths(prefix))
-        if self._link(other) == link and other.exists():
+            other = self._others[paths.prefix] = Installation(as_configured(paths))
+        if self._link(paths) == link and other.exists():
             return other.leased()
+        del self._others[paths.prefix]
         os.unlink(link)
         return set()
 

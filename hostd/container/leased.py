@@ -17,39 +17,31 @@ _Stamp = tuple[int, int, int]
 class Installation:
     """The containers below one prefix: a running one has a record, one that sleeps a checkpoint."""
 
-    def __init__(self, paths: Paths) -> None:
-        """*paths*: as they are without vz.conf."""
-        self._plain = paths
-        self._confs = ConfCache(paths)
+    def __init__(self, paths: Callable[[], Paths]) -> None:
+        """*paths*: where its hostd has everything at this moment."""
+        self._paths = paths
         self._records = Remembered(self._of_record)
         self._checkpoints = Remembered(self._of_checkpoint)
 
-    @property
-    def paths(self) -> Paths:
-        """As vz.conf has them, if that can be used."""
-        try:
-            return self._confs.globals().paths
-        except VzError:
-            return self._plain
-
     def exists(self) -> bool:
         """A hostd has worked here, and nobody has removed what it left."""
-        return os.path.isdir(self._plain.records_dir) or bool(self.suspended())
+        return os.path.isdir(self._paths().records_dir) or bool(self.suspended())
 
     def leased(self) -> set[int]:
         """The bases of all containers.  Raises OSError."""
-        running = self._records.of(record.recorded(self._plain), self._plain.ct_record)
+        paths = self._paths()
+        running = self._records.of(record.recorded(paths), paths.ct_record)
         return {*running.values(), *self.suspended().values()}
 
     def suspended(self) -> dict[int, int]:
         """CTID -> base of those that sleep."""
-        paths = self.paths
+        paths = self._paths()
         names = (path.rpartition(".")[2] for path in glob.glob(f"{glob.escape(paths.dump_dir)}/Dump.*"))
         ctids = (int(name) for name in names if name.isdecimal())
         return self._checkpoints.of(ctids, lambda ctid: f"{paths.dump(ctid)}/{images_dir.SAVED}")
 
     def _of_record(self, ctid: int, _path: str) -> int | None:
-        found = record.load(self._plain, ctid)
+        found = record.load(self._paths(), ctid)
         return found.uid_base if found else None
 
     def _of_checkpoint(self, _ctid: int, path: str) -> int | None:
@@ -57,6 +49,19 @@ class Installation:
             return saved_uid_base(os.path.dirname(path))
         except Failure:  # damaged: it cannot come back
             return None
+
+
+def as_configured(paths: Paths) -> Callable[[], Paths]:
+    """The paths that vz.conf makes of *paths*, where there is one that can be used."""
+    confs = ConfCache(paths)
+
+    def now() -> Paths:
+        try:
+            return confs.globals().paths
+        except VzError:
+            return paths
+
+    return now
 
 
 class Remembered:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from hostd.config import skeleton
+from hostd.config.model import GlobalConfig
 from hostd.config.paths import Paths
 from hostd.container import lease, record
 from hostd.container.record import Record
@@ -122,6 +124,20 @@ def test_a_link_goes_away_with_its_installation_and_stays_with_its_checkpoints(t
     Path(asleep.dump(101), "vzhost.json").write_text(json.dumps(CHECKPOINT | {"uid_base": 7 << 16}))
     assert taken(ours) == {7 << 16}
     assert set(os.listdir(machine)) == {paths.cgroup_root for paths in (Paths(str(tmp_path / "one")), asleep)}
+
+
+def test_checkpoints_are_where_a_hostd_has_them(tmp_path: Path, machine: Path) -> None:
+    """Another's are where its vz.conf says now; our own where they were when we began, whatever that says now."""
+    ours, other = installation(tmp_path, "one"), installation(tmp_path, "two")
+    for paths in (ours, other):
+        skeleton.install(paths)
+        Path(paths.vz_conf).write_text("DUMPDIR=/elsewhere\n")
+    moved = GlobalConfig.load(other).paths
+    for paths, base in ((ours, 6 << 16), (moved, 7 << 16)):
+        os.makedirs(paths.dump(101))
+        Path(paths.dump(101), "vzhost.json").write_text(json.dumps(CHECKPOINT | {"uid_base": base}))
+    join(other)
+    assert taken(join(ours)) == {6 << 16, 7 << 16}
 
 
 def test_what_is_no_link_is_passed_over_and_told_once(
