@@ -144,6 +144,7 @@ def test_start_with_a_full_run(vz: Vz) -> None:
             one_line(failed.stderr, "No space left on device", vz.paths.ct_record(102))
             vz.kill_daemon()
             assert vz.answers(102), "it must run on even when nothing can be noted"
+            assert "recovery failed" not in machine.read(vz.paths.log_file)
             vz.ctl("stop", "102", "--fast")
             assert vz.status(102) == DOWN
         assert os.listdir(vz.paths.records_dir) == []

@@ -102,7 +102,7 @@ async def settle(ct: Container, config: CtConfig) -> None:
         if config.hostname:
             await ct.link.ask("hostname", name=config.hostname)
     record.intent, record.trying = "", []
-    record.save(world.paths)
+    record.try_save(world.paths)
 
 
 async def _limits(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
