@@ -46,7 +46,8 @@ def full_run(tmp_path: Path) -> Paths:
 
 
 def running(paths: Paths, link: FakeLink) -> Container:
-    world = SimpleNamespace(paths=paths, tree=None, criu_cache="")
+    no_cgroups = SimpleNamespace(v1_roots=(), unified_root="", root_of=lambda controller: None)
+    world = SimpleNamespace(paths=paths, tree=no_cgroups, criu_cache="")
     ct = Container(cast(World, world), 101, Record(ctid=101))
     ct.process = cast(Process, SimpleNamespace(alive=lambda: True))
     ct.link = cast(InitLink, link)
