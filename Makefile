@@ -18,7 +18,7 @@ PYTEST_ARGS ?=
 WORKERS     ?= 2
 VM          ?= debian-13
 VM_ARGS     ?=
-SMALL       ?= 160
+SMALL       ?= 128
 
 # What a Debian 12 or 13 needs beyond its base system.
 APT_BUILD := gcc libc6-dev libffi-dev make pkg-config python3-dev python3-venv
@@ -188,7 +188,7 @@ test-vm-hosts: build/criu.stamp image-busybox  ## Two machines on one link; host
 	CACHE=$(CACHE) $(PYTHON) -m pytest -q -p no:cacheprovider tests/vm $(PYTEST_ARGS)
 
 .PHONY: test-vm-small
-test-vm-small: build/criu.stamp image-busybox  ## What hostd and three containers take of a machine with 160 MiB (SMALL=128)
+test-vm-small: build/criu.stamp image-busybox  ## What hostd and three containers take of a machine with 128 MiB of RAM (SMALL=MIB)
 	$(call IN_VM,footprint $(VM) --memory $(SMALL))
 
 .PHONY: vm-summary
