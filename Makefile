@@ -179,6 +179,13 @@ test-vm-full: test  ## Everything: this machine, each VM, v1 and v2, two hosts, 
 	run $(MAKE) vm-summary
 	[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
 
+.PHONY: ci
+ci:  ## What .ci/run does: test, test-vm-short, test-vm-small, and the summary (twenty minutes)
+	$(MAKE) test
+	$(MAKE) test-vm-short
+	$(MAKE) test-vm-small
+	$(MAKE) vm-summary
+
 .PHONY: vm-shell
 vm-shell: build/criu.stamp image-busybox  ## A shell in VM, with the working tree built in /src (VM_ARGS=--init=systemd)
 	$(call IN_VM,shell $(VM))
