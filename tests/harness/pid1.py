@@ -16,6 +16,7 @@ import pytest
 from hostd.container import last_words
 from hostd.image import runtime
 from hostd.kernel.fd import Fd
+from tests.harness import machine
 from tests.harness.installation import CHECKOUT
 from tests.harness.patience import patient
 from vzinit import protocol
@@ -27,7 +28,8 @@ APPLETS = [
     "stat", "stty", "sync", "test", "touch", "true", "tty", "umask", "umount", "wc",
 ]  # fmt: skip
 
-SETUP = r"""
+SETUP = rf"""
+{machine.LET_GO}
 set -e
 root=$1 runtime=$2 channel=$3
 shift 3

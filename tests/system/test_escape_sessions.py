@@ -86,7 +86,7 @@ def test_32_evil_root_file_system(vz: Vz) -> None:
 
     hostd has a mount namespace of its own, in which nobody else mounts anything meanwhile.
     """
-    vz.start_hostd("unshare", "--mount")
+    vz.start_hostd("unshare", "--mount", "sh", "-c", f'{machine.LET_GO}; exec "$0"')
     vz.create(101, "--layout", "simfs")
     private = f"{vz.prefix}/var/lib/vz/private/101"
     before, mounts = host_state(), mounts_of(vz)
