@@ -56,13 +56,15 @@ class Session(Protocol):
 class Facts:
     """The state of one container, cheap to know.
 
-    `exists`: private area and configuration are there.  `uptime` in seconds, None when down.  `live` holds
-    configuration keys whose value in the running container differs from its file (`set` without `--save`).
+    `exists`: private area and configuration are there.  `rebooting`: between two lives, neither up nor down.
+    `uptime` in seconds, None when down.  `live` holds configuration keys whose value in the running container
+    differs from its file (`set` without `--save`).
     """
 
     exists: bool = False
     mounted: bool = False
     running: bool = False
+    rebooting: bool = False
     suspended: bool = False
     uptime: float | None = None
     live: Mapping[str, str] = field(default_factory=dict)

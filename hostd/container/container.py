@@ -52,7 +52,8 @@ class Container:
     link: InitLink | None = None
     words: Fd | None = None  # what its console shows, readable after the death of PID 1: last_words
     action: str = ""  # the one that holds it, as a command line
-    clearing: bool = False  # the action is the daemon's own: to clear away what has ended by itself
+    own: str = ""  # the daemon's own action, if one holds it: "stop" clears away what has ended by itself, "reboot"
+    unwanted: asyncio.Event = field(default_factory=asyncio.Event)  # somebody stops it: no reboot starts it again
     sessions: dict[int, OpenSession] = field(default_factory=dict)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _services: asyncio.Event = field(default_factory=asyncio.Event)
@@ -64,24 +65,28 @@ class Container:
     # --- one action at a time -------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def acting(self, action: str, *, wait: bool = False, fresh: bool = False) -> AsyncIterator[None]:
+    async def acting(self, action: str, *, wait: bool = False, after: tuple[str, ...] = ()) -> AsyncIterator[None]:
         """Hold the container for *action*.  A user's second action gets `Locked` at once; the daemon's own *wait*.
 
-        A *fresh* one begins with a container that is down: it waits for the daemon to clear away one that ended by
-        itself, which nobody sees, and so nobody can wait for.
+        *after*: own actions of the daemon that a user's waits for, since nobody sees them and nobody else could.
         """
-        if self._lock.locked() and not (wait or (fresh and self.clearing)):
+        if self._lock.locked() and not (wait or self.own in after):
             raise locked_by(os.getpid(), self.action)
         async with self._lock:
             self.action = f"{'hostd' if wait else 'vzctl'} {action} {self.ctid}"
-            self.clearing = wait and action == "stop"
+            self.own = action if wait else ""
             try:
                 with about(self.ctid):
                     yield
             finally:
-                self.action, self.clearing = "", False
+                self.action = self.own = ""
 
     # --- what it is -----------------------------------------------------------------------------------------
+
+    @property
+    def rebooting(self) -> bool:
+        """It has ended and is about to be started again."""
+        return self.own == "reboot"
 
     @property
     def running(self) -> bool:

@@ -53,6 +53,7 @@ from hostd.kernel.mount import is_mounted
 from hostd.log import timed
 
 COMING_UP = ("start", "restore", "reboot")  # operations during which PID 1 is there, but nobody was told
+CLEARING = ("stop",)  # what a container that ended by itself is cleared away with
 
 
 class Host:
@@ -84,6 +85,7 @@ class Host:
             exists=exists,
             mounted=bool(root) and is_mounted(root),
             running=running,
+            rebooting=ct is not None and ct.rebooting,
             suspended=exists and not running and images_dir.exists(self.paths.dump(ctid)),
             uptime=up,
             live=record.live if running and record is not None else {},
@@ -143,7 +145,7 @@ class Host:
 
     async def destroy(self, ctid: int, report: Report) -> None:
         ct = self._registry[ctid]
-        async with ct.acting("destroy", fresh=True):
+        async with ct.acting("destroy", after=CLEARING):
             await start.release(ct, report)  # a record of something that is gone
             config = destroy.what_it_needs(ctid, self.confs.raw(ctid), self.confs.globals())
             await destroy.destroy(self.paths, config, report)
@@ -152,7 +154,7 @@ class Host:
 
     async def start(self, ctid: int, options: StartOptions, report: Report) -> None:
         ct = self._registry[ctid]
-        async with ct.acting("start", fresh=True):
+        async with ct.acting("start", after=CLEARING):
             config = self.confs.ct(ctid)
             report("Starting container...")
             await start.start(ct, config, report)
@@ -174,10 +176,18 @@ class Host:
 
     async def stop(self, ctid: int, options: StopOptions, report: Report) -> None:
         ct = self._registry[ctid]
-        async with ct.acting("stop"):
-            if ct.running:
-                patience = self._patience(ctid)
-                await stop.stop(ct, patience, report, fast=options.fast, keep_mounted=options.skip_umount)
+        rebooting = ct.rebooting
+        ct.unwanted.set()
+        try:
+            async with ct.acting("stop", after=("reboot",)):
+                if ct.running:
+                    patience = self._patience(ctid)
+                    await stop.stop(ct, patience, report, fast=options.fast, keep_mounted=options.skip_umount)
+                elif rebooting:
+                    report("Container was stopped")
+                    report("Container is unmounted")
+        finally:
+            ct.unwanted.clear()
 
     def _patience(self, ctid: int) -> int:
         """Seconds to shut down; a file that cannot be used keeps no container from being stopped."""
@@ -188,7 +198,7 @@ class Host:
 
     async def mount(self, ctid: int, report: Report) -> None:
         ct = self._registry[ctid]
-        async with ct.acting("mount", fresh=True):
+        async with ct.acting("mount", after=CLEARING):
             await mount.mount(ct, self.confs.ct(ctid), report)
 
     async def umount(self, ctid: int, report: Report) -> None:
@@ -256,7 +266,7 @@ class Host:
 
     async def restore(self, ctid: int, dumpfile: str | None, report: Report) -> None:
         ct = self._registry[ctid]
-        async with ct.acting("restore", fresh=True):
+        async with ct.acting("restore", after=CLEARING):
             config = self.confs.ct(ctid)
             with timed("restore:"):
                 await restore.restore(ct, config, dumpfile or self.paths.dump(ctid), report)

@@ -1,6 +1,7 @@
 """Every container the daemon knows, and what it does when something happens to one by itself."""
 
 import asyncio
+from contextlib import suppress
 
 from hostd.container import faults, last_words
 from hostd.container.container import Container, Ended
@@ -96,12 +97,12 @@ class Registry:
                 level("cannot be started again: %s", error)
 
     async def _reboot(self, ct: Container) -> None:
-        await self._pause(ct.ctid)
+        await self._pause(ct)
         log.info("rebooting")
         try:
             config = self.world.load_config(ct.ctid)
-            if config.disabled:
-                log.info("not started again: DISABLED=yes")
+            if config.disabled or ct.unwanted.is_set():
+                log.info("not started again: %s", "DISABLED=yes" if config.disabled else "it is to stop")
                 await stop.leave(ct, to_log)
                 return
             await start.again(ct, config, to_log)
@@ -110,13 +111,16 @@ class Registry:
             raise
         log.info("rebooted")
 
-    async def _pause(self, ctid: int) -> None:
+    async def _pause(self, ct: Container) -> None:
+        """Nothing for a reboot now and then.  Ends when somebody stops the container."""
         now = asyncio.get_running_loop().time()
-        recent = [at for at in self._reboots.get(ctid, []) if now - at < WINDOW]
-        self._reboots[ctid] = [*recent, now]
+        recent = [at for at in self._reboots.get(ct.ctid, []) if now - at < WINDOW]
+        self._reboots[ct.ctid] = [*recent, now]
         excess = len(recent) - FREE_REBOOTS
         if excess >= 0:
-            await asyncio.sleep(min(0.2 * 2**excess, MAX_PAUSE))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(0.2 * 2**excess, MAX_PAUSE)):
+                    await ct.unwanted.wait()
 
 
 def as_announced(ct: Container) -> Ended:

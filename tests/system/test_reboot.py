@@ -104,3 +104,20 @@ def test_a_thousand_orphans_are_reaped(vz: Vz) -> None:
             == "0"
         ),
     )
+
+
+@pytest.mark.parametrize("verb", ["stop", "restart"])
+def test_one_that_reboots_again_and_again_can_be_stopped(vz: Vz, verb: str) -> None:
+    """It is between two lives for most of the time, in a pause that grows to seconds."""
+    vz.create(101, "--layout", "simfs")
+    with open(f"{vz.prefix}/var/lib/vz/private/101/etc/inittab", "w", encoding="ascii") as file:
+        file.write("::sysinit:/bin/busybox reboot -f\n")
+    vz.ctl("start", "101")
+    machine.until("pauses are long", lambda: machine.read(vz.paths.log_file).count(" : rebooted") > 7)
+    vz.wait_status(101, "exist mounted down")
+    said = vz.ctl(verb, "101", "--fast").stdout
+    assert "Container was stopped\nContainer is unmounted\n" in said
+    assert ("Container start in progress" in said) == (verb == "restart")
+    assert "not started again: it is to stop" in machine.read(vz.paths.log_file)
+    vz.ctl("stop", "101", "--fast")
+    assert vz.status(101) == "exist unmounted down"

@@ -22,7 +22,7 @@ def test_who_waits() -> None:
                 order.append(action)
 
         async def start() -> None:
-            async with ct.acting("start", fresh=True):
+            async with ct.acting("start", after=("stop",)):
                 order.append("start")
 
         for action, own, said in (("stop", False, "vzctl stop 101"), ("reboot", True, "hostd reboot 101")):

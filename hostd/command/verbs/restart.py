@@ -13,7 +13,8 @@ async def run(call: Call) -> int:
     call.private_area()
     beancounters.check(call.config(), call.host.confs.globals())
     call.console.say("Restarting container")
-    if call.facts().running:
+    facts = call.facts()
+    if facts.running or facts.rebooting:
         await call.host.stop(call.ctid, StopOptions(fast=call.flag("fast")), call.console.say)
     await boot(call)
     return Exit.OK

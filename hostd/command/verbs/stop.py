@@ -6,7 +6,8 @@ from hostd.errors import Exit
 
 
 async def run(call: Call) -> int:
-    if not call.facts().running:
+    facts = call.facts()
+    if not facts.running and not facts.rebooting:
         call.console.error("Unable to stop: container is not running")
         return Exit.OK
     options = StopOptions(fast=call.flag("fast"), skip_umount=call.flag("skip-umount"))
