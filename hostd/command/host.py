@@ -56,7 +56,7 @@ class Session(Protocol):
 class Facts:
     """The state of one container, cheap to know.
 
-    `exists`: private area and configuration are there.  `rebooting`: between two lives, neither up nor down.
+    `exists`: private area and configuration are there.  `unsettled`: it has ended, and may come back by itself.
     `uptime` in seconds, None when down.  `live` holds configuration keys whose value in the running container
     differs from its file (`set` without `--save`).
     """
@@ -64,7 +64,7 @@ class Facts:
     exists: bool = False
     mounted: bool = False
     running: bool = False
-    rebooting: bool = False
+    unsettled: bool = False
     suspended: bool = False
     uptime: float | None = None
     live: Mapping[str, str] = field(default_factory=dict)

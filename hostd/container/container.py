@@ -84,9 +84,9 @@ class Container:
     # --- what it is -----------------------------------------------------------------------------------------
 
     @property
-    def rebooting(self) -> bool:
-        """It has ended and is about to be started again."""
-        return self.own == "reboot"
+    def unsettled(self) -> bool:
+        """It has ended, and is about to be started again, or nobody has seen to its end yet."""
+        return self.own == "reboot" or (self.process is not None and not self.process.alive())
 
     @property
     def running(self) -> bool:

@@ -85,7 +85,7 @@ class Host:
             exists=exists,
             mounted=bool(root) and is_mounted(root),
             running=running,
-            rebooting=ct is not None and ct.rebooting,
+            unsettled=ct is not None and ct.unsettled,
             suspended=exists and not running and images_dir.exists(self.paths.dump(ctid)),
             uptime=up,
             live=record.live if running and record is not None else {},
@@ -176,16 +176,16 @@ class Host:
 
     async def stop(self, ctid: int, options: StopOptions, report: Report) -> None:
         ct = self._registry[ctid]
-        rebooting = ct.rebooting
+        unsettled = ct.unsettled
         ct.unwanted.set()
         try:
-            async with ct.acting("stop", after=("reboot",)):
+            async with ct.acting("stop", after=("reboot", "stop")):
                 if ct.running:
                     patience = self._patience(ctid)
                     await stop.stop(ct, patience, report, fast=options.fast, keep_mounted=options.skip_umount)
-                elif rebooting:
+                elif unsettled:
                     report("Container was stopped")
-                    report("Container is unmounted")
+                    await stop.leave(ct, report)
         finally:
             ct.unwanted.clear()
 

@@ -1,5 +1,8 @@
 """Reboot and other ends from inside: each ends as a user would expect, and the neighbours never notice."""
 
+import os
+import signal
+
 import pytest
 
 from tests.harness import machine
@@ -121,3 +124,20 @@ def test_one_that_reboots_again_and_again_can_be_stopped(vz: Vz, verb: str) -> N
     assert "not started again: it is to stop" in machine.read(vz.paths.log_file)
     vz.ctl("stop", "101", "--fast")
     assert vz.status(101) == "exist unmounted down"
+
+
+def test_a_stop_between_its_end_and_the_word_of_the_keeper(vz: Vz) -> None:
+    """Nobody knows yet that it wants to come back; it does not."""
+    vz.start(101)
+    init = vz.init_pid(101)
+    os.kill(vz.keeper_pid, signal.SIGSTOP)
+    try:
+        vz.popen("vzctl", "exec", "101", "reboot -f")
+        machine.until("PID 1 has ended", lambda: not machine.alive(init))
+        stop = vz.popen("vzctl", "stop", "101")
+        assert stop.stdout and stop.stdout.readline() == "Container was stopped\n"
+    finally:
+        os.kill(vz.keeper_pid, signal.SIGCONT)
+    assert stop.stdout.readline() == "Container is unmounted\n" and stop.wait(20) == 0
+    assert vz.status(101) == "exist unmounted down"
+    assert "rebooting" not in machine.read(vz.paths.log_file)

@@ -14,7 +14,7 @@ async def run(call: Call) -> int:
     beancounters.check(call.config(), call.host.confs.globals())
     call.console.say("Restarting container")
     facts = call.facts()
-    if facts.running or facts.rebooting:
+    if facts.running or facts.unsettled:
         await call.host.stop(call.ctid, StopOptions(fast=call.flag("fast")), call.console.say)
     await boot(call)
     return Exit.OK
