@@ -185,7 +185,8 @@ class Host:
                     await stop.stop(ct, patience, report, fast=options.fast, keep_mounted=options.skip_umount)
                 elif unsettled:
                     report("Container was stopped")
-                    await stop.leave(ct, report)
+                    if failures := await stop.leave(ct, report):
+                        raise failures[0]
         finally:
             ct.unwanted.clear()
 
