@@ -30,15 +30,20 @@ async def announce(addresses: Iterable[Address], devices: str = DETECT) -> None:
 
     Raises BadValue for another *devices*, Failure(CANT_ADDIP) when the kernel refuses.
     """
-    await asyncio.to_thread(_announce, list(addresses), devices)
+    await asyncio.to_thread(announce_now, list(addresses), devices)
 
 
 async def withdraw(addresses: Iterable[Address]) -> None:
-    """Stop answering, on whatever device; idempotent."""
-    await asyncio.to_thread(_withdraw, list(addresses))
+    """Stop answering, on whatever device; idempotent.
+
+    Not for an address that is still routed to a container: a start that was refused because another container has
+    the address must not take that one off the network.
+    """
+    await asyncio.to_thread(withdraw_now, list(addresses))
 
 
-def _announce(addresses: Sequence[Address], devices: str) -> None:
+def announce_now(addresses: Sequence[Address], devices: str) -> None:
+    """`announce`, for who is in a worker thread already."""
     with Rtnl() as host:
         assigned = [answers.assigned(data) for data in host.dump(m.addresses_of(0))]
         links = [link for link in map(answers.link, _links(host, addresses, assigned, devices)) if _can_answer(link)]
@@ -63,11 +68,19 @@ def _links(
     return (data for found in host.run([m.at(index) for index in near]) for data in found)
 
 
-def _withdraw(addresses: Sequence[Address]) -> None:
+def withdraw_now(addresses: Sequence[Address]) -> None:
+    """`withdraw`, for who is in a worker thread already."""
     wanted = set(addresses)
     with Rtnl() as host:
         found = [answers.proxied(data) for version in (4, 6) for data in host.dump(m.proxies(version))]
-        host.run([m.proxy(a, index, f"device {index}", add=False) for a, index in found if a in wanted])
+        unused = {address for address in {a for a, _ in found} & wanted if not _routed(host, address)}
+        host.run([m.proxy(a, index, f"device {index}", add=False) for a, index in found if a in unused])
+
+
+def _routed(host: Rtnl, address: Address) -> bool:
+    """Is there a container with *address*?"""
+    ways = map(answers.route, host.run([m.who_has(address)])[0])
+    return any(way.protocol == m.PROTOCOL and way.length == address.max_prefixlen for way in ways)
 
 
 def choose(

@@ -222,13 +222,29 @@ def test_neighbours_find_an_announced_container(lan: Fd, guest: Fd, address: str
     asyncio.run(neighbours.announce(made.hosts))
     assert exchange(guest, lan, address) == neighbour
     assert exchange(lan, guest, neighbour) == address
+    asyncio.run(venet.unplug("ve101"))
     asyncio.run(neighbours.withdraw(made.hosts))
     asyncio.run(neighbours.withdraw(made.hosts))
-    listing = subprocess.run(["ip", "neigh", "show", "proxy"], capture_output=True, text=True, check=True)
-    listing6 = subprocess.run(
-        ["ip", "-6", "neigh", "show", "proxy"], capture_output=True, text=True, check=True
-    )
-    assert listing.stdout + listing6.stdout == ""
+    assert answered_for() == set()
+
+
+def answered_for() -> set[str]:
+    """The addresses for which this host answers: as ip(8) tells."""
+    listings = [["ip", version, "neigh", "show", "proxy"] for version in ("-4", "-6")]
+    said = [subprocess.run(argv, capture_output=True, text=True, check=True).stdout for argv in listings]
+    return {line.split()[0] for line in "".join(said).splitlines()}
+
+
+def test_who_is_refused_an_address_does_not_take_it_off_the_network(lan: Fd, guest: Fd, other: Fd) -> None:
+    """A container of another hostd, say: its start fails in `plug`, and what a failed start undoes is `withdraw`."""
+    asyncio.run(protect.install())
+    made = plugged(101, guest, V4, V6)
+    asyncio.run(neighbours.announce(made.hosts))
+    refused(Exit.IP_INUSE, V4, lambda: venet.plug(ct(102, V4, V6), other))
+    asyncio.run(venet.unplug("ve102"))
+    asyncio.run(neighbours.withdraw(made.hosts))
+    assert answered_for() == {V4, V6}
+    assert exchange(lan, guest, LAN4) == V4
 
 
 def test_nat_hides_containers_from_the_outside_only(lan: Fd, guest: Fd, other: Fd) -> None:
