@@ -1,6 +1,5 @@
 """What one hostd has leased, as its files tell; a file is read again only when it is another one."""
 
-import glob
 import os
 from collections.abc import Callable, Iterable
 
@@ -36,8 +35,8 @@ class Installation:
     def suspended(self) -> dict[int, int]:
         """CTID -> base of those that sleep."""
         paths = self._paths()
-        names = (path.rpartition(".")[2] for path in glob.glob(f"{glob.escape(paths.dump_dir)}/Dump.*"))
-        ctids = (int(name) for name in names if name.isdecimal())
+        names = os.listdir(paths.dump_dir) if os.path.isdir(paths.dump_dir) else ()
+        ctids = (int(name[5:]) for name in names if name.startswith("Dump.") and name[5:].isdecimal())
         return self._checkpoints.of(ctids, lambda ctid: f"{paths.dump(ctid)}/{images_dir.SAVED}")
 
     def _of_record(self, ctid: int, _path: str) -> int | None:
