@@ -27,17 +27,19 @@ NEWLINK, DELLINK, GETLINK = 16, 17, 18
 NEWADDR, DELADDR, GETADDR = 20, 21, 22
 NEWROUTE, DELROUTE, GETROUTE = 24, 25, 26
 NEWNEIGH, DELNEIGH, GETNEIGH = 28, 29, 30
+RTA_OIF = 4
 TABLE_MAIN = 254
 SCOPE_UNIVERSE, SCOPE_LINK = 0, 253
 RTN_UNICAST = 1
 RTM_F_FIB_MATCH = 0x2000
 RTEXT_FILTER_SKIP_STATS = 8
 # linux/if_link.h, linux/if.h, linux/if_addr.h, linux/neighbour.h
-IFLA_AF_SPEC = 26
+IFLA_IFNAME, IFLA_AF_SPEC = 3, 26
 IFF_UP, IFF_NOARP = 0x1, 0x80
 IN6_ADDR_GEN_MODE_NONE = 1
 IFA_F_NODAD = 0x02
 NTF_PROXY = 0x08
+_IFI_INDEX = 20  # where ifi_index of struct ifinfomsg is in a message: after struct nlmsghdr, family and type
 # IPV4_DEVCONF_RP_FILTER (linux/ip.h) = 1, strict: nested in IFLA_AF_SPEC/AF_INET/IFLA_INET_CONF
 _STRICT_RP_FILTER = struct.pack("=HHHHI", 12, 1, 8, 8, 1)
 
@@ -77,6 +79,7 @@ def family(address: Address) -> int:
 # links
 
 
+@_kept
 def new_pair(host: str, guest: str, mac: str, netns: int | None) -> Request:
     """A veth pair: *host* here, *guest* born in the namespace behind the descriptor *netns* (None: here too).
 
@@ -134,7 +137,20 @@ def down(index: int, what: str) -> Request:
 
 
 def rename(index: int, old: str, new: str) -> Request:
-    return Request(f"rename {old} to {new}", _link(NEWLINK, ACK, [("IFLA_IFNAME", new)], index=index))
+    message = _with_raw(_of_device(index), IFLA_IFNAME, new.encode() + b"\0")
+    return Request(f"rename {old} to {new}", message)
+
+
+def _of_device(index: int) -> bytes:
+    """A change of the device *index*; encoded once, since an index is hardly ever seen again."""
+    message = bytearray(_of_no_device())
+    struct.pack_into("=i", message, _IFI_INDEX, index)
+    return bytes(message)
+
+
+@_kept
+def _of_no_device() -> bytes:
+    return _link(NEWLINK, ACK, [])
 
 
 def delete(index: int, what: str) -> Request:
@@ -195,20 +211,28 @@ def addresses_of(index: int) -> Request:
 # routes
 
 
-@_kept
 def add_route(index: int, device: str, address: Address, source: Address | None = None) -> Request:
     """*address* is behind the device; EEXIST when the host has a route to exactly that address already."""
-    attrs: list[Attribute] = [("RTA_DST", str(address)), ("RTA_OIF", index)]
-    if source is not None:
-        attrs.append(("RTA_PREFSRC", str(source)))
-    message = _route(NEWROUTE, ACK | CREATE | EXCL, family(address), attrs, dst_len=address.max_prefixlen)
+    message = _through(index, _way(NEWROUTE, ACK | CREATE | EXCL, address, source))
     return Request(f"route {address} to {device}", message)
 
 
 def del_route(index: int, device: str, address: Address) -> Request:
-    attrs = [("RTA_DST", str(address)), ("RTA_OIF", index)]
-    message = _route(DELROUTE, ACK, family(address), attrs, dst_len=address.max_prefixlen)
+    message = _through(index, _way(DELROUTE, ACK, address))
     return Request(f"remove the route of {address} to {device}", message, (errno.ESRCH,))
+
+
+@_kept
+def _way(kind: int, flags: int, address: Address, source: Address | None = None) -> bytes:
+    """A route without its device, which is another one at each start."""
+    attrs: list[Attribute] = [("RTA_DST", str(address))]
+    if source is not None:
+        attrs.append(("RTA_PREFSRC", str(source)))
+    return _route(kind, flags, family(address), attrs, dst_len=address.max_prefixlen)
+
+
+def _through(index: int, message: bytes) -> bytes:
+    return _with_raw(message, RTA_OIF, struct.pack("=i", index))
 
 
 @_kept
@@ -240,10 +264,14 @@ def who_has(address: Address) -> Request:
 
 def our_routes(version: int, index: int | None = None) -> Request:
     """All routes of ours in the main table; with *index* only those to that device (the kernel filters)."""
+    message = _all_our_routes(version)
+    return Request("list routes", message if index is None else _through(index, message), (errno.ENOENT, *_NO_IPV6))
+
+
+@_kept
+def _all_our_routes(version: int) -> bytes:
     to = AF_INET if version == 4 else AF_INET6
-    attrs = [("RTA_OIF", index)] if index is not None else []
-    message = _encode("route", GETROUTE, DUMP, attrs, family=to, proto=PROTOCOL)
-    return Request("list routes", message, (errno.ENOENT, *_NO_IPV6))
+    return _encode("route", GETROUTE, DUMP, [], family=to, proto=PROTOCOL)
 
 
 # neighbours
