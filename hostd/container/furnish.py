@@ -4,6 +4,7 @@ They are written from inside, by vzinit, before the start barrier opens: no link
 such a write out of it.
 """
 
+import asyncio
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -60,9 +61,9 @@ def hosts_lines(config: CtConfig) -> str:
 
 
 async def write_all(link: InitLink, wanted: Iterable[File]) -> None:
-    """Have vzinit write *wanted*, each by tmp + rename."""
-    for file in wanted:
-        await link.ask(
+    """Have vzinit write *wanted*, each by tmp + rename, in this order.  Raises as `InitLink.ask`, for the first."""
+    writes = (
+        link.ask(
             "write",
             path=file.path,
             mode=f"{file.mode:o}",
@@ -70,3 +71,9 @@ async def write_all(link: InitLink, wanted: Iterable[File]) -> None:
             unless_set="1" if file.unless_set else None,
             mark=file.mark or None,
         )
+        for file in wanted
+    )
+    # All are on their way before the first is answered: each answer waited for would be two changes of processes.
+    for outcome in await asyncio.gather(*writes, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome

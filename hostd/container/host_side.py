@@ -18,6 +18,7 @@ from hostd.storage.base import Layout, StorageSpec
 
 
 async def take_lease(run: Run) -> None:
+    note_network(run)
     await asyncio.to_thread(_take_lease, run)  # another hostd may hold the machine's lock
 
 
@@ -128,15 +129,12 @@ def _remove_cgroup(run: Run) -> None:
 
 
 def note_network(run: Run) -> None:
-    """What the undo takes away, before any of it is there."""
+    """What the undo takes away; to be saved before any of it is there."""
     run.record.host_if = run.world.paths.veth(run.ct.ctid)
     run.record.addresses = [str(address) for address in run.configuration.addresses]
-    run.save()
-    faults.point("network.noted")
 
 
 async def plug_network(run: Run) -> None:
-    note_network(run)
     with run.ct.netns() as netns:
         await run.world.network.plug(run.ct.ctid, run.record.host_if, run.configuration.addresses, netns)
 

@@ -15,6 +15,7 @@ from hostd.container.storage import container_root
 from hostd.errors import Exit, Failure
 from hostd.kernel.fd import Fd
 from hostd.kernel.process import Process
+from hostd.kernel.spawn import SpawnPlan
 from hostd.log import detail
 
 HELLO_TIMEOUT = 30.0  # seconds for PID 1 to reach main on a busy host
@@ -43,7 +44,12 @@ async def spawn_init(run: Run) -> None:
     ct, rec, world = run.ct, run.record, run.world
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
     ct.words = last_words.create(rec.uid_base or 0)
-    process = await asyncio.to_thread(_spawn, run, theirs, ct.words)
+    with ExitStack() as owned:
+        channel = owned.enter_context(Fd(theirs.detach(), "channel"))
+        extra = await _made_by_the_host(run)
+        for submount in extra:
+            owned.enter_context(submount.mount)
+        process = await world.spawn(_plan(run, channel, ct.words, extra, owned))
     faults.point("spawn.cloned")
     world.keeper.child(rec.child_name, process)
     faults.point("spawn.told")
@@ -66,36 +72,26 @@ def plain_limits(pid: int) -> None:
         file.write("0")
 
 
-def _spawn(run: Run, channel: socket.socket, words: Fd) -> Process:
+def _plan(run: Run, channel: Fd, words: Fd, extra: tuple[Submount, ...], owned: ExitStack) -> SpawnPlan:
     """The root is copied here, in the daemon's mount namespace; the clone happens on the stage."""
-    rec, cgroup = run.record, run.cgroup
-    with ExitStack() as owned:
-        joins = tuple(owned.enter_context(join) for join in cgroup.joins())
-        into = cgroup.into()
-        if into is not None:
-            owned.enter_context(into)
-        plan = spawn_plan(
-            run.configuration,
-            root=owned.enter_context(container_root(rec)),
-            submounts=(*_made_by_the_host(run, owned), *run.submounts),
-            channel=owned.enter_context(Fd(channel.detach(), "channel")),
-            words=words,
-            uid_base=rec.uid_base,
-            join=joins,
-            into=into,
-        )
-        assert run.world.stage is not None  # `World.require`
-        return run.world.stage.spawn(plan).result()
+    into = run.cgroup.into()
+    return spawn_plan(
+        run.configuration,
+        root=owned.enter_context(container_root(run.record)),
+        submounts=(*extra, *run.submounts),
+        channel=channel,
+        words=words,
+        uid_base=run.record.uid_base,
+        join=tuple(owned.enter_context(join) for join in run.cgroup.joins()),
+        into=owned.enter_context(into) if into is not None else None,
+    )
 
 
-def _made_by_the_host(run: Run, owned: ExitStack) -> tuple[Submount, ...]:
+async def _made_by_the_host(run: Run) -> tuple[Submount, ...]:
     """What the administrator mounted below VE_ROOT: by scripts, or by hand before the container rebooted."""
     if run.record.intent != "reboot" and not scripts.mounting(run.world.paths, run.ct.ctid):
         return ()
-    found = mounts.made_below(run.record.root, run.record.uid_base)
-    for submount in found:
-        owned.enter_context(submount.mount)
-    return found
+    return await asyncio.to_thread(mounts.made_below, run.record.root, run.record.uid_base)
 
 
 async def kill_init(run: Run) -> None:
@@ -147,7 +143,6 @@ async def greet(run: Run) -> None:
     detail(f"main at {clock}: {(clock - run.began) / 1e6:.1f} ms")
     ct.keep_link()
     faults.point("greet.held")
-    run.save()
 
 
 async def greet_and_furnish(run: Run) -> None:

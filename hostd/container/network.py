@@ -45,9 +45,13 @@ class HostNetwork:
     async def plug(self, ctid: int, host_name: str, addresses: tuple[Interface, ...], netns: Fd) -> None:
         """The container's device, addresses and routes.  Raises Failure naming the step and the address."""
         await self.ready()
-        await venet.plug(Venet(ctid, host_name, addresses, await self._sources()), netns)
-        faults.point("network.plugged")
-        await self._announce(addresses)
+        device, devices = Venet(ctid, host_name, addresses, await self._sources()), self._neighbour_devices()
+
+        def announce() -> None:
+            faults.point("network.plugged")
+            neighbours.announce_now(device.hosts, devices)
+
+        await venet.plug(device, netns, announce)
 
     async def pair(self, ctid: int, host_name: str, addresses: tuple[Interface, ...]) -> str:
         """For a restore: both ends on the host, complete; answers the name of the container's end."""
@@ -59,9 +63,12 @@ class HostNetwork:
 
     async def unplug(self, host_name: str, addresses: Iterable[Address]) -> None:
         """Take the device and the routes away; idempotent."""
-        await venet.unplug(host_name)
-        faults.point("network.unplugged")
-        await neighbours.withdraw(addresses)
+
+        def withdraw() -> None:
+            faults.point("network.unplugged")
+            neighbours.withdraw_now(list(addresses))
+
+        await venet.unplug(host_name, withdraw)
 
     async def add(self, host_name: str, netns: Fd, address: Interface) -> None:
         """One more address of a running container."""
@@ -79,5 +86,7 @@ class HostNetwork:
         return await venet.sources_of(device) if device else ()
 
     async def _announce(self, addresses: tuple[Interface, ...]) -> None:
-        devices = self._load_globals().raw.get("NEIGHBOUR_DEVS") or neighbours.DETECT
-        await neighbours.announce([address.ip for address in addresses], devices)
+        await neighbours.announce([address.ip for address in addresses], self._neighbour_devices())
+
+    def _neighbour_devices(self) -> str:
+        return self._load_globals().raw.get("NEIGHBOUR_DEVS") or neighbours.DETECT

@@ -1,5 +1,6 @@
 """What every operation needs of the host: made once when the daemon starts, passed explicitly."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,6 +15,7 @@ from hostd.image.runtime import Runtimes
 from hostd.kernel.fd import Fd
 from hostd.kernel.features import Features, lacking
 from hostd.kernel.process import Process
+from hostd.kernel.spawn import SpawnPlan
 from hostd.kernel.stage import Stage
 
 
@@ -52,6 +54,11 @@ class World:
         if missing or self.stage is None:
             text = f"this kernel cannot run CT {config.ctid}, it lacks {', '.join(missing) or 'mount namespaces'}"
             raise Failure(Exit.BAD_KERNEL, text, hint="Linux 6.1 has all; see `vzctl check`")
+
+    async def spawn(self, plan: SpawnPlan) -> Process:
+        """PID 1 as *plan* says, as the keeper's child.  Raises OSError naming the step."""
+        assert self.stage is not None  # `require`
+        return await asyncio.wrap_future(self.stage.spawn(plan))
 
     @property
     def criu_cache(self) -> str:

@@ -8,6 +8,7 @@ device.  The first call imports what writes messages (30 ms); `warm()` does it b
 """
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
@@ -48,15 +49,22 @@ async def warm() -> None:
     await asyncio.to_thread(messages.warm)
 
 
-async def plug(venet: Venet, netns: Fd) -> None:
+def nothing_else() -> None:
+    """What follows where nothing does."""
+
+
+async def plug(venet: Venet, netns: Fd, then: Callable[[], None] = nothing_else) -> None:
     """Give the container whose network namespace is *netns* its device, addresses and routes: all, or none of
-    them.
+    them.  *then* follows in the same thread: each change of threads waits for a turn on a busy processor.
 
     Raises Failure(IP_INUSE | BADIP | CANT_ADDIP) naming the step and the address.
     """
-    await asyncio.to_thread(
-        lambda: plumbing.plug(venet.host_name, venet.ctid, venet.hosts, venet.sources, netns)
-    )
+
+    def work() -> None:
+        plumbing.plug(venet.host_name, venet.ctid, venet.hosts, venet.sources, netns)
+        then()
+
+    await asyncio.to_thread(work)
 
 
 async def host_end(venet: Venet) -> tuple[str, str]:
@@ -72,13 +80,18 @@ async def host_end(venet: Venet) -> tuple[str, str]:
     return venet.host_name, loose
 
 
-async def unplug(host_name: str) -> None:
+async def unplug(host_name: str, then: Callable[[], None] = nothing_else) -> None:
     """Take the device away; idempotent.  Name and routes are free on return, the rest follows in the
-    background.
+    background.  *then* as with `plug`.
     """
-    index = await asyncio.to_thread(plumbing.retire, host_name)
-    if index is not None:
-        _delete_later(index)
+
+    def work() -> None:
+        index = plumbing.retire(host_name)
+        if index is not None:
+            _delete_later(index)
+        then()
+
+    await asyncio.to_thread(work)
 
 
 async def add_address(host_name: str, netns: Fd, address: Interface, source: Address | None = None) -> None:

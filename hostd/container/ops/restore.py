@@ -52,6 +52,8 @@ def _take_saved_lease(run: Resurrection) -> None:
 async def prepare_network(run: Resurrection) -> None:
     """The pair with both ends on the host: CRIU takes the container's end in, with the addresses it had."""
     host_side.note_network(run)
+    run.save()
+    faults.point("network.noted")
     run.device = await run.world.network.pair(run.ct.ctid, run.record.host_if, run.configuration.addresses)
 
 
@@ -161,4 +163,5 @@ async def restore(ct: Container, config: CtConfig, path: str, report: Report) ->
 
 async def forget(path: str) -> None:
     """A checkpoint that was restored, or overtaken by a normal start, is of no use any more."""
-    await asyncio.to_thread(images_dir.remove, path)
+    if os.path.lexists(path):
+        await asyncio.to_thread(images_dir.remove, path)

@@ -81,6 +81,7 @@ async def again(ct: Container, config: CtConfig, report: Report) -> None:
         scripts=kept.scripts,
     )
     this = Run(ct, ct.record, report, config)
+    host_side.note_network(this)
     try:
         this.save()
         await run("reboot", RUN_STEPS, this)
