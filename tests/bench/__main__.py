@@ -33,10 +33,23 @@ Table = dict[str, dict[str, Samples]]
 
 
 def private_mounts() -> None:
-    """Leave the host's mount namespace: crun refuses v1 beside a unified tree that has a controller."""
+    """Leave the mount namespace that we share with others."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNS) or libc.mount(b"none", b"/", None, MS_REC_PRIVATE, None):
         raise OSError(ctypes.get_errno(), "private mount namespace")
+
+
+def memory_for_run(vz: Vz) -> str:
+    """Below a prefix /run would be a directory of a disk, and is a tmpfs on every machine.  Returns the mount point."""
+    place = f"{vz.prefix}/run"
+    os.makedirs(place, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "none", place], check=True)
+    return place
+
+
+def hide_unified() -> None:
+    """crun refuses v1 beside a unified tree that has a controller."""
+    private_mounts()
     if os.path.ismount(UNIFIED):
         subprocess.run(["umount", UNIFIED], check=True)
 
@@ -239,9 +252,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="vzbench-") as scratch:
         rootfs = root_filesystem(scratch, options.cache)
         vz = Vz()
+        private_mounts()
+        run = memory_for_run(vz)
         try:
             ours = Vzhost(vz)
-            private_mounts()
+            hide_unified()
             bench = Bench(ours, peers.available(rootfs, scratch), rootfs)
             bench.run(options.rounds)
             clones(vz, bench.results, options.rounds)
@@ -252,7 +267,7 @@ def main() -> int:
             memory |= memory_of_peers(rootfs, scratch, bench.errors)
             print(write(out, bench, memory, options.rounds))
         finally:
-            left = vz.remove()
+            left = [line for line in vz.remove() if line != f"mount {run}"]
             peers.forget()
     for text in [*bench.errors[:5], *left]:
         print(f"bench: {text}", file=sys.stderr)
