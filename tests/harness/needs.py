@@ -24,6 +24,14 @@ def needs(*names: str) -> pytest.MarkDecorator:
     return pytest.mark.needs(*names)
 
 
+CHECKPOINTS = needs("checkpoint", "criu")
+
+# Without one of these hostd refuses to start a container of the default layout: what every test with one needs.
+CONTAINERS = needs(
+    "unified", "userns", "fsopen", "openat2", "close-range", "seccomp", "loop", "overlay", "overlay-idmapped"
+)
+
+
 def require(item: pytest.Item, *names: str) -> None:
     """Note in the record of *item* that it needs *names*; skips it where one is missing."""
     item.user_properties += [("needs", name) for name in names]

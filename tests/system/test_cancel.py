@@ -7,6 +7,7 @@ import pytest
 
 from tests.harness import leaks, machine
 from tests.harness.installation import Vz
+from tests.harness.needs import CHECKPOINTS
 
 pytestmark = pytest.mark.system
 
@@ -50,6 +51,7 @@ def test_a_cancelled_start_is_undone(vz: Vz) -> None:
     assert "192.0.2.1 " not in vz.ip("route")
 
 
+@CHECKPOINTS
 def test_a_checkpoint_is_finished_though_cancelled(vz: Vz) -> None:
     """What CRIU has taken down is in its images only: they are not given up."""
     vz.start(101)

@@ -7,9 +7,9 @@ import pytest
 
 from tests.harness import leaks, machine
 from tests.harness.installation import Vz
-from tests.harness.needs import needs
+from tests.harness.needs import CHECKPOINTS
 
-pytestmark = [pytest.mark.system, pytest.mark.slow, needs("checkpoint", "criu")]
+pytestmark = [pytest.mark.system, pytest.mark.slow, CHECKPOINTS]
 
 SUSPENDED = "exist unmounted down suspended"
 

@@ -16,6 +16,7 @@ import pytest
 from hostd.config import files
 from tests.harness import leaks, machine
 from tests.harness.installation import Vz
+from tests.harness.needs import CHECKPOINTS
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
@@ -63,6 +64,11 @@ OPERATIONS = {
     "restore": Operation(("restore", "101"), SUSPENDED, (RUNNING, SUSPENDED), in_background=True),
     "destroy": Operation(("destroy", "101"), DOWN, (DOWN, GONE)),
 }
+
+
+def marks(name: str) -> list[pytest.MarkDecorator]:
+    """What the kernel must have for this operation."""
+    return [CHECKPOINTS] if SUSPENDED in OPERATIONS[name].after else []
 
 
 def bring_to(vz: Vz, state: str) -> None:
@@ -155,7 +161,7 @@ def nothing_half_done(vz: Vz, state: str) -> None:
 
 
 @pytest.mark.parametrize("victim", ["daemon", "keeper", "both"])
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=marks(name)) for name in OPERATIONS])
 def test_killed_at_every_point(vz: Vz, name: str, victim: str, record_property: Callable[[str, object], None]) -> None:
     """From every state that comes out, the same command, given again, does what it always does."""
     operation = OPERATIONS[name]

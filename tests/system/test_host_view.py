@@ -7,6 +7,7 @@ import pytest
 
 from tests.harness import leaks, machine
 from tests.harness.installation import Vz
+from tests.harness.needs import CHECKPOINTS
 
 pytestmark = pytest.mark.system
 LAYOUTS = pytest.mark.parametrize("layout", ["overlay", "simfs"])
@@ -52,6 +53,7 @@ def test_a_mount_of_the_container_stays_inside(vz: Vz, layout: str) -> None:
     assert machine.mounts_below(vz.prefix) == before
 
 
+@CHECKPOINTS
 @LAYOUTS
 def test_it_is_still_so_after_a_restore(vz: Vz, shared: str, layout: str) -> None:
     vz.start(101, "--layout", layout)

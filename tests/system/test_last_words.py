@@ -7,6 +7,7 @@ import pytest
 
 from tests.harness import machine
 from tests.harness.installation import Vz
+from tests.harness.needs import CHECKPOINTS
 
 pytestmark = pytest.mark.system
 
@@ -33,6 +34,7 @@ def test_killed(vz: Vz) -> None:
     assert "CT 101 : console: the very last words" in said
 
 
+@CHECKPOINTS
 @pytest.mark.slow
 def test_killed_after_a_restore_and_a_death_of_the_daemon(vz: Vz) -> None:
     """The memory file is another one then, and hostd asks for it."""

@@ -7,6 +7,7 @@ import pytest
 from hostd.container.mounts import TTY_GROUP
 from tests.harness import machine
 from tests.harness.installation import Vz
+from tests.harness.needs import CHECKPOINTS
 
 pytestmark = pytest.mark.system
 
@@ -53,6 +54,7 @@ def test_nothing_of_the_host_is_in_the_mount_table(vz: Vz) -> None:
     assert [point for point, found in seen.items() if host_id(vz, TTY_GROUP) in found[3]] == ["/dev/pts"]
 
 
+@CHECKPOINTS
 def test_a_restored_container_sees_no_more(vz: Vz) -> None:
     """CRIU mounts what it restores from inside; then the kernel tells its owner, as /proc/self/uid_map does."""
     vz.start(101)

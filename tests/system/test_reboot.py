@@ -82,6 +82,7 @@ def test_kill_9_of_pid_1_from_inside_does_nothing(vz: Vz) -> None:
     assert vz.uptime_clock(101) == before
 
 
+@needs("pids")
 def test_fork_bomb_under_numproc_stays_inside(vz: Vz) -> None:
     vz.start(101)
     vz.start(102)

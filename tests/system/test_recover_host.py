@@ -11,6 +11,7 @@ import pytest
 
 from tests.harness import leaks, machine
 from tests.harness.installation import Vz
+from tests.harness.needs import CHECKPOINTS
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
@@ -37,6 +38,7 @@ def lose_power(vz: Vz, *, keep_run: bool) -> None:
         file.write(f"{os.getpid()}\nstart\n00000000-0000-0000-0000-000000000000 pidfs:7\n")
 
 
+@CHECKPOINTS
 @pytest.mark.parametrize("keep_run", [False, True])
 def test_after_a_reboot_of_the_host(vz: Vz, keep_run: bool) -> None:
     """What ran is down and can be started, what was suspended can be restored, locks hold nobody up."""
@@ -130,6 +132,7 @@ def test_create_on_a_full_disk(vz: Vz) -> None:
         vz.ctl("destroy", "101")
 
 
+@CHECKPOINTS
 def test_start_with_a_full_run(vz: Vz) -> None:
     vz.create(101, "--ipadd", "192.0.2.1")
     vz.start(102)

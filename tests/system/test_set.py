@@ -120,6 +120,7 @@ def processes(vz: Vz) -> int:
     return seen[-1]
 
 
+@needs("pids")
 def test_numproc_reached_is_said(vz: Vz) -> None:
     """By whatever wants to start a process, in one line, with what would help."""
     vz.start(101)

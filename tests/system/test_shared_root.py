@@ -3,6 +3,7 @@
 import pytest
 
 from tests.harness.installation import Vz
+from tests.harness.needs import CHECKPOINTS
 
 pytestmark = pytest.mark.system
 
@@ -21,6 +22,7 @@ hostd --stop
 """
 
 
+@CHECKPOINTS
 @pytest.mark.parametrize("layout", ["overlay", "simfs"])
 def test_nothing_is_shared_with_a_host_that_shares(vz: Vz, layout: str) -> None:
     vz.create(101, "--layout", layout)

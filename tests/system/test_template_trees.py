@@ -9,6 +9,7 @@ import pytest
 
 from tests.harness import machine
 from tests.harness.installation import Vz
+from tests.harness.needs import CHECKPOINTS
 
 pytestmark = pytest.mark.system
 
@@ -42,6 +43,7 @@ def mounted(disk: str) -> Iterator[None]:
         subprocess.run(["umount", disk], check=True)
 
 
+@CHECKPOINTS
 def test_an_outdated_tree_goes_with_its_last_container(vz: Vz) -> None:
     """The others run, are suspended, are mounted, lie on another disk meanwhile; each works afterwards."""
     disk = f"{vz.prefix}/disk2"

@@ -10,6 +10,7 @@ from hostd.config.paths import Paths
 from hostd.container import lease
 from tests.harness import machine
 from tests.harness.installation import Vz
+from tests.harness.needs import CHECKPOINTS
 
 pytestmark = pytest.mark.system
 
@@ -52,6 +53,7 @@ def test_an_address_of_the_other_is_in_use(vz: Vz, other: Vz) -> None:
     vz.ping("192.0.2.1")
 
 
+@CHECKPOINTS
 def test_user_ids_are_never_shared(vz: Vz) -> None:
     """Two prefixes that begin to look for free ids at the same place."""
     twin = twin_of(vz)
