@@ -62,7 +62,8 @@ class Record:
         temporary = f"{path}{HALF}"
         text = json.dumps(vars(self))  # `asdict` and `json.dump` take five times as long, at every step of a start
         try:
-            _write(temporary, text)
+            with open(temporary, "w", encoding="utf-8", opener=_in_its_directory) as file:
+                file.write(text)
         except OSError as error:  # a full /run gives back what it took
             with suppress(OSError):
                 os.unlink(temporary)
@@ -111,14 +112,13 @@ def sweep(paths: Paths) -> None:
                 _unlink(f"{paths.records_dir}/{name}")
 
 
-def _write(path: str, text: str) -> None:
+def _in_its_directory(path: str, flags: int) -> int:
+    """An opener for `open`.  The directory is missing once: before the first record since the host has booted."""
     try:
-        file = open(path, "w", encoding="utf-8")
-    except FileNotFoundError:  # the first record since the host has booted
+        return os.open(path, flags, 0o600)
+    except FileNotFoundError:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        file = open(path, "w", encoding="utf-8")
-    with file:
-        file.write(text)
+        return os.open(path, flags, 0o600)
 
 
 def _unlink(path: str) -> None:
