@@ -185,7 +185,7 @@ class Host:
                     await stop.stop(ct, patience, report, fast=options.fast, keep_mounted=options.skip_umount)
                 elif unsettled:
                     report("Container was stopped")
-                    if failures := await stop.leave(ct, report):
+                    if failures := await stop.leave(ct, report, keep_mounted=options.skip_umount):
                         raise failures[0]
         finally:
             ct.unwanted.clear()

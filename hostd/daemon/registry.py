@@ -70,7 +70,7 @@ class Registry:
         faults.point(f"ended.{end.how}")
         serial = ct.record.serial if ct.record else 0
         async with ct.acting("reboot" if end.how == "reboot" else "stop", wait=True):
-            if ct.record is None or ct.record.serial != serial:
+            if ct.record is None or ct.record.serial != serial or not ct.record.pid:  # a stop may leave it mounted
                 return
             if end.how == "died":
                 log.error("init died: %s", end.text)

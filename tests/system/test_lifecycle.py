@@ -138,6 +138,21 @@ def test_mounted_tree_is_visible_at_ve_root_and_writable(vz: Vz) -> None:
     assert vz.ctl("exec2", "101", "cat /etc/from-host; stat -c %u /etc/from-host").stdout == "hello\n0\n"
 
 
+def test_a_stop_can_leave_it_mounted(vz: Vz) -> None:
+    """Also when hostd dies then; a start takes it from there, and so does umount."""
+    vz.start(101)
+    vz.ctl("exec2", "101", "echo left >/etc/left")
+    for then in (vz.kill_daemon, lambda: None):
+        assert vz.ctl("stop", "101", "--skip-umount").stdout.endswith("Container was stopped\n")
+        then()
+        assert vz.status(101) == "exist mounted down"
+        assert machine.read(vz.paths.root_default.replace("$VEID", "101") + "/etc/left") == "left\n"
+        vz.ctl("start", "101")
+    vz.ctl("stop", "101", "--fast", "--skip-umount")
+    assert "Container is unmounted" in vz.ctl("umount", "101").stdout
+    assert vz.status(101) == "exist unmounted down"
+
+
 def test_version_and_help(vz: Vz) -> None:
     first = vz.ctl("--version").stdout
     assert re.fullmatch(r"vzctl version \d+\.\d+(\.\d+)?\n", first)

@@ -127,6 +127,22 @@ def test_one_that_reboots_again_and_again_can_be_stopped(vz: Vz, verb: str) -> N
     assert vz.status(101) == "exist unmounted down"
 
 
+def test_a_stop_between_two_lives_can_leave_it_mounted(vz: Vz) -> None:
+    vz.start(101)
+    init = vz.init_pid(101)
+    os.kill(vz.keeper_pid, signal.SIGSTOP)
+    try:
+        os.kill(init, signal.SIGKILL)
+        machine.until("PID 1 has ended", lambda: not machine.alive(init))
+        stop = vz.popen("vzctl", "stop", "101", "--skip-umount")
+        assert stop.stdout and stop.stdout.readline() == "Container was stopped\n"
+    finally:
+        os.kill(vz.keeper_pid, signal.SIGCONT)
+    assert stop.wait(20) == 0 and stop.stdout.read() == ""
+    assert vz.status(101) == "exist mounted down"
+    vz.ctl("umount", "101")
+
+
 def test_a_stop_between_its_end_and_the_word_of_the_keeper(vz: Vz) -> None:
     """Nobody knows yet that it wants to come back; it does not."""
     vz.start(101)
