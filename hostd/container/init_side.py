@@ -49,7 +49,8 @@ async def spawn_init(run: Run) -> None:
         extra = await _made_by_the_host(run)
         for submount in extra:
             owned.enter_context(submount.mount)
-        process = await world.spawn(_plan(run, channel, ct.words, extra, owned))
+        root = owned.enter_context(await container_root(rec))
+        process = await world.spawn(_plan(run, root, channel, ct.words, extra, owned))
     faults.point("spawn.cloned")
     world.keeper.child(rec.child_name, process)
     faults.point("spawn.told")
@@ -72,12 +73,12 @@ def plain_limits(pid: int) -> None:
         file.write("0")
 
 
-def _plan(run: Run, channel: Fd, words: Fd, extra: tuple[Submount, ...], owned: ExitStack) -> SpawnPlan:
-    """The root is copied here, in the daemon's mount namespace; the clone happens on the stage."""
+def _plan(run: Run, root: Fd, channel: Fd, words: Fd, extra: tuple[Submount, ...], owned: ExitStack) -> SpawnPlan:
+    """With the descriptors that the child needs, of which *owned* gets those that are opened here."""
     into = run.cgroup.into()
     return spawn_plan(
         run.configuration,
-        root=owned.enter_context(container_root(run.record)),
+        root=root,
         submounts=(*extra, *run.submounts),
         channel=channel,
         words=words,

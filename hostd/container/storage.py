@@ -42,13 +42,21 @@ def storage_spec(paths: Paths, config: CtConfig) -> StorageSpec:
     )
 
 
-def container_root(record: Record) -> Fd:
+async def container_root(record: Record) -> Fd:
     """The tree at VE_ROOT as the container gets it.  OSError."""
     tree = mounts.root(record.root)
-    if record.uid_base is not None and layout_named(record.layout).copies_can_be_mapped:
-        with userns(record.uid_base) as ns:
-            mount_setattr(tree, userns=ns)
+    try:
+        if record.uid_base is not None and layout_named(record.layout).copies_can_be_mapped:
+            await asyncio.to_thread(_map, tree, record.uid_base)  # its child waits until no other is being spawned
+    except BaseException:
+        tree.close()
+        raise
     return tree
+
+
+def _map(tree: Fd, base: int) -> None:
+    with userns(base) as ns:
+        mount_setattr(tree, userns=ns)
 
 
 def layers(record: Record, owned: ExitStack) -> tuple[Fd | None, Fd | None]:

@@ -64,6 +64,7 @@ async def revive(run: Resurrection) -> None:
     rec.runtime = saved_runtime(run.images)
     runtime = await asyncio.to_thread(_runtime, run)
     with ExitStack() as owned:
+        root = owned.enter_context(await container_root(rec))
         into = run.cgroup.into()
         process = await criu_restore(
             RestoreSpec(
@@ -71,7 +72,7 @@ async def revive(run: Resurrection) -> None:
                 cache_dir=world.criu_cache,
                 uid_base=rec.uid_base or 0,
                 runtime=runtime,
-                root=owned.enter_context(container_root(rec)),
+                root=root,
                 channel=owned.enter_context(Fd(theirs.detach(), "channel")),
                 cgroups=tuple(run.cgroup.paths()),
                 join=tuple(owned.enter_context(fd) for fd in run.cgroup.joins()),
