@@ -1,4 +1,4 @@
-"""python -m images.client DIRECTORY: the commands `vzctl` and `vzlist`, one executable under two names.
+"""python -m images.client DIRECTORY: the commands `vzctl`, `vzlist` and `vz`: one executable, three names.
 
 Interpreter and modules are in it (`images.embed`); it knows no path and finds `hostd` beside itself.
 """
@@ -15,7 +15,7 @@ SOURCES = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CLI = os.path.join(SOURCES, "hostd", "cli")
 NOT_MODULES = {"__init__.py", "__main__.py", "stub.py"}
 C_MODULES = ("_socket", "fcntl", "gc", "select")
-NAMES = ("vzctl", "vzlist")
+NAMES = ("vzctl", "vzlist", "vz")
 
 
 def main(arguments: list[str]) -> int:

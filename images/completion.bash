@@ -1,4 +1,4 @@
-# bash completion of vzctl and vzlist.  The tables behind it are made from those of the commands.
+# bash completion of vzctl, vzlist and vz.  The tables behind it are made from those of the commands.
 
 # --- the line ---------------------------------------------------------------------------------------------------
 
@@ -197,5 +197,6 @@ _vz_glued() {
 
 complete -F _vzctl vzctl
 complete -F _vzlist vzlist
+complete -W "start stop restart status" vz
 
 # --- tables -----------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""python -m images.completion DIR: bash completion of vzctl and vzlist.
+"""python -m images.completion DIR: bash completion of vzctl, vzlist and vz.
 
 The code is in `completion.bash` beside this file; the tables that it reads are made from those of the commands.
 """
@@ -51,7 +51,7 @@ def _function(name: str, offers: Mapping[str, Value], *, otherwise: str = ":") -
 
 def main(directory: str) -> None:
     text = script()
-    for name in ("vzctl", "vzlist"):  # bash looks a command's completion up by its name
+    for name in ("vzctl", "vzlist", "vz"):  # bash looks a command's completion up by its name
         write(os.path.join(directory, name), text)
 
 

@@ -1,5 +1,6 @@
-"""`vzctl` and `vzlist`: one program under two names (`images.client`).  Everything it knows is in the daemon."""
+"""`vzctl`, `vzlist` and `vz`: one program under three names (`images.client`).  All that it knows is in the daemon."""
 
 from hostd.cli import client, place
 
-client.main("vzlist" if "vzlist" in place.program().rpartition("/")[2] else "vzctl")
+name = place.program().rpartition("/")[2]
+client.main(name if name in ("vzlist", "vz") else "vzctl")

@@ -1,4 +1,4 @@
-"""What `vzctl` and `vzlist` do: send the command line to hostd, print what comes back, leave with its code.
+"""What `vzctl`, `vzlist` and `vz` do: send the command line to hostd, print what comes back, leave with its code.
 
 The start of the interpreter is most of the time a command takes, so this imports C modules and a few small
 files only; copying bytes (`relay`) and starting hostd (`launch`) are imported when they are needed.

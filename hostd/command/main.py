@@ -7,7 +7,7 @@ from contextlib import ExitStack, nullcontext
 from importlib import import_module
 from typing import Protocol, cast
 
-from hostd.command import edge, table, usage, vzlist
+from hostd.command import edge, table, usage, vz, vzlist
 from hostd.command.call import Call
 from hostd.command.console import Console
 from hostd.command.grammar import Grammar, Parsed
@@ -25,7 +25,7 @@ class _Module(Protocol):
 
 
 async def run(host: Host, session: Session, prog: str, argv: Sequence[str]) -> int:
-    """Run the command line *argv* (without the program) of *prog*, `vzctl` or `vzlist`.
+    """Run the command line *argv* (without the program) of *prog*: `vzctl`, `vzlist` or `vz`.
 
     Every error becomes a line and an exit code; only CancelledError (the user gave up) passes.
     """
@@ -34,11 +34,37 @@ async def run(host: Host, session: Session, prog: str, argv: Sequence[str]) -> i
         with listening(_details(console)):
             if prog == "vzlist":
                 return await vzlist.run(host, session, console, argv)
+            if prog == "vz":
+                return await vz.run(host, console, _by_nobody(host), argv)
             return await _vzctl(host, session, console, list(argv))
     except Exception as error:
         text, code = edge.report(error)
         console.error(text)
         return code
+
+
+class _Nobody:
+    """The session of a command that nobody has typed: what it complains of is the reason of its failure."""
+
+    uid, tty, rows, cols, term, cwd = 0, False, 24, 80, "linux", "/"
+
+    def __init__(self) -> None:
+        self.complaints: list[str] = []
+
+    def out(self, text: str) -> None:
+        """The log has it."""
+
+    def err(self, text: str) -> None:
+        self.complaints += text.splitlines()
+
+
+def _by_nobody(host: Host) -> vz.Vzctl:
+    async def vzctl(*argv: str) -> tuple[int, str]:
+        session = _Nobody()
+        code = await run(host, cast(Session, session), "vzctl", argv)
+        return code, "; ".join(session.complaints) or f"exit code {code}"
+
+    return vzctl
 
 
 def _details(console: Console) -> Callable[[str], bool]:

@@ -9,7 +9,7 @@ import os
 import sys
 from typing import NoReturn, cast
 
-from hostd.command import edge, vzlist
+from hostd.command import edge, vz, vzlist
 from hostd.command import main as command
 from hostd.command.console import Console
 from hostd.command.host import Host, Session
@@ -72,6 +72,12 @@ def answer(prog: str, argv: list[str]) -> tuple[int, str, str] | None:
     try:
         if prog == "vzlist":
             code = asyncio.run(vzlist.run(host, session, console, argv))
+        elif prog == "vz":
+            said = vz.offline(argv)
+            if said is None:
+                return None
+            code, text = said
+            console.show(text)
         else:
             found = command.read(host, session, console, list(argv))
             if not isinstance(found, int):

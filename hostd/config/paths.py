@@ -117,6 +117,11 @@ class Paths:
     def lock(self, ctid: int) -> str:
         return f"{self.lock_dir}/{ctid}.lck"
 
+    @property
+    def reboot_dir(self) -> str:
+        """Names the containers that ran when the host went down, as files."""
+        return self.below("/var/lib/vzctl/vzreboot")
+
     # run time
 
     @property

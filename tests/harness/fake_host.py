@@ -138,6 +138,7 @@ class FakeHost:
 
     async def umount(self, ctid: int, report: Report) -> None:
         self._do("umount", ctid)
+        self._become(ctid, mounted=False)
 
     async def apply(self, ctid: int, change: Change, report: Report) -> None:
         self._do("apply", ctid)
@@ -172,10 +173,11 @@ class FakeHost:
 
     async def chkpnt(self, ctid: int, dumpfile: str | None, report: Report) -> None:
         self._do("chkpnt", ctid, dumpfile)
+        self._become(ctid, running=False, mounted=False, suspended=True)
 
     async def restore(self, ctid: int, dumpfile: str | None, report: Report) -> None:
         self._do("restore", ctid, dumpfile)
-        self._become(ctid, running=True, mounted=True)
+        self._become(ctid, running=True, mounted=True, suspended=False)
 
 
 class Fake:
@@ -199,6 +201,9 @@ class Fake:
 
     def ctl(self, *argv: str) -> Said:
         return self.run("vzctl", *argv)
+
+    def service(self, verb: str) -> Said:
+        return self.run("vz", verb)
 
     def vzlist(self, *argv: str) -> Said:
         return self.run("vzlist", *argv)

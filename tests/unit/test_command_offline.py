@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hostd.command import offline, usage
+from hostd.command import offline, usage, vz
 from hostd.config import skeleton
 from hostd.config.paths import Paths
 
@@ -34,6 +34,10 @@ def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
         ("vzctl stop 101 now", 20, "Invalid extra arguments: now \n"),
         ("vzctl snapshot 101", 156, "snapshot is not supported yet\n"),
         ("vzlist -o frob", 1, "Unknown field: frob\n"),
+        ("vz status", 3, "OpenVZ is stopped.\n"),
+        ("vz reload", 2, vz.HELP),
+        ("vz", 2, vz.HELP),
+        ("vz --help", 0, vz.HELP),
     ],
 )
 def test_answered_without_a_daemon(line: str, code: int, text: str) -> None:
@@ -43,7 +47,7 @@ def test_answered_without_a_daemon(line: str, code: int, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["vzctl start 101", "vzctl status 7", "vzctl set 101 --cpus x", "vzctl check", "vzlist -a"]
+    "line", ["vzctl start 101", "vzctl status 7", "vzctl set 101 --cpus x", "vzctl check", "vzlist -a", "vz start"]
 )
 def test_a_daemon_is_needed(line: str, installation: Paths) -> None:
     prog, *argv = line.split()

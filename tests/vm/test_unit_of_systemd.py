@@ -28,3 +28,16 @@ def test_containers_outlive_every_end_of_the_unit(systemd_host: Host) -> None:
     assert limits == f"{64 << 20}\n"
     host.run("vzctl stop 101 && vzctl destroy 101 && systemctl stop vz-hostd")
     assert host.run("systemctl --failed --no-legend").stdout == ""
+
+
+def test_containers_go_down_and_come_up_with_the_host(systemd_host: Host) -> None:
+    host = systemd_host
+    host.run(TEMPLATE)
+    host.run("vzctl create 102 --ostemplate busybox && vzctl set 102 --onboot yes --save")
+    host.run("systemctl start vz && systemctl is-active vz-hostd")
+    assert "exist mounted running" in host.run("vzctl status 102").stdout
+    host.run("vzctl exec2 102 touch /run/alive && systemctl stop vz")
+    assert "exist unmounted down suspended" in host.run("vzctl status 102").stdout
+    host.run("systemctl start vz && vzctl exec2 102 test -e /run/alive")
+    host.run("vzctl stop 102 && vzctl destroy 102 && systemctl stop vz vz-hostd")
+    assert host.run("systemctl --failed --no-legend").stdout == ""
