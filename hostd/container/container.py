@@ -54,6 +54,7 @@ class Container:
     action: str = ""  # the one that holds it, as a command line
     own: str = ""  # the daemon's own action, if one holds it: "stop" clears away what has ended by itself, "reboot"
     unwanted: asyncio.Event = field(default_factory=asyncio.Event)  # somebody stops it: no reboot starts it again
+    stays_mounted: bool = False  # whoever stops it wants it so
     sessions: dict[int, OpenSession] = field(default_factory=dict)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _services: asyncio.Event = field(default_factory=asyncio.Event)

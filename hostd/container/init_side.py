@@ -44,13 +44,11 @@ async def spawn_init(run: Run) -> None:
     ct, rec, world = run.ct, run.record, run.world
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
     ct.words = last_words.create(rec.uid_base or 0)
-    with ExitStack() as owned:
-        channel = owned.enter_context(Fd(theirs.detach(), "channel"))
-        extra = await _made_by_the_host(run)
-        for submount in extra:
-            owned.enter_context(submount.mount)
-        root = owned.enter_context(await container_root(rec))
-        process = await world.spawn(_plan(run, root, channel, ct.words, extra, owned))
+    try:
+        process = await _spawned(run, Fd(theirs.detach(), "channel"), ct.words)
+    except BaseException:
+        ours.close()
+        raise
     faults.point("spawn.cloned")
     world.keeper.child(rec.child_name, process)
     faults.point("spawn.told")
@@ -71,6 +69,17 @@ def plain_limits(pid: int) -> None:
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (min(soft, hard), min(most, hard)))
     with open(f"/proc/{pid}/oom_score_adj", "w", encoding="ascii") as file:
         file.write("0")
+
+
+async def _spawned(run: Run, channel: Fd, words: Fd) -> Process:
+    """PID 1, with *channel* and *words* at its places; the channel is closed here."""
+    with ExitStack() as owned:
+        owned.enter_context(channel)
+        extra = await _made_by_the_host(run)
+        for submount in extra:
+            owned.enter_context(submount.mount)
+        root = owned.enter_context(await container_root(run.record))
+        return await run.world.spawn(_plan(run, root, channel, words, extra, owned))
 
 
 def _plan(run: Run, root: Fd, channel: Fd, words: Fd, extra: tuple[Submount, ...], owned: ExitStack) -> SpawnPlan:

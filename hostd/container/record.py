@@ -55,6 +55,20 @@ class Record:
         """How the keeper knows our end of the channel."""
         return f"link:{self.child_name}"
 
+    def of_what_is_mounted(self, intent: str = "") -> "Record":
+        """The record of the same storage with nothing running on it."""
+        return Record(
+            ctid=self.ctid,
+            intent=intent,
+            uid_base=self.uid_base,
+            layout=self.layout,
+            private=self.private,
+            template_tree=self.template_tree,
+            root=self.root,
+            storage=self.storage,
+            scripts=self.scripts,
+        )
+
     def save(self, paths: Paths) -> None:
         """Write the record so that after a crash it is either the old one or the new one."""
         path = paths.ct_record(self.ctid)

@@ -44,19 +44,21 @@ def storage_spec(paths: Paths, config: CtConfig) -> StorageSpec:
 
 async def container_root(record: Record) -> Fd:
     """The tree at VE_ROOT as the container gets it.  OSError."""
+    # Never on the event loop: a copy of a mount waits for the kernel's lock of all mount namespaces, which a guest with
+    # many mounts can hold for a third of a second; and the child that makes a mapping, until no other is being spawned.
+    return await asyncio.to_thread(_container_root, record)
+
+
+def _container_root(record: Record) -> Fd:
     tree = mounts.root(record.root)
     try:
         if record.uid_base is not None and layout_named(record.layout).copies_can_be_mapped:
-            await asyncio.to_thread(_map, tree, record.uid_base)  # its child waits until no other is being spawned
+            with userns(record.uid_base) as ns:
+                mount_setattr(tree, userns=ns)
     except BaseException:
         tree.close()
         raise
     return tree
-
-
-def _map(tree: Fd, base: int) -> None:
-    with userns(base) as ns:
-        mount_setattr(tree, userns=ns)
 
 
 def layers(record: Record, owned: ExitStack) -> tuple[Fd | None, Fd | None]:

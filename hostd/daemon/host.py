@@ -178,6 +178,7 @@ class Host:
         ct = self._registry[ctid]
         unsettled = ct.unsettled
         ct.unwanted.set()
+        ct.stays_mounted = options.skip_umount
         try:
             async with ct.acting("stop", after=("reboot", "stop")):
                 if ct.running:
@@ -189,6 +190,7 @@ class Host:
                         raise failures[0]
         finally:
             ct.unwanted.clear()
+            ct.stays_mounted = False
 
     def _patience(self, ctid: int) -> int:
         """Seconds to shut down; a file that cannot be used keeps no container from being stopped."""

@@ -70,7 +70,7 @@ class Registry:
         faults.point(f"ended.{end.how}")
         serial = ct.record.serial if ct.record else 0
         async with ct.acting("reboot" if end.how == "reboot" else "stop", wait=True):
-            if ct.record is None or ct.record.serial != serial or not ct.record.pid:  # a stop may leave it mounted
+            if ct.record is None or ct.record.serial != serial:
                 return
             if end.how == "died":
                 log.error("init died: %s", end.text)
@@ -80,7 +80,7 @@ class Registry:
                 if end.how == "reboot" and not ct.record.setup:
                     await self._reboot(ct)
                 else:
-                    await stop.leave(ct, to_log)
+                    await stop.leave(ct, to_log, keep_mounted=ct.stays_mounted)
             except Exception as error:
                 level = log.error if isinstance(error, VzError) else log.exception
                 level("after its end: %s", error)
@@ -103,7 +103,7 @@ class Registry:
             config = self.world.load_config(ct.ctid)
             if config.disabled or ct.unwanted.is_set():
                 log.info("not started again: %s", "DISABLED=yes" if config.disabled else "it is to stop")
-                await stop.leave(ct, to_log)
+                await stop.leave(ct, to_log, keep_mounted=ct.stays_mounted)
                 return
             await start.again(ct, config, to_log)
         except BaseException:

@@ -36,8 +36,8 @@ async def announce(addresses: Iterable[Address], devices: str = DETECT) -> None:
 async def withdraw(addresses: Iterable[Address]) -> None:
     """Stop answering, on whatever device; idempotent.
 
-    Not for an address that is still routed to a container: a start that was refused because another container has
-    the address must not take that one off the network.
+    Not for an address that is still routed by itself: a start that was refused because the address is another
+    container's, or a virtual machine's, must not take that one off the network.
     """
     await asyncio.to_thread(withdraw_now, list(addresses))
 
@@ -78,9 +78,8 @@ def withdraw_now(addresses: Sequence[Address]) -> None:
 
 
 def _routed(host: Rtnl, address: Address) -> bool:
-    """Is there a container with *address*?"""
-    ways = map(answers.route, host.run([m.who_has(address)])[0])
-    return any(way.protocol == m.PROTOCOL and way.length == address.max_prefixlen for way in ways)
+    """Has somebody a route to just this address?  Ours went with the device."""
+    return any(answers.route(way).length == address.max_prefixlen for way in host.run([m.who_has(address)])[0])
 
 
 def choose(

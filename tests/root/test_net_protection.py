@@ -247,6 +247,14 @@ def test_who_is_refused_an_address_does_not_take_it_off_the_network(lan: Fd, gue
     assert exchange(lan, guest, LAN4) == V4
 
 
+def test_nor_is_what_the_host_routes_elsewhere(lan: Fd, other: Fd) -> None:
+    """To a virtual machine, say."""
+    run(f"ip route add {V4}/32 dev up0; ip neigh add proxy {V4} dev up0")
+    refused(Exit.IP_INUSE, V4, lambda: venet.plug(ct(102, V4), other))
+    asyncio.run(neighbours.withdraw([ip_address(V4)]))
+    assert answered_for() == {V4}
+
+
 def test_nat_hides_containers_from_the_outside_only(lan: Fd, guest: Fd, other: Fd) -> None:
     plugged(101, guest, "198.51.100.5")
     plugged(102, other, "198.51.100.6")

@@ -139,8 +139,9 @@ def test_mounted_tree_is_visible_at_ve_root_and_writable(vz: Vz) -> None:
 
 
 def test_a_stop_can_leave_it_mounted(vz: Vz) -> None:
-    """Also when hostd dies then; a start takes it from there, and so does umount."""
-    vz.start(101)
+    """Also when hostd dies then; a start takes it from there, and so does umount.  It has no address any more."""
+    vz.start(101, "--ipadd", "192.0.2.1")
+    vz.create(102, "--ipadd", "192.0.2.1")
     vz.ctl("exec2", "101", "echo left >/etc/left")
     for then in (vz.kill_daemon, lambda: None):
         assert vz.ctl("stop", "101", "--skip-umount").stdout.endswith("Container was stopped\n")
@@ -149,6 +150,8 @@ def test_a_stop_can_leave_it_mounted(vz: Vz) -> None:
         assert machine.read(vz.paths.root_default.replace("$VEID", "101") + "/etc/left") == "left\n"
         vz.ctl("start", "101")
     vz.ctl("stop", "101", "--fast", "--skip-umount")
+    vz.ctl("start", "102")
+    vz.ping("192.0.2.1")
     assert "Container is unmounted" in vz.ctl("umount", "101").stdout
     assert vz.status(101) == "exist unmounted down"
 

@@ -110,15 +110,26 @@ def test_a_thousand_orphans_are_reaped(vz: Vz) -> None:
     )
 
 
-@pytest.mark.parametrize("verb", ["stop", "restart"])
-def test_one_that_reboots_again_and_again_can_be_stopped(vz: Vz, verb: str) -> None:
-    """It is between two lives for most of the time, in a pause that grows to seconds."""
+def reboots_again_and_again(vz: Vz) -> None:
+    """CT 101 is between two lives for most of the time, in a pause that grows to seconds."""
     vz.create(101, "--layout", "simfs")
     with open(f"{vz.prefix}/var/lib/vz/private/101/etc/inittab", "w", encoding="ascii") as file:
         file.write("::sysinit:/bin/busybox reboot -f\n")
     vz.ctl("start", "101")
     machine.until("pauses are long", lambda: machine.read(vz.paths.log_file).count(" : rebooted") > 7)
     vz.wait_status(101, "exist mounted down")
+
+
+def test_one_that_reboots_again_and_again_can_be_left_mounted(vz: Vz) -> None:
+    reboots_again_and_again(vz)
+    assert vz.ctl("stop", "101", "--skip-umount").stdout == "Container was stopped\n"
+    assert vz.status(101) == "exist mounted down"
+    vz.ctl("umount", "101")
+
+
+@pytest.mark.parametrize("verb", ["stop", "restart"])
+def test_one_that_reboots_again_and_again_can_be_stopped(vz: Vz, verb: str) -> None:
+    reboots_again_and_again(vz)
     said = vz.ctl(verb, "101", "--fast").stdout
     assert "Container was stopped\nContainer is unmounted\n" in said
     assert ("Container start in progress" in said) == (verb == "restart")
@@ -141,6 +152,22 @@ def test_a_stop_between_two_lives_can_leave_it_mounted(vz: Vz) -> None:
     assert stop.wait(20) == 0 and stop.stdout.read() == ""
     assert vz.status(101) == "exist mounted down"
     vz.ctl("umount", "101")
+
+
+def test_a_stop_that_finds_it_unmounted_already(vz: Vz) -> None:
+    """hostd clears away one that has halted by itself, while its umount script takes its time."""
+    vz.start(101)
+    script = f"{vz.paths.conf_dir}/101.umount"
+    with open(script, "w", encoding="ascii") as file:
+        file.write(f"#!/bin/sh\ntouch {vz.prefix}/umounting\nwhile [ -e {script} ]; do sleep 0.1; done\n")
+    os.chmod(script, 0o755)
+    vz.popen("vzctl", "exec", "101", "halt -f")
+    machine.until("the script runs", lambda: os.path.exists(f"{vz.prefix}/umounting"))
+    stop = vz.popen("vzctl", "stop", "101", "--skip-umount")
+    os.unlink(script)
+    assert stop.wait(20) == 0 and stop.stdout
+    assert stop.stdout.read() == "Container was stopped\nContainer is unmounted\n"
+    assert vz.status(101) == "exist unmounted down"
 
 
 def test_a_stop_between_its_end_and_the_word_of_the_keeper(vz: Vz) -> None:

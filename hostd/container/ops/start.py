@@ -67,19 +67,8 @@ async def again(ct: Container, config: CtConfig, report: Report) -> None:
     old.save()
     faults.point("reboot.intent")
     await undo(RUN_RELEASE, old)
-    kept = old.record
     ct.buried()
-    ct.record = Record(
-        ctid=ct.ctid,
-        intent="reboot",
-        uid_base=kept.uid_base,
-        layout=kept.layout,
-        private=kept.private,
-        template_tree=kept.template_tree,
-        root=kept.root,
-        storage=kept.storage,
-        scripts=kept.scripts,
-    )
+    ct.record = old.record.of_what_is_mounted("reboot")
     this = Run(ct, ct.record, report, config)
     host_side.note_network(this)
     try:

@@ -52,19 +52,19 @@ async def stop(
 
 
 async def leave(ct: Container, report: Report, *, keep_mounted: bool = False) -> list[Failure]:
-    """Release everything of a container whose PID 1 has ended; with *keep_mounted* all but the storage.
+    """Release everything of a container whose PID 1 has ended; with *keep_mounted* all but the storage, if that is
+    still there.
 
     Returns the action scripts that failed.
     """
-    if keep_mounted:
-        assert ct.record is not None
-        this = Run(ct, ct.record, report)
-        await undo(start.RUN_RELEASE, this)
-        this.record.intent, this.record.pid, this.record.identity = "", 0, ""
-        record = this.record
-        record.try_save(ct.world.paths)
-        ct.buried()
-        ct.record = record
+    if keep_mounted and ct.record is not None:
+        try:
+            await undo(start.RUN_RELEASE, Run(ct, ct.record, report))
+        finally:
+            mounted = ct.record.of_what_is_mounted()
+            mounted.try_save(ct.world.paths)
+            ct.buried()
+            ct.record = mounted
         return []
     failures = await start.release(ct, report)
     report("Container is unmounted")
