@@ -1,7 +1,8 @@
 """Save a running container to disk and end it."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from hostd.checkpoint import cgmap, criu, dev_tree, images_dir, irmap, log_text, network, precheck, private, run, saved
 from hostd.checkpoint.aside import aside
@@ -24,7 +25,7 @@ class DumpSpec:
     in the container's own network namespace; *runtime* is the name of what is /.vz;
     *cgroups* are the container's directories, one per hierarchy.  *lower* and *upper* are the directories of
     an overlay root (*lower* as the template's tree, *upper* on the mounted disk image), None for other
-    roots.
+    roots.  *settings* and *configured* as in `Saved`.
     """
 
     pid: int
@@ -36,6 +37,8 @@ class DumpSpec:
     cgroups: tuple[str, ...]
     lower: Fd | None = None
     upper: Fd | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+    configured: Mapping[str, str] = field(default_factory=dict)
 
 
 def hierarchies(cgroups: tuple[str, ...]) -> dict[str, str]:
@@ -118,6 +121,8 @@ def _saved(spec: DumpSpec, external: dict[str, str], version: str) -> saved.Save
         dev=dev_tree.save(spec.pid, base),
         cgroups=cgmap.save(hierarchies(spec.cgroups), base),
         network=networks,
+        settings=dict(spec.settings),
+        configured=dict(spec.configured),
         criu=version,
     )
 

@@ -52,6 +52,12 @@ def saved_runtime(path: str) -> str:
     return saved.load(path).runtime
 
 
+def saved_settings(path: str) -> tuple[dict[str, str], dict[str, str]]:
+    """What the container ran with, and what its files said then.  Raises Failure(17) when it is not complete."""
+    found = saved.load(path)
+    return found.settings, found.configured
+
+
 async def restore(spec: RestoreSpec) -> Process:
     """PID 1; it runs, and its parent is the keeper once this returns.
 

@@ -27,6 +27,8 @@ class Saved:
     dev: DevTree
     cgroups: dict[str, list[Group]] = field(default_factory=dict)
     network: Network = field(default_factory=Network)
+    settings: dict[str, str] = field(default_factory=dict)  # with which it ran: `hostd.config.live`
+    configured: dict[str, str] = field(default_factory=dict)  # what its files said at that time
     criu: str = ""
     kernel: str = field(default_factory=lambda: os.uname().release)
     machine: str = field(default_factory=lambda: os.uname().machine)

@@ -57,8 +57,8 @@ class Facts:
     """The state of one container, cheap to know.
 
     `exists`: private area and configuration are there.  `unsettled`: it has ended, and may come back by itself.
-    `uptime` in seconds, None when down.  `live` holds configuration keys whose value in the running container
-    differs from its file (`set` without `--save`).
+    `uptime` in seconds, None when down.  `live` says what a running container has of its settings, by
+    configuration key, whatever the files say by now (`hostd.config.live`).
     """
 
     exists: bool = False

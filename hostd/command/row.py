@@ -27,7 +27,9 @@ class Row:
 
     def text(self, key: str) -> str | None:
         """The configured value: what runs, else the file, else vz.conf; None when unset or empty."""
-        found = self.facts.live.get(key) or self.conf.get(key)
+        if key in self.facts.live:
+            return self.facts.live[key] or None
+        found = self.conf.get(key)
         if not found and key not in _OWN:
             found = self.globals.raw.get(key)
         return found or None

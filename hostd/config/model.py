@@ -23,7 +23,7 @@ SIZED = frozenset(("overlay",))  # a file system of its own: limits of the disk 
 STOP_TIMEOUT = 120  # seconds, when nobody says otherwise
 
 # Keys of one container: never taken from vz.conf.  NETFILTER there is ignored by OpenVZ, too.
-_OWN_KEYS = frozenset(
+OWN_KEYS = frozenset(
     (
         *("NAME", "HOSTNAME", "DESCRIPTION", "IP_ADDRESS", "NETIF"),
         *("OSTEMPLATE", "ORIGIN_SAMPLE", "PRIVILEGED", "NETFILTER", "DISABLED"),
@@ -179,7 +179,7 @@ class _Reader:
         self.files = files
 
     def value(self, key: str, parse: Callable[[str], T], default: T) -> T:
-        for file in self.files[:1] if key in _OWN_KEYS else self.files:
+        for file in self.files[:1] if key in OWN_KEYS else self.files:
             text = file.get(key)
             if text:
                 try:

@@ -51,6 +51,12 @@ def files(config: CtConfig) -> tuple[File, ...]:
     return tuple(wanted)
 
 
+def changed(before: CtConfig, after: CtConfig) -> list[File]:
+    """What to write when *after* takes the place of *before* in a running container."""
+    old = files(before)
+    return [file for file in files(after) if file not in old and not file.unless_set]
+
+
 def hosts_lines(config: CtConfig) -> str:
     """The container's own name, without which sudo and mail servers complain."""
     full = hostname(config)

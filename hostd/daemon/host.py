@@ -21,7 +21,7 @@ from hostd.command.host import (
     StopOptions,
     Usage,
 )
-from hostd.config import announce
+from hostd.config import announce, live
 from hostd.config.cache import ConfCache
 from hostd.config.model import SIZED, STOP_TIMEOUT, CtConfig, expand
 from hostd.config.paths import Paths
@@ -214,9 +214,10 @@ class Host:
         async with ct.acting("set"):
             record = ct.record
             assert record is not None
-            before = apply.as_it_runs(change.before, record, self.confs.globals())
-            live = {key: change.after.raw.get(key) or "" for key in change.keys}
-            await apply.apply(ct, LiveChange(before, change.after, change.add, change.delete, live))
+            globals = self.confs.globals()
+            before = apply.as_it_runs(change.before, record, globals)
+            texts = {key: live.text(change.after, globals, key) for key in change.keys}
+            await apply.apply(ct, LiveChange(before, change.after, change.add, change.delete, texts))
 
     async def resize(self, ctid: int, config: CtConfig) -> None:
         ct = self._registry[ctid]
@@ -265,7 +266,14 @@ class Host:
             if not ct.running:
                 raise NotRunning("Unable to setup checkpointing: container is not running")
             with timed("chkpnt:"):
-                await chkpnt.chkpnt(ct, dumpfile or self.paths.dump(ctid), report)
+                await chkpnt.chkpnt(ct, dumpfile or self.paths.dump(ctid), self._configured(ctid), report)
+
+    def _configured(self, ctid: int) -> live.Texts:
+        """What a container that were started now would get; nothing where the files cannot be used."""
+        try:
+            return live.texts(self.confs.ct(ctid), self.confs.globals())
+        except VzError:
+            return {}
 
     async def restore(self, ctid: int, dumpfile: str | None, report: Report) -> None:
         ct = self._registry[ctid]

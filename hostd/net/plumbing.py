@@ -87,6 +87,13 @@ def del_address(host_name: str, address: Address, netns: Fd) -> None:
             guest.run([m.del_address(link.index, address)])
 
 
+def readdress(netns: Fd, come: Iterable[Address], gone: Iterable[Address]) -> None:
+    """Inside only.  With its last address of a family a device would lose its routes, so *gone* goes last."""
+    with inside(netns) as guest, _as_failure():
+        index = _find(guest, GUEST_NAME).index
+        guest.run([*_assign(index, list(come)), *(m.del_address(index, address) for address in gone)])
+
+
 def host_ends() -> list[str]:
     """Names of all host ends in this network namespace, of whatever installation; not the retired ones."""
     return [link.name for link in _ours() if not _is_retired(link, link.index)]

@@ -8,7 +8,7 @@ device.  The first call imports what writes messages (30 ms); `warm()` does it b
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
@@ -102,6 +102,11 @@ async def add_address(host_name: str, netns: Fd, address: Interface, source: Add
 async def del_address(host_name: str, netns: Fd, address: Interface) -> None:
     """Take an address from a running container; idempotent."""
     await asyncio.to_thread(plumbing.del_address, host_name, address.ip, netns)
+
+
+async def readdress(netns: Fd, *, come: Iterable[Address], gone: Iterable[Address]) -> None:
+    """Other addresses inside, where the host's side has them already.  Raises as `plug`."""
+    await asyncio.to_thread(plumbing.readdress, netns, list(come), list(gone))
 
 
 async def sources_of(device: str) -> tuple[Address, ...]:

@@ -157,3 +157,21 @@ def test_a_login_session_is_closed_by_a_checkpoint(vz: Vz) -> None:
     child.expect_exact("exited from CT 101")
     vz.ctl("restore", "101")
     assert vz.answers(101)
+
+
+def test_what_is_set_while_it_is_suspended_takes_effect(vz: Vz) -> None:
+    """And of what is not touched, what was set before without --save is there still."""
+    vz.start(101, "--ipadd", "192.0.2.1", "--ipadd", "2001:db8::1", "--hostname", "old")
+    vz.ctl("set", "101", "--numproc", "300", "--ipadd", "192.0.2.9")
+    vz.ctl("chkpnt", "101")
+    vz.ctl("set", "101", "--ipadd", "192.0.2.5", "--ipdel", "192.0.2.1", "--hostname", "new",
+           "--nameserver", "192.0.2.53", "--save")  # fmt: skip
+    vz.start(102, "--ipadd", "192.0.2.1")
+    vz.ctl("restore", "101")
+    for address in ("192.0.2.5", "2001:db8::1", "192.0.2.1"):
+        vz.ping(address)
+    inside = vz.ctl("exec2", "101", "hostname; ip address; cat /etc/resolv.conf /etc/hosts").stdout
+    assert inside.startswith("new\n") and "nameserver 192.0.2.53" in inside and "192.0.2.5 new" in inside
+    assert "192.0.2.1/" not in inside and "192.0.2.9" not in inside and "old" not in inside
+    assert sorted(vz.vzlist("-H", "-o", "ip", "101").split()) == ["192.0.2.5", "2001:db8::1"]
+    assert vz.vzlist("-H", "-o", "numproc.l,hostname", "101").split() == ["300", "new"]

@@ -1,5 +1,6 @@
 """set: the state matrix, what is written, and that live changes arrive in the kernel."""
 
+import os
 import re
 
 import pytest
@@ -190,6 +191,63 @@ def test_a_name_belongs_to_one(vz: Vz) -> None:
     assert "Conflict: name web already used by container 101" in said.stdout + said.stderr
     said = vz.ctl("set", "102", "--name", "other", check=131)
     assert "Error: unable to use --name option without --save" in said.stdout + said.stderr
+
+
+def edit(vz: Vz, line: str) -> None:
+    """The configuration of CT 101 by hand: *line* before all others, so it counts."""
+    with open(vz.paths.ct_conf(101), "r+", encoding="utf-8") as file:
+        text = file.read()
+        file.seek(0)
+        file.write(f"{line}\n{text}")
+
+
+def numproc(vz: Vz) -> str:
+    """As the kernel has it, v1 or v2."""
+    tree = "/sys/fs/cgroup/pids" if os.path.isdir("/sys/fs/cgroup/pids") else "/sys/fs/cgroup"
+    return machine.read(f"{tree}/{vz.paths.cgroup_root}/101/pids.max").strip()
+
+
+@needs("pids")
+def test_what_runs_counts_and_not_what_the_file_says_by_now(vz: Vz) -> None:
+    """A file is meant to be edited; the same value given again takes effect all the same."""
+    vz.start(101, "--hostname", "first")
+    for line in ('NUMPROC="77:77"', 'IP_ADDRESS="192.0.2.5"', 'HOSTNAME="second"'):
+        edit(vz, line)
+    assert numproc(vz) != "77"
+    said = vz.ctl("set", "101", "--numproc", "77", "--ipadd", "192.0.2.5", "--hostname", "second", "--save").stdout
+    assert "UB limits were set successfully" in said and "Adding IP address(es): 192.0.2.5" in said
+    assert numproc(vz) == "77"
+    vz.ping("192.0.2.5")
+    assert vz.ctl("exec2", "101", "hostname").stdout == "second\n"
+
+
+def test_what_failed_is_tried_again(vz: Vz) -> None:
+    vz.start(101)
+    vz.start(102, "--ipadd", "192.0.2.2")
+    vz.ctl("set", "101", "--ipadd", "192.0.2.2", "--save", "--force", check=78)
+    vz.ctl("set", "101", "--ipadd", "192.0.2.2", "--save", check=78)
+    vz.ctl("stop", "102", "--fast")
+    assert "Adding IP address(es): 192.0.2.2" in vz.ctl("set", "101", "--ipadd", "192.0.2.2", "--save").stdout
+    vz.ping("192.0.2.2")
+
+
+@needs("pids")
+def test_reset_ub_applies_the_file(vz: Vz) -> None:
+    vz.start(101)
+    before = numproc(vz)
+    vz.ctl("set", "101", "--numproc", "500")
+    assert numproc(vz) == "500"
+    vz.ctl("set", "101", "--reset_ub")
+    assert numproc(vz) == before
+    edit(vz, 'NUMPROC="77:77"')
+    vz.ctl("set", "101", "--reset_ub")
+    assert numproc(vz) == "77"
+
+
+def test_what_was_taken_away_is_not_shown(vz: Vz) -> None:
+    vz.start(101, "--ipadd", "192.0.2.1")
+    vz.ctl("set", "101", "--ipdel", "all")
+    assert vz.vzlist("-H", "-o", "ip", "101").strip() == "-"
 
 
 def test_restart_needed(vz: Vz) -> None:

@@ -159,7 +159,7 @@ def test_what_is_saved_is_read_back(tmp_path: pathlib.Path) -> None:
     kept = saved.Saved(
         65536, 7, "/run/runtime", {"/dev": "vzdev"}, DevTree({"size": "64k"}, [node]),
         {"unified": [Group("a/b", [2, 3], 0, 0, "cpu")]},
-        Network(["00"], [], {"core/somaxconn": "9"}), "4.2.1",
+        Network(["00"], [], {"core/somaxconn": "9"}), {"HOSTNAME": "a"}, {"HOSTNAME": "b"}, "4.2.1",
     )  # fmt: skip
     saved.store(str(tmp_path), kept)
     again = saved.load(str(tmp_path))

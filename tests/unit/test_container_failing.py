@@ -70,7 +70,7 @@ def test_a_checkpoint_that_cannot_be_noted_is_none(full_run: Paths, monkeypatch:
     assert ct.record is not None
     monkeypatch.setattr(chkpnt, "CtCgroup", lambda tree, ctid: SimpleNamespace(paths=list))
     with pytest.raises(OSError, match="Not a directory"):
-        asyncio.run(chkpnt.chkpnt(ct, "/dump", lambda line: None))
+        asyncio.run(chkpnt.chkpnt(ct, "/dump", {}, lambda line: None))
     assert (ct.record.intent, ct.record.dump) == ("", "")
 
 

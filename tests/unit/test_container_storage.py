@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from hostd.container import storage
+from hostd.container import mounts, storage
 from hostd.container.record import Record
 from hostd.kernel.fd import Fd
 
@@ -19,6 +19,6 @@ def test_a_mount_is_copied_off_the_event_loop(monkeypatch: pytest.MonkeyPatch) -
         threads.append(threading.get_ident())
         return Fd.open("/", os.O_PATH)
 
-    monkeypatch.setattr(storage.mounts, "root", root)
+    monkeypatch.setattr(mounts, "root", root)
     asyncio.run(storage.container_root(Record(ctid=101, layout="overlay"))).close()
     assert len(threads) == 1 and threads[0] != threading.get_ident()

@@ -15,7 +15,7 @@ from hostd.command.call import Call
 from hostd.command.changes import Changes
 from hostd.command.host import Change, Facts, StopOptions
 from hostd.command.verbs.start import boot
-from hostd.config import announce, names
+from hostd.config import announce, live, names
 from hostd.config.model import effective
 from hostd.config.settings import BEANCOUNTERS, BY_OPTION, Effect
 from hostd.config.veconf import VeConf
@@ -204,12 +204,11 @@ async def _apply_live(call: Call, request: Request, facts: Facts, conf: VeConf) 
 
 
 def _change(call: Call, request: Request, facts: Facts, conf: VeConf) -> Change:
-    """From what runs now (the file, overlaid by what was set without --save) to what it shall be."""
+    """From what runs now, whatever the file says by now, to what it shall be: with --reset_ub what the file says."""
     globals = call.host.confs.globals()
-    now, then = conf.copy(), conf.copy()
-    for key, text in facts.live.items():
-        now.set(key, text)
-        then.set(key, text)
+    now, then = live.over(conf, facts.live), live.over(conf, facts.live)
+    for key in _UBC_KEYS if request.reset_ub else ():
+        then.set(key, conf.get(key) or "")
     request.changes.edit(then)
     before, after = effective(call.ctid, now, globals), effective(call.ctid, then, globals)
     had, has = ({one.ip for one in config.addresses} for config in (before, after))

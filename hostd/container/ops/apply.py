@@ -6,6 +6,7 @@ from ipaddress import ip_interface
 
 from hostd.cgroup import limits
 from hostd.cgroup.tree import CtCgroup
+from hostd.config import live
 from hostd.config.addresses import Interface
 from hostd.config.model import CtConfig, GlobalConfig, effective
 from hostd.container import faults, furnish
@@ -24,24 +25,19 @@ Undo = Callable[[], Awaitable[None]]
 class LiveChange:
     """From the running configuration to the wanted one; addresses as a difference of the kernel's truth.
 
-    *live* are the keys that change, with their texts: what is not saved is remembered as long as the container runs.
+    *texts*: what the container has of these keys then.
     """
 
     old: CtConfig
     new: CtConfig
     add: tuple[Interface, ...]
     delete: tuple[Interface, ...]
-    live: dict[str, str] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
 
 
 def as_it_runs(config: CtConfig, record: Record, globals: GlobalConfig) -> CtConfig:
-    """*config* with what was changed on the running container and not saved."""
-    if not record.live:
-        return config
-    raw = config.raw.copy()
-    for key, value in record.live.items():
-        raw.set(key, value) if value else raw.unset(key)
-    return effective(config.ctid, raw, globals)
+    """*config*, but of what can be changed on a running container what it has."""
+    return effective(config.ctid, live.over(config.raw, record.live), globals)
 
 
 async def apply(ct: Container, change: LiveChange) -> None:
@@ -78,7 +74,7 @@ def _remember(ct: Container, change: LiveChange) -> None:
     present = {ip_interface(address).ip for address in record.addresses}
     wanted = present - {address.ip for address in change.delete} | {address.ip for address in change.add}
     record.addresses = [str(ip) for ip in sorted(wanted, key=lambda ip: (ip.version, ip))]
-    record.live |= change.live
+    record.live |= change.texts
     record.intent, record.trying = "", []
     record.save(ct.world.paths)
     faults.point("set.remembered")
@@ -148,11 +144,8 @@ def _reversal(ct: Container, act: Callable[[str, Fd, Interface], Awaitable[None]
 async def _names(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
     """Hostname, resolver and hosts file: written from inside."""
     old, new = change.old, change.new
-    before, after = furnish.files(old), furnish.files(new)
-    changed = [file for file in after if file not in before and not file.unless_set]
-    if changed:
-        link = link_of(ct)
-        originals = [file for file in before if file not in after and not file.unless_set]
+    if changed := furnish.changed(old, new):
+        link, originals = link_of(ct), furnish.changed(new, old)
 
         async def back() -> None:
             await furnish.write_all(link, originals)

@@ -4,6 +4,7 @@ from contextlib import ExitStack, suppress
 
 from hostd.cgroup.tree import CtCgroup
 from hostd.checkpoint.dump import DumpSpec, check, dump
+from hostd.config.live import Texts
 from hostd.container import faults
 from hostd.container.container import Container
 from hostd.container.init_link import ChannelLost
@@ -13,8 +14,10 @@ from hostd.container.steps import unstoppable
 from hostd.container.storage import layers, let_go
 
 
-async def chkpnt(ct: Container, path: str, report: Report) -> None:
+async def chkpnt(ct: Container, path: str, configured: Texts, report: Report) -> None:
     """Save *ct* as the checkpoint *path* and take it down.  When that fails the container runs on.
+
+    *configured*: what its files say now of what it runs with.
 
     Once CRIU is at work it is not interrupted: a container that it has taken down is only in its images.
     """
@@ -32,6 +35,8 @@ async def chkpnt(ct: Container, path: str, report: Report) -> None:
             cgroups=tuple(CtCgroup(ct.world.tree, ct.ctid).paths()),
             lower=lower,
             upper=upper,
+            settings=record.live,
+            configured=configured,
         )
         report("Setting up checkpoint...")
         await sessions.hang_up_logins(ct)

@@ -8,10 +8,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from hostd.checkpoint import images_dir
-from hostd.checkpoint.restore import RestoreSpec, saved_runtime, saved_uid_base
+from hostd.checkpoint.restore import RestoreSpec, saved_runtime, saved_settings, saved_uid_base
 from hostd.checkpoint.restore import restore as criu_restore
-from hostd.config.model import CtConfig
-from hostd.container import faults, host_side, init_side, rescue, scripts
+from hostd.config import live
+from hostd.config.model import CtConfig, effective
+from hostd.container import faults, furnish, host_side, init_side, rescue, scripts
 from hostd.container.container import Container
 from hostd.container.init_link import ChannelLost, InitLink, Message
 from hostd.container.ops import start
@@ -22,6 +23,7 @@ from hostd.container.steps import Step, run, together
 from hostd.container.storage import container_root, let_go
 from hostd.errors import AlreadyRunning, Exit, Failure, VzError
 from hostd.kernel.fd import Fd
+from hostd.net import venet
 
 INSIDE = "venet0"
 
@@ -31,6 +33,7 @@ class Resurrection(Run):
     """A run that begins with a checkpoint instead of an init."""
 
     images: str = ""
+    saved: CtConfig | None = None  # with what it ran, where the checkpoint says
     device: str = ""  # the container's end of the venet pair, while it is on the host
 
 
@@ -116,6 +119,20 @@ async def _new_pair(link: InitLink | None) -> tuple[InitLink, Message]:
     return link, await link.ask("newpair")
 
 
+async def catch_up(run: Resurrection) -> None:
+    """What was set meanwhile: the host's side has it by now, inside is as it was."""
+    before, after = run.saved, run.configuration
+    if before is None or run.ct.link is None:
+        return
+    had, has = {one.ip for one in before.addresses}, {one.ip for one in after.addresses}
+    if had != has:
+        with run.ct.netns() as netns:
+            await venet.readdress(netns, come=has - had, gone=had - has)
+    await furnish.write_all(run.ct.link, furnish.changed(before, after))
+    if after.hostname not in ("", before.hostname):
+        await run.ct.link.ask("hostname", name=after.hostname)
+
+
 async def commit(run: Resurrection) -> None:
     run.record.started = time.clock_gettime(time.CLOCK_BOOTTIME)
     run.record.intent = run.record.dump = ""
@@ -134,6 +151,7 @@ STEPS = (
     Step[Resurrection]("network", prepare_network, host_side.unplug_network),
     Step[Resurrection]("revive", revive, init_side.kill_init),
     Step[Resurrection]("reach", reach),
+    Step[Resurrection]("settings", catch_up),
     Step[Resurrection]("commit", commit),
 )
 
@@ -148,8 +166,10 @@ async def restore(ct: Container, config: CtConfig, path: str, report: Report) ->
         raise Failure(Exit.FS_NOPRVT, f"Container private area {config.private} does not exist")
     report("Restoring container ...")
     await start.release(ct, report)
-    ct.record = Record(ctid=ct.ctid, intent="restore", dump=path)
-    this = Resurrection(ct, ct.record, report, config, images=path)
+    saved, wanted = _settings(ct, config, path)
+    ct.record = Record(ctid=ct.ctid, intent="restore", dump=path, live=wanted)
+    this = Resurrection(ct, ct.record, report, _with(ct, config, wanted), images=path)
+    this.saved = _with(ct, config, saved) if saved else None
     report("\tundump...")
     try:
         await run("restore", STEPS, this)
@@ -160,6 +180,16 @@ async def restore(ct: Container, config: CtConfig, path: str, report: Report) ->
     report("\tresume...")
     report("Container start in progress...")
     report("Restoring completed successfully")
+
+
+def _settings(ct: Container, config: CtConfig, path: str) -> tuple[dict[str, str], dict[str, str]]:
+    """What the container ran with (nothing in an old checkpoint), and what it is to run with."""
+    settings, configured = saved_settings(path)
+    return settings, live.resumed(settings, configured, live.texts(config, ct.world.load_globals()))
+
+
+def _with(ct: Container, config: CtConfig, running: live.Texts) -> CtConfig:
+    return effective(ct.ctid, live.over(config.raw, running), ct.world.load_globals())
 
 
 async def forget(path: str) -> None:

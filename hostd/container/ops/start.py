@@ -7,6 +7,7 @@ itself fails, and in the shorter order of `RELEASE` after a stop and after a cra
 import asyncio
 import os
 
+from hostd.config import live
 from hostd.config.model import CtConfig
 from hostd.container import faults, host_side, init_side, scripts
 from hostd.container.container import Container
@@ -49,7 +50,7 @@ async def start(ct: Container, config: CtConfig, report: Report, *, setup: bool 
         raise Failure(Exit.FS_NOPRVT, f"Container private area {config.private} does not exist")
     ct.world.require(config)
     await release(ct, report)  # left mounted by `vzctl mount`, or by a start that an earlier daemon did not finish
-    ct.record = Record(ctid=ct.ctid, intent="start")
+    ct.record = Record(ctid=ct.ctid, intent="start", live=live.texts(config, ct.world.load_globals()))
     this = Run(ct, ct.record, report, config, setup=setup)
     try:
         await run("start", STEPS, this)
@@ -69,6 +70,7 @@ async def again(ct: Container, config: CtConfig, report: Report) -> None:
     await undo(RUN_RELEASE, old)
     ct.buried()
     ct.record = old.record.of_what_is_mounted("reboot")
+    ct.record.live = live.texts(config, ct.world.load_globals())
     this = Run(ct, ct.record, report, config)
     host_side.note_network(this)
     try:

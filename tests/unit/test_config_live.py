@@ -1,0 +1,22 @@
+"""What runs, and what the files say of it."""
+
+from hostd.config import live
+from hostd.config.veconf import VeConf
+
+
+def test_what_runs_over_what_the_file_says() -> None:
+    conf = VeConf.parse('HOSTNAME="new"\nCPUS="2"\nONBOOT="yes"\n')
+    found = live.over(conf, {"HOSTNAME": "old", "CPUS": "", "NUMPROC": "40:40"})
+    assert [found.get(key) for key in ("HOSTNAME", "CPUS", "NUMPROC", "ONBOOT")] == ["old", None, "40:40", "yes"]
+    assert conf.get("HOSTNAME") == "new", "it is a copy"
+
+
+def test_what_a_resumed_container_gets() -> None:
+    """It goes on as it ran; what was set meanwhile counts."""
+    then = {"HOSTNAME": "not saved", "CPUS": "2", "NUMPROC": "40"}
+    said_then = {"HOSTNAME": "saved", "CPUS": "2", "NUMPROC": ""}
+    says_now = {"HOSTNAME": "saved", "CPUS": "4", "NUMPROC": "", "CPULIMIT": "7"}
+    assert live.resumed(then, said_then, says_now) == {
+        "HOSTNAME": "not saved", "CPUS": "4", "NUMPROC": "40", "CPULIMIT": "7"
+    }  # fmt: skip
+    assert live.resumed({}, {}, says_now) == says_now, "a checkpoint that does not say"
