@@ -18,14 +18,16 @@ _SWITCHES = ("FEATURES", "CAPABILITY")  # what is not named stays as it is
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """`texts`: new text by key.  Addresses are told as edits: all removed, these removed, these added."""
+    """`texts`: new text by key; `passwords` by user.  Addresses are told as edits: all removed, these removed, these
+    added.
+    """
 
     texts: Mapping[str, str] = field(default_factory=dict)
     settings: tuple[Setting, ...] = ()
     add: tuple[Interface, ...] = ()
     remove: tuple[Interface, ...] = ()
     remove_all: bool = False
-    password: tuple[str, str] | None = None
+    passwords: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def keys(self) -> frozenset[str]:
@@ -59,7 +61,7 @@ def read(given: Iterable[tuple[str, str]]) -> Changes:
     texts: dict[str, str] = {}
     add: tuple[Interface, ...] = ()
     remove: tuple[Interface, ...] = ()
-    remove_all, password = False, None
+    remove_all, passwords = False, dict[str, str]()
     for row, value in rows:
         text = _parsed(row, value)
         match row.option:
@@ -71,7 +73,7 @@ def read(given: Iterable[tuple[str, str]]) -> Changes:
                 remove += addresses(text)
             case "userpasswd":
                 user, _, secret = text.partition(":")
-                password = (user, secret)
+                passwords[user] = secret
             case _ if row.key in _LISTS:
                 texts[row.key] = _joined(row, f"{texts.get(row.key, '')} {text}")
             case _ if row.key in _SWITCHES:
@@ -79,7 +81,7 @@ def read(given: Iterable[tuple[str, str]]) -> Changes:
             case _:
                 texts[row.key] = text
     unique = addresses(addresses_text(add))
-    return Changes(texts, tuple(row for row, _ in rows), unique, remove, remove_all, password)
+    return Changes(texts, tuple(row for row, _ in rows), unique, remove, remove_all, passwords)
 
 
 def _parsed(row: Setting, value: str) -> str:

@@ -5,7 +5,7 @@ import re
 from hostd.command.columns import BY_NAME
 from hostd.command.grammar import Option
 from hostd.command.table import GLOBAL_FLAGS, VERBS, Verb
-from hostd.command.verbs import chkpnt, create, restore
+from hostd.command.verbs import chkpnt, create, restore, start
 from hostd.command.vzlist import OPTIONS
 from hostd.config import values
 from hostd.config.model import LAYOUTS
@@ -40,7 +40,12 @@ _STATES = {
     **dict.fromkeys(("start", "mount", "umount", "restore", "destroy"), "-S"),
     **dict.fromkeys(("stop", "chkpnt", "exec", "exec2", "exec3", "enter"), ""),
 }
-_LATER = {"create": create.LATER, "chkpnt": chkpnt.LATER, "restore": restore.LATER}
+_LATER = {
+    "create": create.LATER,
+    "chkpnt": chkpnt.LATER,
+    "restore": restore.LATER,
+    **dict.fromkeys(("start", "restart"), start.LATER),
+}
 _ARGUMENTS: dict[str, Value] = {
     "console": ("words", *map(str, range(1, 13))),
     "enter": ("words", "--exec"),

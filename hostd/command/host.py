@@ -119,9 +119,6 @@ class CreateOptions:
 @dataclass(frozen=True, slots=True)
 class StartOptions:
     wait: bool = False
-    skip_fsck: bool = False
-    skip_remount: bool = False
-    skip_ve_setup: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,8 +213,8 @@ class Host(Protocol):
         Failure 46: more is stored than would fit; 41: it is mounted.
         """
 
-    async def set_password(self, ctid: int, user: str, password: str) -> None:
-        """Also of a stopped container.  An unknown user is created.  Failure 74."""
+    async def set_passwords(self, ctid: int, passwords: Mapping[str, str]) -> None:
+        """By user; also of a stopped container.  An unknown user is created.  Failure 74."""
 
     async def exec(
         self, ctid: int, candidates: Sequence[Sequence[str]], env: Mapping[str, str], session: Session

@@ -41,6 +41,11 @@ class Setting:
     v1: str = ""
     v2: str = ""
     beancounter: str = ""
+    nothing: tuple[str, ...] = ("unlimited",)  # texts that ask for nothing
+
+    def only_kept(self, text: str) -> bool:
+        """Given *text* it asks for something that does not happen."""
+        return self.effect in (Effect.UNENFORCED, Effect.REFUSED) and text not in self.nothing
 
     @property
     def live(self) -> bool:
@@ -102,6 +107,7 @@ _BEANCOUNTERS = (
 
 _LIVE, _STORED, _RESTART = Effect.LIVE, Effect.STORED, Effect.RESTART
 _UNENFORCED, _REFUSED = Effect.UNENFORCED, Effect.REFUSED
+_ZERO, _ALL = ("0",), ("all",)
 
 _RESOURCES = (
     Setting("ram", "PHYSPAGES", texts.ram, "SIZE", "RAM in bytes, e.g. 512M", _LIVE),
@@ -162,8 +168,8 @@ _PROCESSOR = (
         v1="cpu.cfs_quota_us",
         v2="cpu.max",
     ),
-    Setting("cpumask", "CPUMASK", values.cpu_list, "LIST|all|auto", "CPUs to run on", _UNENFORCED),
-    Setting("nodemask", "NODEMASK", values.cpu_list, "LIST|all", "NUMA nodes to run on", _UNENFORCED),
+    Setting("cpumask", "CPUMASK", values.cpu_list, "LIST|all|auto", "CPUs to run on", _UNENFORCED, nothing=_ALL),
+    Setting("nodemask", "NODEMASK", values.cpu_list, "LIST|all", "NUMA nodes to run on", _UNENFORCED, nothing=_ALL),
 )
 
 _HOST = (
@@ -173,9 +179,13 @@ _HOST = (
     Setting("diskspace", "DISKSPACE", texts.soft_hard(values.disk_kib), "SOFT[:HARD]", "disk size in KiB", _RESTART),
     Setting("diskinodes", "DISKINODES", texts.soft_hard(_ITEMS), "SOFT[:HARD]", "number of files", _STORED),
     Setting(
-        "quotatime", "QUOTATIME", texts.number(0, 2**31 - 1), "SECONDS", "grace time of the quota", _UNENFORCED
+        "quotatime", "QUOTATIME", texts.number(0, 2**31 - 1), "SECONDS", "grace time of the quota", _UNENFORCED,
+        nothing=_ZERO,
     ),
-    Setting("quotaugidlimit", "QUOTAUGIDLIMIT", texts.number(0, 2**31 - 1), "N", "quota of users", _UNENFORCED),
+    Setting(
+        *("quotaugidlimit", "QUOTAUGIDLIMIT", texts.number(0, 2**31 - 1), "N", "quota of users", _UNENFORCED),
+        nothing=_ZERO,
+    ),
     Setting("meminfo", "MEMINFO", texts.meminfo, "none|pages:N|privvmpages:N", "what /proc/meminfo shows", _UNENFORCED),
     Setting("netif_add", "NETIF", one_line, "IF[,MAC,HOSTIF,HOSTMAC,BRIDGE]", "add a veth device", _REFUSED),
     Setting("netif_del", "NETIF", one_line, "IF|all", "remove a veth device", _REFUSED),
@@ -188,8 +198,11 @@ _HOST = (
     Setting("name", "NAME", texts.name, "NAME", 'a name instead of the number; "" removes it', _STORED),
     Setting("features", "FEATURES", texts.features, "NAME:on|off,…", "kernel features", _UNENFORCED),
     Setting("ioprio", "IOPRIO", texts.number(0, 7), "0..7", "I/O priority (4)", _UNENFORCED),
-    Setting("iolimit", "IOLIMIT", texts.iolimit, "N[K|M|G]", "I/O in MB/s, 0 is none", _UNENFORCED),
-    Setting("iopslimit", "IOPSLIMIT", texts.number(0, 2**31 - 1), "N", "I/O operations/s, 0 is none", _UNENFORCED),
+    Setting("iolimit", "IOLIMIT", texts.iolimit, "N[K|M|G]", "I/O in MB/s, 0 is none", _UNENFORCED, nothing=_ZERO),
+    Setting(
+        *("iopslimit", "IOPSLIMIT", texts.number(0, 2**31 - 1), "N", "I/O operations/s, 0 is none", _UNENFORCED),
+        nothing=_ZERO,
+    ),
     Setting("bootorder", "BOOTORDER", texts.number(0, 2**32 - 1), "N", "higher starts earlier", _STORED),
     Setting("stop-timeout", "STOP_TIMEOUT", texts.number(0, 86400), "SECONDS", "patience of stop (120)", _STORED),
     Setting("privileged", "PRIVILEGED", texts.yes_no, "yes|no", "no user namespace: root is root", _RESTART),
@@ -218,6 +231,7 @@ SETTINGS: tuple[Setting, ...] = (
     *_SEVEN,
 )
 BY_OPTION: dict[str, Setting] = {row.option: row for row in SETTINGS}
+BY_KEY: dict[str, Setting] = {row.key: row for row in reversed(SETTINGS) if row.key}  # the first of several options
 SHORT: dict[str, str] = {row.short: row.option for row in SETTINGS if row.short} | {"h": "dcachesize"}
 _KEYS = list(dict.fromkeys(row.key for row in SETTINGS if row.key))
 _KEYS.insert(_KEYS.index("DISABLED"), "ORIGIN_SAMPLE")  # no option sets it, --applyconfig does

@@ -130,6 +130,8 @@ def _remove_cgroup(run: Run) -> None:
 
 def note_network(run: Run) -> None:
     """What the undo takes away; to be saved before any of it is there."""
+    if run.setup:
+        return
     run.record.host_if = run.world.paths.veth(run.ct.ctid)
     run.record.addresses = [str(address) for address in run.configuration.addresses]
 

@@ -224,10 +224,10 @@ class Host:
         async with ct.acting("set"):
             await disk.resize(ct, config)
 
-    async def set_password(self, ctid: int, user: str, secret: str) -> None:
+    async def set_passwords(self, ctid: int, passwords: Mapping[str, str]) -> None:
         ct = self._registry[ctid]
         async with ct.acting("set"), self._somehow_running(ct):
-            await password.change(ct, user, secret)
+            await password.change(ct, passwords)
 
     # --- sessions: several at once, beside an action ------------------------------------------------------
 
@@ -266,14 +266,7 @@ class Host:
             if not ct.running:
                 raise NotRunning("Unable to setup checkpointing: container is not running")
             with timed("chkpnt:"):
-                await chkpnt.chkpnt(ct, dumpfile or self.paths.dump(ctid), self._configured(ctid), report)
-
-    def _configured(self, ctid: int) -> live.Texts:
-        """What a container that were started now would get; nothing where the files cannot be used."""
-        try:
-            return live.texts(self.confs.ct(ctid), self.confs.globals())
-        except VzError:
-            return {}
+                await chkpnt.chkpnt(ct, dumpfile or self.paths.dump(ctid), report)
 
     async def restore(self, ctid: int, dumpfile: str | None, report: Report) -> None:
         ct = self._registry[ctid]

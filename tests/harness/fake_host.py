@@ -147,8 +147,8 @@ class FakeHost:
     async def resize(self, ctid: int, config: CtConfig) -> None:
         self._do("resize", ctid, config.diskspace_kib)
 
-    async def set_password(self, ctid: int, user: str, password: str) -> None:
-        self._do("set_password", ctid, user, password)
+    async def set_passwords(self, ctid: int, passwords: Mapping[str, str]) -> None:
+        self._do("set_passwords", ctid, dict(passwords))
 
     async def exec(
         self, ctid: int, candidates: Sequence[Sequence[str]], env: Mapping[str, str], session: Session

@@ -273,3 +273,19 @@ def test_password_of_a_stopped_container(vz: Vz) -> None:
     assert vz.status(101) == "exist unmounted down"
     vz.ctl("start", "101")
     assert re.match(r"root:\$", vz.ctl("exec2", "101", "cat /etc/shadow").stdout)
+
+
+def test_passwords_of_a_mounted_container(vz: Vz) -> None:
+    """It stays mounted; its address may be another's.  What is mounted below is in the way."""
+    vz.create(101, "--ipadd", "192.0.2.1")
+    vz.start(102, "--ipadd", "192.0.2.1")
+    vz.ctl("mount", "101")
+    vz.ctl("set", "101", "--userpasswd", "ann:secret", "--userpasswd", "bob:secret")
+    assert vz.status(101) == "exist mounted down"
+    root = vz.paths.root_default.replace("$VEID", "101")
+    assert {"ann", "bob"} <= {line.partition(":")[0] for line in machine.read(f"{root}/etc/passwd").splitlines()}
+    vz.run("mount", "-t", "tmpfs", "none", f"{root}/mnt")
+    refused = vz.ctl("set", "101", "--userpasswd", "ann:other", check=41)
+    assert refused.stderr.startswith(f"{root}/mnt is mounted in CT 101; unmount it first")
+    vz.run("umount", f"{root}/mnt")
+    vz.ctl("umount", "101")

@@ -50,7 +50,7 @@ def test_places_do_not_change_while_running(fake: Fake, option: str) -> None:
 def test_password(fake: Fake) -> None:
     fake.ct(101, "A=1\n")
     assert fake.ctl("set", "101", "--userpasswd", "root:a:b") == Said(0, "", "")
-    assert fake.host.calls == [("set_password", 101, "root", "a:b")]
+    assert fake.host.calls == [("set_passwords", 101, {"root": "a:b"})]
     assert fake.ctl("set", "101", "--userpasswd", "root:x", "--onboot", "yes") == Said(31, "", DOWN)
     said = fake.ctl("set", "101", "--userpasswd", "secret")
     assert said.code == 21 and "must be USER:PASSWORD" in said.stderr
@@ -78,6 +78,73 @@ def test_applyconfig(fake: Fake) -> None:
     path = fake.paths.sample_conf("none")
     said = fake.ctl("set", "101", "--applyconfig", "none", "--save")
     assert said == Said(109, "", f"Sample config file not found: {path}\n") and fake.conf(101) == conf
+
+
+SAMPLE = '''PHYSPAGES="0:25600"
+PRIVVMPAGES="1000"
+NUMTCPSOCK="9223372036854775807"
+QUOTATIME="0"
+IOLIMIT="0"
+NETIF="eth0"
+DISKSPACE="3000000:3000000"
+PRIVILEGED="yes"
+VE_LAYOUT="simfs"
+'''
+
+
+@pytest.fixture
+def sample(fake: Fake) -> None:
+    with open(fake.paths.sample_conf("x"), "w", encoding="ascii") as file:
+        file.write(SAMPLE)
+
+
+def test_what_of_a_sample_does_not_take_effect_is_said(fake: Fake, sample: None) -> None:
+    path = fake.up(101, 'VE_LAYOUT="overlay"\n')
+    said = fake.ctl("set", "101", "--applyconfig", "x", "--save")
+    assert said.code == 0 and said.stdout.splitlines()[:2] == [
+        "UB limits were set successfully",
+        "Warning: of the sample x, stored and not enforced yet: PRIVVMPAGES NUMTCPSOCK NETIF",
+    ]
+    assert "Warning: --diskspace --privileged takes effect after a restart" in said.stdout
+    assert 'VE_LAYOUT="overlay"' in fake.conf(101) and "simfs" not in fake.conf(101)
+    assert 'NETIF="eth0"' in fake.conf(101) and path
+
+
+def test_a_sample_can_ask_for_a_restart(fake: Fake, sample: None) -> None:
+    fake.up(101, 'SWAPPAGES="0:1000"\n')
+    fake.ctl("set", "101", "--applyconfig", "x", "--save", "--setmode", "restart")
+    assert fake.asked() == ["apply", "stop", "start"]
+
+
+def test_what_could_not_start_again_is_not_stopped(fake: Fake, sample: None) -> None:
+    fake.up(101, "A=1\n")
+    said = fake.ctl("set", "101", "--applyconfig", "x", "--save", "--setmode", "restart")
+    assert said.code == 28 and "SWAPPAGES is missing" in said.stderr
+    assert fake.asked() == ["apply"]
+
+
+def test_a_sample_that_is_not_saved(fake: Fake, sample: None) -> None:
+    fake.up(101, "A=1\n")
+    said = fake.ctl("set", "101", "--applyconfig", "x")
+    waiting = "PRIVVMPAGES NUMTCPSOCK QUOTATIME IOLIMIT NETIF DISKSPACE PRIVILEGED"
+    assert said.code == 0 and f"Warning: of the sample x, without --save nothing becomes of {waiting}\n" in said.stdout
+    assert fake.host.changes[0].keys == {"PHYSPAGES"} and fake.conf(101) == "A=1\n"
+
+
+def test_nothing_asked_of_what_is_not_enforced(fake: Fake) -> None:
+    """No limit is there already; none at all of something is a limit."""
+    fake.up(101, "A=1\n")
+    assert fake.ctl("set", "101", "--iolimit", "0").code == 0
+    for option in ("--numtcpsock", "--ioprio"):
+        said = fake.ctl("set", "101", option, "0")
+        assert said.code == 21 and f"{option} is not enforced yet" in said.stderr
+    assert "UB limits" not in fake.ctl("set", "101", "--numfile", "100", "--save").stdout
+
+
+def test_several_passwords(fake: Fake) -> None:
+    fake.ct(101)
+    fake.ctl("set", "101", "--userpasswd", "ann:a", "--userpasswd", "bob:b:c")
+    assert fake.host.calls == [("set_passwords", 101, {"ann": "a", "bob": "b:c"})]
 
 
 def test_reset_ub(fake: Fake) -> None:

@@ -57,9 +57,24 @@ def test_start(fake: Fake) -> None:
     fake.ct(101)
     said = fake.ctl("start", "101", "--wait", "--skip-f")
     assert said == Said(0, "Container start in progress...\n", "")
-    assert fake.host.calls == [("start", 101, StartOptions(wait=True, skip_fsck=True))]
+    assert fake.host.calls == [("start", 101, StartOptions(wait=True))]
     assert fake.ctl("start", "101") == Said(32, "", "Container is already running\n")
     assert os.listdir(fake.paths.lock_dir) == []
+
+
+@pytest.mark.parametrize("verb", ["start", "restart"])
+@pytest.mark.parametrize("option", ["--skip-remount", "--skip_ve_setup", "--repair"])
+def test_what_start_cannot_do_yet(fake: Fake, verb: str, option: str) -> None:
+    fake.up(101)
+    assert fake.ctl(verb, "101", option) == Said(20, "", f"{option} is not supported yet\n")
+    assert fake.asked() == []
+
+
+def test_a_restart_that_could_not_start_stops_nothing(fake: Fake) -> None:
+    fake.up(101, "IP_ADDRESS=192.0.2.1\n")
+    fake.up(102, "IP_ADDRESS=192.0.2.1\n")
+    assert fake.ctl("restart", "101").code == 78
+    assert fake.asked() == []
 
 
 def test_start_is_refused(fake: Fake) -> None:

@@ -17,6 +17,7 @@ from hostd.container.ops.apply import LiveChange
 from hostd.container.ops.sessions import Terminal
 from hostd.container.record import Record
 from hostd.container.world import World
+from hostd.errors import NoConfig
 from hostd.kernel.process import Process
 
 
@@ -47,7 +48,11 @@ def full_run(tmp_path: Path) -> Paths:
 
 def running(paths: Paths, link: FakeLink) -> Container:
     no_cgroups = SimpleNamespace(v1_roots=(), unified_root="", root_of=lambda controller: None)
-    world = SimpleNamespace(paths=paths, tree=no_cgroups, criu_cache="")
+
+    def no_config(ctid: int) -> None:
+        raise NoConfig("there is none")
+
+    world = SimpleNamespace(paths=paths, tree=no_cgroups, criu_cache="", load_config=no_config)
     ct = Container(cast(World, world), 101, Record(ctid=101))
     ct.process = cast(Process, SimpleNamespace(alive=lambda: True))
     ct.link = cast(InitLink, link)
@@ -70,7 +75,7 @@ def test_a_checkpoint_that_cannot_be_noted_is_none(full_run: Paths, monkeypatch:
     assert ct.record is not None
     monkeypatch.setattr(chkpnt, "CtCgroup", lambda tree, ctid: SimpleNamespace(paths=list))
     with pytest.raises(OSError, match="Not a directory"):
-        asyncio.run(chkpnt.chkpnt(ct, "/dump", {}, lambda line: None))
+        asyncio.run(chkpnt.chkpnt(ct, "/dump", lambda line: None))
     assert (ct.record.intent, ct.record.dump) == ("", "")
 
 

@@ -22,7 +22,7 @@ _SETTINGS = (
     "private",
     "ostemplate",
 )
-LATER = ("local_uid", "local_gid", "distribution", "uuid")
+LATER = ("local_uid", "local_gid", "distribution", "uuid", "force", "skip_app_templates")
 
 
 async def run(call: Call) -> int:

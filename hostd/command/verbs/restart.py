@@ -2,16 +2,17 @@
 
 from hostd.command.call import Call
 from hostd.command.host import StopOptions
-from hostd.command.verbs.start import boot
-from hostd.config import beancounters
+from hostd.command.verbs.chkpnt import refuse
+from hostd.command.verbs.start import LATER, boot, check
 from hostd.errors import Exit, Failure
 
 
 async def run(call: Call) -> int:
+    refuse(call, LATER, Exit.INVALID_PARAMETER_SYNTAX)
     if call.config().disabled and not call.flag("force"):
         raise Failure(Exit.VE_START_DISABLED, "Container start disabled")
     call.private_area()
-    beancounters.check(call.config(), call.host.confs.globals())
+    check(call)
     call.console.say("Restarting container")
     facts = call.facts()
     if facts.running or facts.unsettled:

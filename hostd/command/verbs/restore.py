@@ -7,7 +7,7 @@ from hostd.command.call import Call
 from hostd.command.verbs.chkpnt import dumpfile, refuse
 from hostd.errors import AlreadyRunning, Exit, Failure
 
-LATER = ("undump", "resume", "kill", "flags", "context")
+LATER = ("undump", "resume", "kill", "skip-remount", "flags", "context")
 
 
 async def run(call: Call) -> int:

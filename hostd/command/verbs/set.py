@@ -10,11 +10,11 @@ import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from hostd.command import changes, disk, edge, in_use, typed_places
+from hostd.command import changes, disk, edge, in_use, sample, typed_places
 from hostd.command.call import Call
 from hostd.command.changes import Changes
 from hostd.command.host import Change, Facts, StopOptions
-from hostd.command.verbs.start import boot
+from hostd.command.verbs import start
 from hostd.config import announce, live, names
 from hostd.config.model import effective
 from hostd.config.settings import BEANCOUNTERS, BY_OPTION, Effect
@@ -22,10 +22,8 @@ from hostd.config.veconf import VeConf
 from hostd.errors import AlreadyRunning, BadValue, Exit, Failure, NotRunning, Usage, VzError
 
 _NEED_SAVE = ("ostemplate", "stop-timeout", "force")
-_NOT_FROM_SAMPLE = frozenset(
-    ("HOSTNAME", "IP_ADDRESS", "OSTEMPLATE", "VE_ROOT", "VE_PRIVATE", "DESCRIPTION", "NAME")
-)
 _UBC_KEYS = frozenset(name.upper() for name in BEANCOUNTERS) | {"AVNUMPROC"}
+_UBC_LIVE = _UBC_KEYS & frozenset(live.KEYS)
 LOST = "WARNING: Settings were not saved to config and will be lost after CT restart (use --save flag)"
 
 
@@ -40,20 +38,21 @@ class Request:
     reset_ub: bool
     map_names: bool
     changes: Changes
+    notes: tuple[str, ...]
 
     @property
     def empty(self) -> bool:
-        return not (self.changes.keys or self.changes.password or self.map_names or self.reset_ub)
+        return not (self.changes.keys or self.changes.passwords or self.map_names or self.reset_ub)
 
     @property
     def only_password(self) -> bool:
-        return self.changes.password is not None and not self.changes.keys
+        return bool(self.changes.passwords) and not self.changes.keys
 
 
 async def run(call: Call) -> int:
-    request = _request(call)
     facts = call.facts()
     conf = _file(call)
+    request = _request(call, conf)
     if not facts.running and not request.save and not request.only_password:
         raise NotRunning("Unable to apply UBC parameters: container is not running")
     unenforced = _unenforced(request)
@@ -74,7 +73,7 @@ async def run(call: Call) -> int:
 # Asking
 
 
-def _request(call: Call) -> Request:
+def _request(call: Call, conf: VeConf) -> Request:
     parsed = call.parsed
     mode = parsed.last("setmode")
     save = parsed.has("save")
@@ -89,6 +88,7 @@ def _request(call: Call) -> Request:
     found = changes.read(parsed.given)
     if not save:
         _need_save(call, found)
+    given = sample.over(call, found, conf, save=save)
     return Request(
         save=save,
         force=parsed.has("force"),
@@ -96,7 +96,8 @@ def _request(call: Call) -> Request:
         ignore=mode == "ignore",
         reset_ub=parsed.has("reset_ub"),
         map_names=parsed.has("applyconfig_map"),
-        changes=_with_sample(call, found),
+        changes=given.changes,
+        notes=given.notes,
     )
 
 
@@ -106,24 +107,6 @@ def _need_save(call: Call, found: Changes) -> None:
     for option in _NEED_SAVE:
         if call.flag(option):
             raise Usage(f"Error: unable to use --{option} option without --save")
-
-
-def _with_sample(call: Call, found: Changes) -> Changes:
-    """The changes of --applyconfig, which win over what else was given, as in OpenVZ."""
-    name = call.parsed.last("applyconfig")
-    if name is None:
-        return found
-    path = call.host.paths.sample_conf(name)
-    try:
-        sample = VeConf.load(path)
-    except OSError as error:
-        raise Failure(Exit.APPLY_CONFIG, f"Sample config file not found: {path}") from error
-    effective(call.ctid, sample, call.host.confs.globals())  # refuses what cannot be used
-    texts = {key: value for key, value in sample.items() if key not in _NOT_FROM_SAMPLE}
-    texts["ORIGIN_SAMPLE"] = name
-    return Changes(
-        {**found.texts, **texts}, found.settings, found.add, found.remove, found.remove_all, found.password
-    )
 
 
 def _file(call: Call) -> VeConf:
@@ -168,8 +151,8 @@ async def _apply(call: Call, request: Request, facts: Facts, conf: VeConf) -> in
             await _apply_live(call, request, facts, conf)
         elif "DISKSPACE" in request.changes.keys and facts.exists:
             await _resize(call, request, conf)
-        if request.changes.password:
-            await call.host.set_password(call.ctid, *request.changes.password)
+        if request.changes.passwords:
+            await call.host.set_passwords(call.ctid, request.changes.passwords)
     except VzError as error:
         if not request.save:
             raise
@@ -180,6 +163,8 @@ async def _apply(call: Call, request: Request, facts: Facts, conf: VeConf) -> in
         return error.exit_code
     for option in _unenforced(request):
         call.console.say(f"Warning: --{option} {BY_OPTION[option].effect.value}")
+    for line in request.notes:
+        call.console.say(line)
     return Exit.OK
 
 
@@ -193,7 +178,7 @@ async def _apply_live(call: Call, request: Request, facts: Facts, conf: VeConf) 
     change = _change(call, request, facts, conf)
     in_use.check(call.host, call.ctid, change.add)
     await call.host.apply(call.ctid, change, call.console.say)
-    if change.keys & _UBC_KEYS:
+    if change.keys & _UBC_LIVE:
         call.console.say("UB limits were set successfully")
     if change.delete:
         call.console.say(announce.deleting(change.delete))
@@ -223,8 +208,8 @@ def _change(call: Call, request: Request, facts: Facts, conf: VeConf) -> Change:
 
 def _unenforced(request: Request) -> list[str]:
     """The options given that are only kept; without --save nothing at all would happen."""
-    options = request.changes.options(Effect.UNENFORCED)
-    return [o for o in options if request.changes.texts[BY_OPTION[o].key] not in ("0", "all", "unlimited")]
+    rows = [BY_OPTION[option] for option in request.changes.options(Effect.UNENFORCED)]
+    return [row.option for row in rows if row.only_kept(request.changes.texts[row.key])]
 
 
 # Writing
@@ -271,9 +256,10 @@ async def _settle(call: Call, request: Request, facts: Facts, idle: frozenset[st
     if request.ignore:
         return Exit.VE_RUNNING
     if request.restart:
+        start.check(call)
         call.console.say("Restarting container")
         await call.host.stop(call.ctid, StopOptions(), call.console.say)
-        await boot(call)
+        await start.boot(call)
         return Exit.OK
     what = " ".join(f"--{option}" for option in options)
     call.console.say(

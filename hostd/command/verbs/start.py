@@ -3,11 +3,15 @@
 from hostd.command import edge, in_use
 from hostd.command.call import Call
 from hostd.command.host import StartOptions
+from hostd.command.verbs.chkpnt import refuse
 from hostd.config import beancounters
 from hostd.errors import AlreadyRunning, Exit, Failure, VzError
 
+LATER = ("skip-remount", "skip_ve_setup", "repair")
+
 
 async def run(call: Call) -> int:
+    refuse(call, LATER, Exit.INVALID_PARAMETER_SYNTAX)
     config = call.config()
     if config.disabled and not call.flag("force"):
         raise Failure(Exit.VE_START_DISABLED, "Container start disabled")
@@ -18,19 +22,18 @@ async def run(call: Call) -> int:
     return Exit.OK
 
 
-async def boot(call: Call) -> None:
-    """Start a container that is down: from its dump if there is one, otherwise from its init."""
+def check(call: Call) -> None:
+    """Raises what would keep the container from being started as it is configured: before it is stopped for that."""
     beancounters.check(call.config(), call.host.confs.globals())
     in_use.check(call.host, call.ctid, call.config().addresses)
+
+
+async def boot(call: Call) -> None:
+    """Start a container that is down: from its dump if there is one, otherwise from its init."""
+    check(call)
     if call.facts().suspended and await _resumed(call):
         return
-    options = StartOptions(
-        wait=call.flag("wait"),
-        skip_fsck=call.flag("skip-fsck"),
-        skip_remount=call.flag("skip-remount"),
-        skip_ve_setup=call.flag("skip_ve_setup"),
-    )
-    await call.host.start(call.ctid, options, call.console.say)
+    await call.host.start(call.ctid, StartOptions(wait=call.flag("wait")), call.console.say)
 
 
 async def _resumed(call: Call) -> bool:

@@ -4,7 +4,7 @@ from contextlib import ExitStack, suppress
 
 from hostd.cgroup.tree import CtCgroup
 from hostd.checkpoint.dump import DumpSpec, check, dump
-from hostd.config.live import Texts
+from hostd.config import live
 from hostd.container import faults
 from hostd.container.container import Container
 from hostd.container.init_link import ChannelLost
@@ -12,12 +12,11 @@ from hostd.container.ops import sessions, stop
 from hostd.container.report import Report
 from hostd.container.steps import unstoppable
 from hostd.container.storage import layers, let_go
+from hostd.errors import VzError
 
 
-async def chkpnt(ct: Container, path: str, configured: Texts, report: Report) -> None:
+async def chkpnt(ct: Container, path: str, report: Report) -> None:
     """Save *ct* as the checkpoint *path* and take it down.  When that fails the container runs on.
-
-    *configured*: what its files say now of what it runs with.
 
     Once CRIU is at work it is not interrupted: a container that it has taken down is only in its images.
     """
@@ -36,7 +35,7 @@ async def chkpnt(ct: Container, path: str, configured: Texts, report: Report) ->
             lower=lower,
             upper=upper,
             settings=record.live,
-            configured=configured,
+            configured=_configured(ct),
         )
         report("Setting up checkpoint...")
         await sessions.hang_up_logins(ct)
@@ -60,6 +59,14 @@ async def chkpnt(ct: Container, path: str, configured: Texts, report: Report) ->
     await stop.leave(ct, report)
     await let_go(record)
     faults.point("chkpnt.end")
+
+
+def _configured(ct: Container) -> live.Texts:
+    """What it would get if it were started now; nothing where the files cannot be used."""
+    try:
+        return live.texts(ct.world.load_config(ct.ctid), ct.world.load_globals())
+    except VzError:
+        return {}
 
 
 async def _go_on(ct: Container) -> None:

@@ -25,18 +25,18 @@ CGROUP = Step("cgroup", host_side.make_cgroup, host_side.remove_cgroup)
 MOUNTS = Step("mounts", init_side.make_mounts, init_side.drop_mounts)
 SPAWN = Step("spawn", init_side.spawn_init, init_side.kill_init)
 NETWORK = Step("network", host_side.plug_network, host_side.unplug_network)
-INIT_STEPS = (
-    SPAWN,
-    # In this order: when PID 1 dies at once, its reason is the one to tell, not that its network is gone.
-    together("outfit", Step("inside", init_side.greet_and_furnish), NETWORK),
-    Step("go", init_side.release_barrier, stops=True),
-    Step("commit", init_side.commit),
-)
+INSIDE = Step("inside", init_side.greet_and_furnish)
+GO = Step("go", init_side.release_barrier, stops=True)
+COMMIT = Step("commit", init_side.commit)
+# In this order: when PID 1 dies at once, its reason is the one to tell, not that its network is gone.
+INIT_STEPS = (SPAWN, together("outfit", INSIDE, NETWORK), GO, COMMIT)
 BEFORE_MOUNT = Step("premount", scripts.premount, scripts.postumount, stops=True)
 AFTER_MOUNT = Step("mount", scripts.mount, scripts.umount, stops=True)
 MOUNT_STEPS = (LEASE, BEFORE_MOUNT, STORAGE, AFTER_MOUNT)
 RUN_STEPS = (together("ground", CGROUP, MOUNTS), *INIT_STEPS)
 STEPS = (LEASE, BEFORE_MOUNT, together("ground", STORAGE, CGROUP, MOUNTS), AFTER_MOUNT, *INIT_STEPS)
+# For a script or a password: the addresses may be another container's meanwhile.
+SETUP_STEPS = (LEASE, BEFORE_MOUNT, together("ground", STORAGE, CGROUP, MOUNTS), AFTER_MOUNT, SPAWN, INSIDE, GO, COMMIT)
 # Undone, these take down the same as RUN_STEPS and STEPS: once PID 1 is dead nothing else depends on anything.
 RUN_RELEASE = (together("ground", CGROUP, MOUNTS, NETWORK), SPAWN)
 RELEASE = (LEASE, BEFORE_MOUNT, together("ground", STORAGE, CGROUP, MOUNTS, NETWORK), AFTER_MOUNT, SPAWN)
@@ -53,7 +53,7 @@ async def start(ct: Container, config: CtConfig, report: Report, *, setup: bool 
     ct.record = Record(ctid=ct.ctid, intent="start", live=live.texts(config, ct.world.load_globals()))
     this = Run(ct, ct.record, report, config, setup=setup)
     try:
-        await run("start", STEPS, this)
+        await run("start", SETUP_STEPS if setup else STEPS, this)
     except BaseException:
         ct.buried()
         raise
