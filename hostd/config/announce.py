@@ -4,6 +4,7 @@ from collections.abc import Iterable, Set
 
 from hostd.config.addresses import Interface
 from hostd.config.model import CtConfig
+from hostd.config.settings import BY_KEY
 
 PRIVILEGED = "Warning: privileged: root inside is root of the host, and can take the host over (see vzctl(8))"
 
@@ -41,9 +42,20 @@ def other_inodes(config: CtConfig, inodes: int) -> str:
     return f"Warning: {said}: the disk has {inodes} inodes, and their number follows its size (--diskspace)"
 
 
+# Settings without which a container is another than its owner thinks; missing limits and tables are not said each time.
+_WEIGHTY = ("NETIF", "NETDEV", "PCI", "DEVICES", "DEVNODES", "CAPABILITY", "FEATURES", "MOUNT_OPTS", "CPUMASK",
+            "NODEMASK", "IOPRIO", "IOLIMIT", "IOPSLIMIT")  # fmt: skip
+
+
+def missing(config: CtConfig) -> list[str]:
+    """What the configuration asks for and the container does not get."""
+    keys = [key for key in _WEIGHTY if (text := config.raw.get(key)) and BY_KEY[key].only_kept(text)]
+    return [f"Warning: not enforced yet: {' '.join(keys)} of {config.raw.origin}"] if keys else []
+
+
 def starting(config: CtConfig) -> list[str]:
     """The lines of a start, between `Container is mounted` and `Container start in progress...`."""
     lines = [adding(config.addresses)] if config.addresses else []
     keys = frozenset(("CPULIMIT",) if config.cpulimit else ()) | frozenset(("CPUS",) if config.cpus else ())
     privileged = [PRIVILEGED] if config.privileged else []
-    return [*privileged, *lines, *processor(config, keys | {"CPUUNITS"})]
+    return [*missing(config), *privileged, *lines, *processor(config, keys | {"CPUUNITS"})]

@@ -156,6 +156,16 @@ def test_a_stop_can_leave_it_mounted(vz: Vz) -> None:
     assert vz.status(101) == "exist unmounted down"
 
 
+def test_a_start_says_what_the_container_does_not_get(vz: Vz) -> None:
+    """One that comes from OpenVZ with a veth device has no network, say."""
+    vz.create(101)
+    with open(vz.paths.ct_conf(101), "a", encoding="ascii") as file:
+        file.write('NETIF="ifname=eth0"\nCAPABILITY="SYS_TIME:on"\nIOLIMIT="0"\nKMEMSIZE="1:2"\n')
+    started = vz.ctl("start", "101")
+    assert f"\nWarning: not enforced yet: NETIF CAPABILITY of {vz.paths.ct_conf(101)}\n" in started.stdout
+    assert started.stderr == ""
+
+
 def test_version_and_help(vz: Vz) -> None:
     first = vz.ctl("--version").stdout
     assert re.fullmatch(r"vzctl version \d+\.\d+(\.\d+)?\n", first)

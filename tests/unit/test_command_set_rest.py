@@ -256,3 +256,8 @@ def test_what_a_disk_does_not_follow_is_told(fake: Fake) -> None:
 def test_a_disk_beside_another_bad_value_is_saved(fake: Fake) -> None:
     fake.ct(101, 'CPUUNITS="heavy"\n')
     assert fake.ctl("set", "101", "--diskinodes", "9", "--save") == Said(0, saved(fake), "")
+
+
+def test_of_the_host_everything_is_only_kept(fake: Fake) -> None:
+    said = fake.ctl("set", "0", "--cpuunits", "2000", "--save")
+    assert said.code == 0 and "Warning: CT 0 is the host: what is set for it is only kept\n" in said.stdout

@@ -235,6 +235,8 @@ def _save(call: Call, request: Request, conf: VeConf) -> None:
     if old and old != new:
         names.remove(call.host.paths, call.ctid, old)
     call.console.say(f"CT configuration saved to {path}")
+    if call.ctid == 0:
+        call.console.say("Warning: CT 0 is the host: what is set for it is only kept")
     if request.changes.texts.get("PRIVILEGED") == "yes":
         call.console.say(announce.PRIVILEGED)
 
