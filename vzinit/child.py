@@ -98,7 +98,7 @@ class Child:
         self._loop.unwatch(pipe)
         try:
             report = posix.read(pipe, 4096).decode("utf-8", "replace")
-        except BlockingIOError:
+        except BlockingIOError:  # it has ended, and a child of its own holds the other end: so it was executed
             report = ""
         posix.close(pipe)
         number, _, text = report.partition(" ")

@@ -62,10 +62,13 @@ class Loop:
                 time.sleep(0.1)
 
     def turn(self) -> None:
-        """Wait for something to do, and do it."""
-        for fd, events in self._epoll.poll(self._patience(), 16):
-            handler = self._handlers.get(fd)
-            if handler:
+        """Wait for something to do, and do it.
+
+        A handler may close a descriptor and open another, which gets its number: what was ready is not the new one.
+        """
+        ready = [(fd, self._handlers.get(fd), events) for fd, events in self._epoll.poll(self._patience(), 16)]
+        for fd, handler, events in ready:
+            if handler and self._handlers.get(fd) is handler:
                 self._guarded(handler, events)
         self._fire()
 

@@ -63,9 +63,10 @@ class Keeper:
             self.on_time()
             if self.upgrading or (self.stopping and not self.daemon):
                 return self.upgrading
-            for fd, _ in self.epoll.poll(self.timeout()):
-                if fd in self.handlers:  # an earlier handler of this round may have closed it
-                    self.handlers[fd]()
+            ready = [(fd, self.handlers.get(fd)) for fd, _ in self.epoll.poll(self.timeout())]
+            for fd, handler in ready:
+                if handler and self.handlers.get(fd) is handler:  # else closed, or its number used again
+                    handler()
             self.reap_strays()
 
     def timeout(self) -> float:

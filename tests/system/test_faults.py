@@ -162,13 +162,13 @@ def nothing_half_done(vz: Vz, state: str) -> None:
 
 @pytest.mark.parametrize("victim", ["daemon", "keeper", "both"])
 @pytest.mark.parametrize("name", [pytest.param(name, marks=marks(name)) for name in OPERATIONS])
-def test_killed_at_every_point(vz: Vz, name: str, victim: str, record_property: Callable[[str, object], None]) -> None:
+def test_killed_at_every_point(vz: Vz, name: str, victim: str, request: pytest.FixtureRequest) -> None:
     """From every state that comes out, the same command, given again, does what it always does."""
     operation = OPERATIONS[name]
     vz.start(102, "--ipadd", "192.0.2.2")
     neighbour = vz.uptime_clock(102)
     found = points(vz, operation)
-    record_property("points", len(found))
+    request.node.user_properties.append(("points", len(found)))
     fault = f"{vz.prefix}/fault"
     vz.env["VZ_FAULT"] = f"@{fault}"  # for every hostd that is started on demand
     for point in found:

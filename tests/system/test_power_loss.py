@@ -1,7 +1,6 @@
 """The power fails at every step of create and destroy: what was only in /run is lost, and nothing is half there."""
 
 import shutil
-from collections.abc import Callable
 
 import pytest
 
@@ -14,10 +13,10 @@ pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 
 @pytest.mark.parametrize("name", ["create", "destroy"])
-def test_power_is_lost_at_every_point(vz: Vz, name: str, record_property: Callable[[str, object], None]) -> None:
+def test_power_is_lost_at_every_point(vz: Vz, name: str, request: pytest.FixtureRequest) -> None:
     operation = OPERATIONS[name]
     found = points(vz, operation)
-    record_property("points", len(found))
+    request.node.user_properties.append(("points", len(found)))
     fault = f"{vz.prefix}/fault"
     vz.env["VZ_FAULT"] = f"@{fault}"
     for point in found:
