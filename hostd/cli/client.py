@@ -1,7 +1,7 @@
 """What `vzctl`, `vzlist` and `vz` do: send the command line to hostd, print what comes back, leave with its code.
 
 The start of the interpreter is most of the time a command takes, so this imports C modules and a few small
-files only; copying bytes (`relay`) and starting hostd (`launch`) are imported when they are needed.
+files only; copying bytes (`relay`, `pty`) and starting hostd (`launch`) are imported when they are needed.
 """
 
 import posix
@@ -203,7 +203,7 @@ class Command:
         elif verb == "ask":
             self.give_pipes()
         elif verb == "relay":
-            self.start_relay(one(fields, "kind"), fds)
+            self.start_relay(one(fields, "kind"), fds, one(fields, "typed"))
         elif verb == "hangup":
             self.end_relay()
             self.tell("hungup")
@@ -228,15 +228,15 @@ class Command:
         wire.send(self.sock, encode("give"), theirs)
         wire.close_all(theirs)
 
-    def start_relay(self, kind: str, fds: list[int]) -> None:
-        from hostd.cli.relay import Console, Pty
+    def start_relay(self, kind: str, fds: list[int], typed: str) -> None:
+        from hostd.cli.pty import Console, Pty
 
         if kind == "console" and isinstance(self.relay, Console):
             self.relay.switch(fds[0])
             return
         if kind in ("pty", "console"):
             self.close_relay()
-            self.relay = Pty(fds[0]) if kind == "pty" else Console(fds[0], self.tell)
+            self.relay = Pty(fds[0], typed) if kind == "pty" else Console(fds[0], self.tell)
         if self.relay:
             self.relay.start()
 

@@ -42,8 +42,11 @@ class Session(Protocol):
     async def relay_pipes(self) -> None:
         """Start copying between the pipes and the command's stdio."""
 
-    async def relay_pty(self, master: Fd) -> None:
-        """Raw mode; copy between the terminal and *master*, follow the window size.  Returns at its end."""
+    async def relay_pty(self, master: Fd, typed: str = "") -> None:
+        """Raw mode; copy between the terminal and *master*, follow the window size.  Returns at its end.
+
+        *typed* comes before the first byte of the user's.
+        """
 
     async def relay_console(self, stream: Fd) -> None:
         """The same with ESC . (detach) and ESC ! at the start of a line."""

@@ -82,12 +82,13 @@ class CommandSession:
         """Start copying between the pipes and the command's stdio; does not wait."""
         self._relay("pipes")
 
-    async def relay_pty(self, master: Fd) -> None:
-        """Hand *master* over (it is closed here); returns when no program has the terminal open any more.
+    async def relay_pty(self, master: Fd, typed: str = "") -> None:
+        """Hand *master* over (it is closed here); *typed* goes in before anything that the user types.
 
-        Also when the command is gone.  Cancelling the wait leaves the relay as it is: `finish` flushes it.
+        Returns when no program has the terminal open any more, also when the command is gone.
+        Cancelling the wait leaves the relay as it is: `finish` flushes it.
         """
-        self._relay("pty", master)
+        self._relay("pty", master, typed=typed or None)
         await self._relay_over.wait()
 
     async def relay_console(self, stream: Fd) -> None:
@@ -128,10 +129,10 @@ class CommandSession:
         for at in range(0, len(text), _CHUNK):
             self._send(encode(verb, text=text[at : at + _CHUNK]))
 
-    def _relay(self, kind: str, fd: Fd | None = None) -> None:
+    def _relay(self, kind: str, fd: Fd | None = None, **fields: object) -> None:
         self._relaying = True
         self._relay_over.clear()
-        self._send(encode("relay", kind=kind), fd)
+        self._send(encode("relay", kind=kind, **fields), fd)
         if self.gone.is_set():
             self._relay_over.set()
             self.cancelled.set()

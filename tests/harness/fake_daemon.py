@@ -10,6 +10,7 @@ import platform
 import signal
 import socket
 import sys
+import tty
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import cast
@@ -104,8 +105,8 @@ class FakeDaemon:
     do_forget = do_forgetmany
 
     async def do_held(self, session: CommandSession) -> int:
-        for name, fd in sorted(self.link.held.items()):
-            session.out(f"{name}={os.pread(fd.fileno(), 100, 0).decode()}\n")
+        held = sorted(self.link.held.items())
+        session.out("".join(f"{name}={os.pread(fd.fileno(), 100, 0).decode()}\n" for name, fd in held))
         return 0
 
     async def do_spawn(self, session: CommandSession, name: str, script: str) -> int:
@@ -159,11 +160,10 @@ class FakeDaemon:
 
     async def do_exec(self, session: CommandSession, script: str) -> int:
         stdin, stdout, stderr = await session.pipes()
-        process = await asyncio.create_subprocess_exec(
-            "sh", "-c", script, stdin=stdin.fileno(), stdout=stdout.fileno(), stderr=stderr.fileno()
-        )
-        for fd in (stdin, stdout, stderr):
-            fd.close()
+        with stdin, stdout, stderr:
+            process = await asyncio.create_subprocess_exec(
+                "sh", "-c", script, stdin=stdin.fileno(), stdout=stdout.fileno(), stderr=stderr.fileno()
+            )
         await session.relay_pipes()
         try:
             return await process.wait()
@@ -185,7 +185,6 @@ class FakeDaemon:
 
     async def do_enter(self, session: CommandSession, *argv: str) -> int:
         master, slave = os.openpty()
-        os.set_inheritable(slave, True)
         process = await asyncio.create_subprocess_exec(
             *argv, stdin=slave, stdout=slave, stderr=slave,
             preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)), start_new_session=True,
@@ -195,6 +194,17 @@ class FakeDaemon:
         code = await process.wait()
         relay.cancel()
         return code
+
+    async def do_typed(self, session: CommandSession, size: str) -> int:
+        """`enter` with a command of *size* bytes; says how much came in ahead of the end of stdin."""
+        master, slave = os.openpty()
+        tty.setraw(slave)
+        relay = asyncio.ensure_future(session.relay_pty(Fd(master, "pty"), "x" * int(size)))
+        came = await asyncio.to_thread(list, iter(lambda: os.read(slave, 1), b"\x04"))
+        os.close(slave)
+        await relay
+        session.out(f"{len(came)}\n")
+        return 0
 
     async def do_console(self, session: CommandSession) -> int:
         """Says back what is typed, as `<text>`; "end" ends the stream, a second one comes after it."""
@@ -210,10 +220,9 @@ class FakeDaemon:
     async def echo(self, stream: socket.socket) -> None:
         reader, writer = await asyncio.open_connection(sock=stream)
         writer.write(b"console ready\r\n")
-        while data := await reader.read(100):
+        data = b""
+        while data != b"end\r" and (data := await reader.read(100)):
             writer.write(b"<" + data.hex().encode() + b">")
-            if data == b"end\r":
-                break
         writer.close()
 
     async def do_operation(self, session: CommandSession, how: str = "") -> int:

@@ -186,6 +186,12 @@ def test_commands_typed_from_a_pipe(small: Small) -> None:
     assert b"from-42" in done.stdout
 
 
+@pytest.mark.parametrize("size", [1, 100_000])
+def test_the_end_of_stdin_comes_behind_the_command(small: Small, size: int) -> None:
+    """More than a terminal takes at once, too."""
+    assert small.ctl("typed", str(size), input=b"") == f"{size}\n"
+
+
 def test_a_closed_terminal_ends_the_session(small: Small) -> None:
     child = small.spawn("vzctl", "enter", "sleep", "4242")
     machine.until("it runs", lambda: sleeping("4242"))

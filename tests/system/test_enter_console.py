@@ -8,6 +8,7 @@ import pytest
 
 from tests.harness import machine
 from tests.harness.installation import Vz
+from tests.harness.patience import patient
 from tests.harness.terminals import exit_status
 
 pytestmark = pytest.mark.system
@@ -73,6 +74,13 @@ def test_enter_exec_types_the_command(vz: Vz) -> None:
     child.expect_exact("typed-2")
     child.sendline("exit")
     child.expect(pexpect.EOF)
+
+
+def test_enter_exec_types_a_long_command_before_the_end_of_stdin(vz: Vz) -> None:
+    """Longer than a terminal takes at once: who does not wait until all is typed loses some of it."""
+    vz.start(101)
+    command = ": something that takes its time\n" * 1000 + "exit 7"
+    assert vz.run("vzctl", "enter", "101", "--exec", command, check=7, timeout=patient(60.0)).code == 7
 
 
 def test_the_terminal_is_restored(vz: Vz) -> None:

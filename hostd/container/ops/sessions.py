@@ -5,7 +5,6 @@ pty's master and console sockets go straight from the command to PID 1 or the ot
 import asyncio
 import os
 import socket
-import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -36,7 +35,7 @@ class Terminal(Protocol):
 
     async def relay_pipes(self) -> None: ...
 
-    async def relay_pty(self, master: Fd) -> None: ...
+    async def relay_pty(self, master: Fd, typed: str = "") -> None: ...
 
     async def relay_console(self, stream: Fd) -> None: ...
 
@@ -149,9 +148,7 @@ async def enter(ct: Container, command: str | None, terminal: Terminal, entered:
         raise
     with terminal_of_it as master:
         entered()
-        if command:
-            _type(master, command)
-        relay = asyncio.ensure_future(terminal.relay_pty(master))
+        relay = asyncio.ensure_future(terminal.relay_pty(master, f"{command}\n" if command else ""))
         try:
             code = await _result(ct, session)
             # The kernel hands on what was written last a moment later.  A program in the background may hold the
@@ -160,19 +157,6 @@ async def enter(ct: Container, command: str | None, terminal: Terminal, entered:
             return code
         finally:
             relay.cancel()
-
-
-def _type(master: Fd, command: str) -> None:
-    """Type *command*.  Beside us: a guest may hand out a terminal (or what it calls one) that takes nothing."""
-    threading.Thread(target=_typing, args=(master.dup(), command), name="typing", daemon=True).start()
-
-
-def _typing(master: Fd, command: str) -> None:
-    with master:
-        try:
-            os.write(master.fileno(), command.encode("utf-8", "surrogateescape") + b"\n")
-        except OSError:
-            pass  # the session is over
 
 
 async def console(ct: Container, tty: int, terminal: Terminal) -> None:
