@@ -5,6 +5,7 @@ happens behind these methods; they raise `hostd.errors` and never print, except 
 shows one line of progress at once.  The daemon implements both protocols.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -30,6 +31,7 @@ class Session(Protocol):
     cols: int
     term: str
     cwd: str
+    detached: asyncio.Event  # the user left a console by ESC .
 
     def out(self, text: str) -> None:
         """Print *text* as is, at once."""
@@ -233,7 +235,9 @@ class Host(Protocol):
         """A login shell on a terminal; *command* is typed into it.  *entered* is called once it runs."""
 
     async def console(self, ctid: int, tty: int, session: Session) -> None:
-        """Until the user detaches; also waits for a stopped container."""
+        """Until the user detaches, or sends a signal; waits for a stopped container to be started, and again after
+        each of its ends.
+        """
 
     async def runscript(self, ctid: int, script: Fd, session: Session) -> Ended:
         """Run the host file inside; a stopped container is mounted and gets a minimal environment for it."""

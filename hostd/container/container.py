@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from hostd.config.lockfile import locked_by
 from hostd.container import faults, last_words
+from hostd.container.awake import Awake
 from hostd.container.init_link import ChannelLost, InitLink, Message
 from hostd.container.record import Record
 from hostd.container.world import World
@@ -56,6 +57,7 @@ class Container:
     unwanted: asyncio.Event = field(default_factory=asyncio.Event)  # somebody stops it: no reboot starts it again
     stays_mounted: bool = False  # whoever stops it wants it so
     sessions: dict[int, OpenSession] = field(default_factory=dict)
+    awake: Awake = field(default_factory=Awake)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _services: asyncio.Event = field(default_factory=asyncio.Event)
     _end: "asyncio.Future[Ended] | None" = None
@@ -204,6 +206,7 @@ class Container:
         """PID 1 ended.  Returns False when that was known already."""
         if self._end is None or self._end.done():
             return False
+        self.awake.end()
         self._end.set_result(end)
         for session in list(self.sessions.values()):
             if not session.ended.done():
@@ -213,6 +216,7 @@ class Container:
 
     def buried(self) -> None:
         """Nothing of this run is left."""
+        self.awake.end()
         if self.link is not None:
             self.link.close()
         if self.process is not None:

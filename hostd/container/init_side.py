@@ -179,3 +179,5 @@ async def commit(run: Run) -> None:
     run.record.intent = ""
     run.record.setup = run.setup
     run.save()
+    if not run.setup:  # what is up for a script alone has nothing to show
+        run.ct.awake.begin()

@@ -31,6 +31,7 @@ from hostd.container.container import Container
 from hostd.container.ops import (
     apply,
     chkpnt,
+    console,
     create,
     destroy,
     disk,
@@ -239,13 +240,11 @@ class Host:
         code = await sessions.execute(ct, candidates, env, session)
         return Ended(code, refused=code != 0 and numproc.refusals(ct) > before)
 
-    async def enter(
-        self, ctid: int, command: str | None, session: Session, entered: Callable[[], None]
-    ) -> Ended:
+    async def enter(self, ctid: int, command: str | None, session: Session, entered: Callable[[], None]) -> Ended:
         return Ended(await sessions.enter(self._registry[ctid], command, session, entered))
 
     async def console(self, ctid: int, tty: int, session: Session) -> None:
-        await sessions.console(self._registry[ctid], tty, session)
+        await console.console(self._registry[ctid], tty, session)
 
     async def runscript(self, ctid: int, file: Fd, session: Session) -> Ended:
         ct = self._registry[ctid]

@@ -102,6 +102,7 @@ async def _serve(paths: Paths) -> None:
     server.start()
     keeper.serving()
     await leaving.wait()
+    registry.leave()
     await server.drain()
     await server.close()
     await registry.settle()

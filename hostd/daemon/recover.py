@@ -205,6 +205,8 @@ async def _take_over(registry: Registry, ct: Container, record: Record) -> None:
         log.info("taken over")
     except (OSError, TimeoutError, VzError) as error:
         log.error("runs, but its channel cannot be restored: %s", error)
+    if not record.setup:
+        ct.awake.begin()
     record.try_save(registry.world.paths)
     if reverting:
         await apply.settle(ct, registry.world.load_config(ct.ctid))

@@ -48,6 +48,11 @@ class Registry:
         self._tasks.add(work)
         work.add_done_callback(self._tasks.discard)
 
+    def leave(self) -> None:
+        """Nobody is to wait here for a start any more."""
+        for ct in self._containers.values():
+            ct.awake.give_up()
+
     async def settle(self) -> None:
         """Wait for what runs in the background."""
         while self._tasks:

@@ -41,6 +41,7 @@ async def chkpnt(ct: Container, path: str, report: Report) -> None:
         await sessions.hang_up_logins(ct)
         check(spec)
         record.intent, record.dump = "chkpnt", path
+        ct.awake.end()
         try:
             record.save(ct.world.paths)
             faults.point("chkpnt.intent")
@@ -78,4 +79,5 @@ async def _go_on(ct: Container) -> None:
     if ct.link is not None:
         with suppress(ChannelLost):  # then nobody is there to wait
             ct.link.tell("resume")
+    ct.awake.begin()
     record.try_save(ct.world.paths)

@@ -137,6 +137,7 @@ async def commit(run: Resurrection) -> None:
     run.record.started = time.clock_gettime(time.CLOCK_BOOTTIME)
     run.record.intent = run.record.dump = ""
     run.save()
+    run.ct.awake.begin()
 
 
 STEPS = (

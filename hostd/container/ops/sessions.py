@@ -1,10 +1,9 @@
-"""exec, enter, console: somebody outside uses the container.  The bytes never pass through the daemon: pipes, the
-pty's master and console sockets go straight from the command to PID 1 or the other way round.
+"""exec, enter: somebody outside uses the container.  The bytes never pass through the daemon: pipes and the pty's
+master (and console sockets, `console`) go straight from the command to PID 1 or the other way round.
 """
 
 import asyncio
 import os
-import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -30,6 +29,7 @@ class Terminal(Protocol):
     rows: int
     cols: int
     term: str
+    detached: asyncio.Event
 
     async def pipes(self) -> tuple[Fd, Fd, Fd]: ...
 
@@ -159,20 +159,6 @@ async def enter(ct: Container, command: str | None, terminal: Terminal, entered:
             relay.cancel()
 
 
-async def console(ct: Container, tty: int, terminal: Terminal) -> None:
-    """Attach to /dev/ttyN until the user detaches; what was printed before comes first."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    session = ct.open_session()
-    session.hangup = terminal.hangup
-    try:
-        with theirs:
-            await link_of(ct).ask("console", [theirs.fileno()], tty=tty)
-        with Fd(ours.detach(), "console") as stream:
-            await terminal.relay_console(stream)
-    finally:
-        ct.sessions.pop(session.number, None)
-
-
 async def _result(ct: Container, session: OpenSession) -> int:
     """Wait for the session's end; when the command that asked for it goes away, hang the session up."""
     try:
@@ -190,7 +176,7 @@ def exit_code(ended: Message) -> int:
 
 
 async def hang_up_logins(ct: Container) -> None:
-    """Close every pty and console that somebody outside holds: before a checkpoint, which cannot keep them."""
+    """Close every pty that somebody outside holds: before a checkpoint, which cannot keep them."""
     hangups: list[Awaitable[None]] = [
         session.hangup() for session in ct.sessions.values() if session.hangup is not None
     ]
