@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from tests.harness import machine
 from tests.harness.guest import read, script, start, unit, write
 from tests.harness.patience import patient
 from tests.harness.pid1 import busybox_root, pid1
@@ -104,6 +105,9 @@ def test_notify_service(root: str) -> None:
         assert read(root, "/tmp/log") == "ready\nafter\n"
 
 
+ALONE = "[ $(grep -ls /etc/daemon /proc/[0-9]*/cmdline | wc -l) = 1 ]"
+
+
 def test_forking_service_with_pid_file(root: str) -> None:
     """The process of the PID file is the service: its end is noticed, at the stop it is ended."""
     write(root, {
@@ -117,6 +121,7 @@ def test_forking_service_with_pid_file(root: str) -> None:
         assert start(world) == []
         world.run("sh", "-c", "kill -9 $(cat /run/d.pid)")
         wait_for(root, "/tmp/log", "start\nstart\n")
+        machine.until("only the daemon is left", lambda: world.run("sh", "-c", ALONE)[0] == 0)
         world.request("stop", how="halt", timeout=10)
         world.wait()
     assert read(root, "/tmp/log") == "start\nstart\nterm\n"

@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from typing import Any
 
 from hostd.container.container import Container
 from hostd.container.init_link import ChannelLost
@@ -19,9 +18,9 @@ async def console(ct: Container, tty: int, terminal: Terminal) -> None:
 
     Raises ChannelLost for a container that runs and does not answer, OSError for what its PID 1 refuses.
     """
-    showing = asyncio.ensure_future(_over_its_starts(ct, tty, terminal))
-    leaving = asyncio.ensure_future(terminal.detached.wait())
-    over: set[asyncio.Future[Any]] = set()
+    showing = asyncio.create_task(_over_its_starts(ct, tty, terminal))
+    leaving = asyncio.create_task(_left(terminal))
+    over: set[asyncio.Task[None]] = set()
     try:
         over, _ = await asyncio.wait({showing, leaving}, return_when=asyncio.FIRST_COMPLETED)
     except asyncio.CancelledError:
@@ -33,6 +32,10 @@ async def console(ct: Container, tty: int, terminal: Terminal) -> None:
         await terminal.hangup()  # what is said now finds the terminal as it is after ESC .
     if showing in over:
         showing.result()  # never ends but by raising
+
+
+async def _left(terminal: Terminal) -> None:
+    await terminal.detached.wait()
 
 
 async def _over_its_starts(ct: Container, tty: int, terminal: Terminal) -> None:
