@@ -105,7 +105,7 @@ def test_notify_service(root: str) -> None:
         assert read(root, "/tmp/log") == "ready\nafter\n"
 
 
-ALONE = "[ $(grep -ls /etc/daemon /proc/[0-9]*/cmdline | wc -l) = 1 ]"
+ALONE = "[ $(grep -ls '[/]etc/daemon' /proc/[0-9]*/cmdline | wc -l) = 1 ]"  # brackets: not this one
 
 
 def test_forking_service_with_pid_file(root: str) -> None:
