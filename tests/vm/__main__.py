@@ -84,7 +84,7 @@ def test(made: Pieces, order: Order, arguments: list[str], count: int) -> int:
     chosen = selection(arguments, made.machine.tests)
     parts = shards(chosen, count, measured(glob.glob(f"{OUT}/{made.machine.name}*/*/junit.xml")))
     tell(f"{name}: {len(chosen.paths)} files in {len(parts)} machines of {order.memory_mib} MiB")
-    commands = [runner.script(made, *runner.PYTEST, *(part.options or ("-q",)), *part.paths) for part in parts]
+    commands = [runner.script(made, *runner.PYTEST, *part.options, *part.paths) for part in parts]
     return runner.run(made, commands, order, f"{OUT}/{name}")
 
 
