@@ -74,6 +74,11 @@ class Facts:
     uptime: float | None = None
     live: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def stoppable(self) -> bool:
+        """It runs, or may by itself again."""
+        return self.running or self.unsettled
+
 
 @dataclass(frozen=True, slots=True)
 class Counter:

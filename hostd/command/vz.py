@@ -97,8 +97,7 @@ class _Service:
     # which
 
     def _alive(self) -> list[int]:
-        facts = {ctid: self._host.facts(ctid) for ctid in self._host.ids()}
-        return [ctid for ctid, found in facts.items() if found.running or found.unsettled]
+        return [ctid for ctid in self._host.ids() if self._host.facts(ctid).stoppable]
 
     def _is_to_start(self, ctid: int, noted: Iterable[int]) -> bool:
         try:

@@ -213,12 +213,8 @@ class Host:
     async def apply(self, ctid: int, change: Change, report: Report) -> None:
         ct = self._registry[ctid]
         async with ct.acting("set"):
-            record = ct.record
-            assert record is not None
-            globals = self.confs.globals()
-            before = apply.as_it_runs(change.before, record, globals)
-            texts = {key: live.text(change.after, globals, key) for key in change.keys}
-            await apply.apply(ct, LiveChange(before, change.after, change.add, change.delete, texts))
+            texts = {key: live.text(change.after, self.confs.globals(), key) for key in change.keys}
+            await apply.apply(ct, LiveChange(change.before, change.after, change.add, change.delete, texts))
 
     async def resize(self, ctid: int, config: CtConfig) -> None:
         ct = self._registry[ctid]

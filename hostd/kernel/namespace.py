@@ -1,11 +1,11 @@
 """Namespaces as descriptors.  No thread of the daemon ever stands in one: short-lived helpers in C do."""
 
 import os
-import select
 import socket
 
 from hostd.kernel.facade import array, check, lib, unpack
 from hostd.kernel.fd import Fd
+from hostd.kernel.process import ended
 from hostd.kernel.steps import STEPS
 
 CLONE_NEWNS = 0x00020000
@@ -32,16 +32,10 @@ def namespace(process: Fd | int, kind: str) -> Fd:
         found = Fd.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY)
     except FileNotFoundError:
         raise ProcessLookupError(3, "No such process", str(pid)) from None
-    if isinstance(process, Fd) and _ended(process):  # the number may have been another's meanwhile
+    if isinstance(process, Fd) and ended(process):  # the number may have been another's meanwhile
         found.close()
         raise ProcessLookupError(3, "No such process", process.what)
     return found
-
-
-def _ended(pidfd: Fd) -> bool:
-    poll = select.poll()
-    poll.register(pidfd.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
 
 
 def pid_of(pidfd: Fd) -> int:

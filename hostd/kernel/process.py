@@ -55,9 +55,7 @@ class Process:
 
     def alive(self) -> bool:
         """False once it has ended, reaped or not."""
-        poll = select.poll()
-        poll.register(self.pidfd.fileno(), select.POLLIN)
-        return not poll.poll(0)
+        return not ended(self.pidfd)
 
     def signal(self, number: int) -> None:
         """pidfd_send_signal(2); ProcessLookupError when it has ended and been reaped."""
@@ -68,6 +66,13 @@ class Process:
 
     def __repr__(self) -> str:
         return f"Process({self.pid}, {self.identity})"
+
+
+def ended(pidfd: Fd) -> bool:
+    """True once its process has ended, reaped or not."""
+    poll = select.poll()
+    poll.register(pidfd.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 @cache

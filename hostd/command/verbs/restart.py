@@ -14,8 +14,7 @@ async def run(call: Call) -> int:
     call.private_area()
     check(call)
     call.console.say("Restarting container")
-    facts = call.facts()
-    if facts.running or facts.unsettled:
+    if call.facts().stoppable:
         await call.host.stop(call.ctid, StopOptions(fast=call.flag("fast")), call.console.say)
     await boot(call)
     return Exit.OK

@@ -6,8 +6,7 @@ from hostd.errors import Exit
 
 
 async def run(call: Call) -> int:
-    facts = call.facts()
-    if not facts.running and not facts.unsettled:
+    if not call.facts().stoppable:
         call.console.error("Unable to stop: container is not running")
         return Exit.OK
     options = StopOptions(fast=call.flag("fast"), skip_umount=call.flag("skip-umount"))

@@ -8,12 +8,11 @@ from hostd.cgroup import limits
 from hostd.cgroup.tree import CtCgroup
 from hostd.config import live
 from hostd.config.addresses import Interface
-from hostd.config.model import CtConfig, GlobalConfig, effective
+from hostd.config.model import CtConfig, effective
 from hostd.container import faults, furnish
 from hostd.container.container import Container
 from hostd.container.host_side import limits_of
 from hostd.container.ops.sessions import link_of
-from hostd.container.record import Record
 from hostd.container.steps import whole
 from hostd.kernel.fd import Fd
 from hostd.log import log, timed
@@ -33,11 +32,6 @@ class LiveChange:
     add: tuple[Interface, ...]
     delete: tuple[Interface, ...]
     texts: dict[str, str] = field(default_factory=dict)
-
-
-def as_it_runs(config: CtConfig, record: Record, globals: GlobalConfig) -> CtConfig:
-    """*config*, but of what can be changed on a running container what it has."""
-    return effective(config.ctid, live.over(config.raw, record.live), globals)
 
 
 async def apply(ct: Container, change: LiveChange) -> None:
@@ -85,7 +79,7 @@ async def settle(ct: Container, config: CtConfig) -> None:
     record, world = ct.record, ct.world
     assert record is not None
     log.info("cut off in the middle: set; taken back")
-    config = as_it_runs(config, record, world.load_globals())
+    config = effective(ct.ctid, live.over(config.raw, record.live), world.load_globals())
     limits.apply(CtCgroup(world.tree, ct.ctid), limits_of(config))
     present = {ip_interface(address).ip for address in record.addresses}
     with ct.netns() as netns:

@@ -34,9 +34,10 @@ BEFORE_MOUNT = Step("premount", scripts.premount, scripts.postumount, stops=True
 AFTER_MOUNT = Step("mount", scripts.mount, scripts.umount, stops=True)
 MOUNT_STEPS = (LEASE, BEFORE_MOUNT, STORAGE, AFTER_MOUNT)
 RUN_STEPS = (together("ground", CGROUP, MOUNTS), *INIT_STEPS)
-STEPS = (LEASE, BEFORE_MOUNT, together("ground", STORAGE, CGROUP, MOUNTS), AFTER_MOUNT, *INIT_STEPS)
+GROUND_STEPS = (LEASE, BEFORE_MOUNT, together("ground", STORAGE, CGROUP, MOUNTS), AFTER_MOUNT)
+STEPS = (*GROUND_STEPS, *INIT_STEPS)
 # For a script or a password: the addresses may be another container's meanwhile.
-SETUP_STEPS = (LEASE, BEFORE_MOUNT, together("ground", STORAGE, CGROUP, MOUNTS), AFTER_MOUNT, SPAWN, INSIDE, GO, COMMIT)
+SETUP_STEPS = (*GROUND_STEPS, SPAWN, INSIDE, GO, COMMIT)
 # Undone, these take down the same as RUN_STEPS and STEPS: once PID 1 is dead nothing else depends on anything.
 RUN_RELEASE = (together("ground", CGROUP, MOUNTS, NETWORK), SPAWN)
 RELEASE = (LEASE, BEFORE_MOUNT, together("ground", STORAGE, CGROUP, MOUNTS, NETWORK), AFTER_MOUNT, SPAWN)
