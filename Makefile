@@ -170,10 +170,10 @@ test-vm-short: build/criu.stamp $(TEST_IMAGES:%=image-%)  ## The tests that diff
 test-vm-full: test  ## Everything: this machine, each VM, v1 and v2, two hosts, a small one; then the summary (hours)
 	failed=
 	run() { echo "== $$*"; "$$@" || failed+=" [$$*]"; }
-	run $(MAKE) test-vm VM=debian-13 VM_ARGS=--minutes=120
-	run $(MAKE) test-vm VM=debian-12 VM_ARGS="--minutes=120 --cgroup=hybrid"
-	run $(MAKE) test-vm VM=debian-12 VM_ARGS="--minutes=120"
-	run $(MAKE) test-vm VM=debian-13-arm64 VM_ARGS="--minutes=60 --shards=1"
+	run $(MAKE) test-vm VM=debian-13
+	run $(MAKE) test-vm VM=debian-12 VM_ARGS=--cgroup=hybrid
+	run $(MAKE) test-vm VM=debian-12
+	run $(MAKE) test-vm VM=debian-13-arm64 VM_ARGS=--shards=1
 	run $(MAKE) test-vm-hosts
 	run $(MAKE) test-vm-small
 	run $(MAKE) vm-summary

@@ -1,5 +1,6 @@
 """The test bed's own decisions: what runs in which machine, what counts as exercised, what an initrd loads first."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -9,7 +10,9 @@ from tests.vm import machines, runner, selection, summary
 from tests.vm.boot import Outcome, understand
 from tests.vm.initrd import Cpio
 from tests.vm.kernel import load_order
-from tests.vm.selection import Selection
+from tests.vm.share import turn
+
+pytest_plugins = ["pytester"]
 
 CASE = '<testcase classname="{module}" name="t" time="{time}"><properties>{properties}</properties>{result}</testcase>'
 
@@ -46,33 +49,34 @@ def test_no_record_is_no_success(capsys: pytest.CaptureFixture[str]) -> None:
     assert "no record" in capsys.readouterr().out
 
 
-def test_shards_share_the_time_and_lose_nothing() -> None:
-    chosen = Selection(tuple(f"tests/{name}.py" for name in "abcdef"), ("-x",))
-    seconds = dict(zip(chosen.paths, (60.0, 30.0, 20.0, 10.0, 5.0, 5.0), strict=True))
-    parts = selection.shards(chosen, 2, seconds)
-    assert sorted(path for part in parts for path in part.paths) == sorted(chosen.paths)
-    assert [sum(seconds[path] for path in part.paths) for part in parts] == [65.0, 65.0]
-    assert {part.options for part in parts} == {("-x",)}
+def test_shares_are_even_and_lose_nothing() -> None:
+    """Also the shares of each case of a test with two, four or three variants."""
+    for machines_, stride in ((2, 1), (2, 2), (2, 4), (3, 1), (3, 3)):
+        turns = [turn(index, machines_) for index in range(0, 96 * stride, stride)]
+        assert set(turns) == set(range(machines_))
+        assert {turns.count(one) for one in set(turns)} == {96 // machines_}
 
 
-def test_more_machines_than_files_start_no_idle_one() -> None:
-    assert len(selection.shards(Selection(("tests/unit/test_vm_bed.py",), ()), 2, {})) == 1
+def test_pytest_runs_each_test_in_one_share(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("import pytest\n@pytest.mark.parametrize('n', range(9))\ndef test_it(n): print(f'<{n}>')")
+    plugin = ("-p", "no:cacheprovider", "-p", "tests.vm.share", "-s", "-k", "not 8")
+    ran = [re.findall(r"<(.)>", str(pytester.runpytest(*plugin, f"--share={k}/2").stdout)) for k in (1, 2)]
+    assert ran == [["0", "3", "5", "6"], ["1", "2", "4", "7"]]
+
+
+def test_one_test_starts_no_idle_machine() -> None:
+    node = "tests/root/test_cgroup_tree.py::test_numproc_stops_forks_and_counts_them"
+    assert selection.shares(["-x", node], 2) == ["--share=1/1"]
+    assert selection.shares(["-x", node, node.partition("::")[0]], 2) == ["--share=1/2", "--share=2/2"]
 
 
 def test_arguments_are_pytests() -> None:
     node = "tests/root/test_cgroup_tree.py::test_numproc_stops_forks_and_counts_them"
     default = machines.MACHINES["debian-13"].tests
-    chosen = selection.selection(["-k", "limits or forks", node], default)
-    assert chosen == Selection((node,), ("-k", "limits or forks"))
-    everything = selection.selection([], default).paths
-    assert "tests/system/test_exec.py" in everything
-    assert not set(selection.LEFT_OUT) & set(everything)
-    assert selection.selection([*selection.LEFT_OUT], default).paths == selection.LEFT_OUT
-
-
-def test_seconds_come_from_the_last_run(tmp_path: Path) -> None:
-    path = record(tmp_path / "1.xml", ("6.12", "", ()), ("6.12", "", ()))
-    assert selection.measured([path]) == {"tests/root/test_x.py": 3.0}
+    assert selection.arguments(["-k", "limits or forks", node], default) == ["-k", "limits or forks", node]
+    left_out = [f"--ignore={path}" for path in selection.LEFT_OUT]
+    assert selection.arguments(["-x"], default) == ["-x", *left_out, "tests/root", "tests/system"]
+    assert selection.arguments([*selection.LEFT_OUT], default) == [*selection.LEFT_OUT]
 
 
 def test_the_worst_shard_decides_and_an_empty_one_does_not() -> None:

@@ -1,8 +1,8 @@
 """python -m tests.vm VERB MACHINE: behind the targets of the Makefile that have vm in their names."""
 
 import argparse
-import glob
 import os
+import shlex
 import signal
 import sys
 from dataclasses import replace
@@ -14,7 +14,7 @@ from tests.vm.accelerator import accelerated
 from tests.vm.boot import Order, end_all
 from tests.vm.machines import MACHINES
 from tests.vm.pieces import Pieces, pieces, templates
-from tests.vm.selection import measured, selection, shards
+from tests.vm.selection import arguments, shares
 from tests.vm.shell import shell
 from tests.vm.tree import tree
 
@@ -78,13 +78,12 @@ def order_of(made: Pieces, options: argparse.Namespace) -> Order:
     )
 
 
-def test(made: Pieces, order: Order, arguments: list[str], count: int) -> int:
+def test(made: Pieces, order: Order, words: list[str], count: int) -> int:
     """The suite inside; results come to build/vm/MACHINE[-v1…]/SHARD."""
     name = "-".join([made.machine.name, *(word.partition("=")[2] for word in order.append)])
-    chosen = selection(arguments, made.machine.tests)
-    parts = shards(chosen, count, measured(glob.glob(f"{OUT}/{made.machine.name}*/*/junit.xml")))
-    tell(f"{name}: {len(chosen.paths)} files in {len(parts)} machines of {order.memory_mib} MiB")
-    commands = [runner.script(made, *runner.PYTEST, *part.options, *part.paths) for part in parts]
+    words = arguments(words, made.machine.tests)
+    commands = [runner.script(made, *runner.PYTEST, share, *words) for share in shares(words, count)]
+    tell(f"{name}: {shlex.join(words)} in {len(commands)} machines of {order.memory_mib} MiB")
     return runner.run(made, commands, order, f"{OUT}/{name}")
 
 
@@ -99,7 +98,7 @@ def parser() -> argparse.ArgumentParser:
         one.add_argument("--init", choices=("systemd",), help="default: a script, which is 5 s faster")
         one.add_argument("--memory", type=int, default=2048, metavar="MIB")
         one.add_argument("--cpus", type=int, default=1)
-        one.add_argument("--minutes", type=float, default=60, help="limit of the whole run")
+        one.add_argument("--minutes", type=float, default=150, help="limit of the whole run")
         one.add_argument("--shards", type=int, default=2, help="machines that share the tests, at the same time")
     records = verbs.add_parser("summary", help="which feature was exercised on which kernel")
     records.add_argument("records", nargs="*", metavar="JUNIT_XML")
