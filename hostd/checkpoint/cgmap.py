@@ -1,5 +1,6 @@
-"""Which process sat in which sub-cgroup that the guest made: saved before a dump, put back before the first
-resumes.
+"""Which process sat in which sub-cgroup that the guest made: saved before a dump, put back by a restore.  The cgroups
+are there before CRIU begins, as it opens the files in them that a guest's systemd watches; the processes move before
+the first resumes.
 
 With `--manage-cgroups=ignore` all restored tasks are in the container's own cgroup, and a guest's systemd
 would find its services gone.  Processes are known by their number inside, which a restore keeps.
@@ -9,7 +10,11 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-_DELEGATED = ("", "/cgroup.procs", "/tasks", "/cgroup.threads", "/cgroup.subtree_control")
+# What whoever gets a cgroup gets of it: cgroup-v2.rst, "Model of Delegation", and what systemd adds.
+_DELEGATED = (
+    "cgroup.procs", "tasks", "cgroup.threads", "cgroup.subtree_control", "memory.oom.group", "memory.pressure",
+    "memory.reclaim",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +42,15 @@ def save(cgroups: Mapping[str, str], uid_base: int) -> dict[str, list[Group]]:
     return {name: groups for name, directory in cgroups.items() if (groups := _groups(directory, uid_base))}
 
 
-def load(cgroups: Mapping[str, str], saved: Mapping[str, list[Group]], uid_base: int) -> list[str]:
-    """Make the saved cgroups again and move the tasks back.  Answers what could not be done."""
+def make(cgroups: Mapping[str, str], saved: Mapping[str, list[Group]], uid_base: int) -> None:
+    """The saved cgroups, empty; without those of a hierarchy that this host has not.  Raises OSError."""
+    for name, groups in saved.items():
+        for group in groups if name in cgroups else ():
+            _make(_place(cgroups[name], group), group, uid_base)
+
+
+def load(cgroups: Mapping[str, str], saved: Mapping[str, list[Group]]) -> list[str]:
+    """Move the tasks back to where they were, which `make` has made.  Answers what could not be done."""
     failed: list[str] = []
     for name, groups in saved.items():
         if name not in cgroups:
@@ -46,9 +58,9 @@ def load(cgroups: Mapping[str, str], saved: Mapping[str, list[Group]], uid_base:
             continue
         host = {inside: pid for pid in pids(cgroups[name]) if (inside := inside_number(pid))}
         for group in groups:
-            failed += _restore(cgroups[name], group, host, uid_base)
+            failed += _move(_place(cgroups[name], group), group, host)
         for group in groups:  # v2 hands controllers down only once no process is left above
-            failed += _hand_down(cgroups[name], group)
+            failed += _hand_down(_place(cgroups[name], group), group)
     return failed
 
 
@@ -77,19 +89,27 @@ def _group(directory: str, path: str, uid_base: int) -> Group:
     )
 
 
-def _restore(directory: str, group: Group, host: Mapping[int, int], uid_base: int) -> list[str]:
-    path = f"{directory}/{group.path}".rstrip("/")
-    if not os.path.isdir(path):
-        os.mkdir(path, 0o755)
-        for name in _DELEGATED:
-            if os.path.exists(path + name):
-                os.chown(path + name, uid_base + group.uid, uid_base + group.gid)
+def _place(directory: str, group: Group) -> str:
+    return f"{directory}/{group.path}".rstrip("/")
+
+
+def _make(path: str, group: Group, uid_base: int) -> None:
+    if os.path.isdir(path):
+        return
+    os.mkdir(path, 0o755)
+    os.chown(path, uid_base + group.uid, uid_base + group.gid)
+    for name in os.listdir(path):  # root inside made it, or else somebody to whom all of it belongs
+        delegated = name in _DELEGATED
+        os.chown(f"{path}/{name}", uid_base + delegated * group.uid, uid_base + delegated * group.gid)
+
+
+def _move(path: str, group: Group, host: Mapping[int, int]) -> list[str]:
     return list(_write(f"{path}/cgroup.procs", (str(host[task]) for task in group.tasks if task in host)))
 
 
-def _hand_down(directory: str, group: Group) -> list[str]:
+def _hand_down(path: str, group: Group) -> list[str]:
     wanted = (f"+{controller}" for controller in group.control.split())
-    return list(_write(f"{directory}/{group.path}".rstrip("/") + "/cgroup.subtree_control", wanted))
+    return list(_write(f"{path}/cgroup.subtree_control", wanted))
 
 
 def _walk(directory: str) -> Iterator[str]:

@@ -97,8 +97,9 @@ def _restore(spec: RestoreSpec, kept: saved.Saved, program: criu.Criu, lock: Fd)
     lost: list[str] = []
 
     def before_resume() -> None:
-        lost.extend(cgmap.load(cgroups, kept.cgroups, spec.uid_base))
+        lost.extend(cgmap.load(cgroups, kept.cgroups))
 
+    cgmap.make(cgroups, kept.cgroups, spec.uid_base)
     with private.mounts(_paths(spec, kept), _trees(spec, kept), spec.cache_dir), timed("restore: criu"):
         if "/sys/fs/cgroup" in kept.external:
             private.unrestrict("cgroup")
