@@ -39,6 +39,10 @@ echo LANG=C.UTF-8 > "$root/etc/locale.conf"
 ln -sf ../locale.conf "$root/etc/default/locale"
 ln -s /etc/systemd/system/ssh-host-keys.service "$root/etc/systemd/system/multi-user.target.wants/"
 ln -sf /lib/systemd/system/multi-user.target "$root/etc/systemd/system/default.target"
+case ,$packages, in
+*,sysvinit-core,*) chroot "$root" update-rc.d ssh-host-keys defaults >&2 ;;
+*) rm "$root/etc/init.d/ssh-host-keys" ;;
+esac
 
 exec tar --create --directory="$root" --numeric-owner --xattrs --acls --one-file-system --sort=name \
     --exclude=./var/cache/apt/archives/lock .

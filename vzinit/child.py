@@ -9,6 +9,7 @@ import _signal  # type: ignore[import-not-found]
 import errno
 import fcntl
 import posix
+import time
 
 from vzinit import fds
 
@@ -137,12 +138,13 @@ def start(
     return Child(loop, pid, report, on_start, on_end)
 
 
-def become(program: Program, pipe: int) -> None:
-    """In the child: turn into *program*, or tell why not.  Never returns."""
+def become(program: Program, pipe: int, linger: float = 0) -> None:
+    """In the child: turn into *program*, or tell why not, and stay for *linger* seconds.  Never returns."""
     step = program.program
     try:
         clean_signals()
-        posix.setsid()
+        if posix.getsid(0) != posix.getpid():  # PID 1 leads one already
+            posix.setsid()
         pipe = take_descriptors(program.descriptors, pipe)
         if program.controlling_tty:
             fcntl.ioctl(0, TIOCSCTTY, 0)
@@ -161,6 +163,7 @@ def become(program: Program, pipe: int) -> None:
     except BaseException as error:
         explain(pipe, errno.EINVAL, f"{step}: {error}")
     finally:
+        time.sleep(linger)
         posix._exit(EXEC_FAILED)
 
 

@@ -43,6 +43,7 @@ class Console:
         self.ring = kept
         self._viewers: dict[int, Viewer] = {}
         self._prompt: list[str] | None = None
+        self.prompts = True  # else login prompts are another init's business
         self._prompting = False  # a prompt, or what was logged in at it, runs
         self._prompts_ended = 0  # within the last PAUSE seconds
         for name in names:
@@ -145,7 +146,7 @@ class Console:
 
     def _want_prompt(self) -> None:
         """Start it when somebody looks, none is there, and it did not end too often."""
-        if self._viewers and not self._prompting and self._prompts_ended < HANGUPS_BEFORE_PAUSE:
+        if self.prompts and self._viewers and not self._prompting and self._prompts_ended < HANGUPS_BEFORE_PAUSE:
             argv = self._prompt or login_prompt(self.names[-1])
             if argv:
                 self._start_prompt(argv)
@@ -199,6 +200,13 @@ class Consoles:
         self._loop = loop
         self._by_number = {1: Console(loop, ["/dev/console", "/dev/tty1"], last_words)}
         self.first = self._by_number[1]
+        self._prompts = True
+
+    def leave_prompts_to_others(self) -> None:
+        """Another init is PID 1, and has login prompts of its own."""
+        self._prompts = False
+        for console in self._by_number.values():
+            console.prompts = False
 
     def get(self, number: int) -> Console:
         """Console *number* (1..63), made if need be.  Raises ValueError or OSError."""
@@ -206,6 +214,7 @@ class Consoles:
             raise ValueError(f"tty {number} is not 1..{LAST_TTY}")
         if number not in self._by_number:
             self._by_number[number] = Console(self._loop, [f"/dev/tty{number}"], ring.new(f"tty{number}"))
+            self._by_number[number].prompts = self._prompts
         return self._by_number[number]
 
     def attach(self, number: int, fd: int) -> None:

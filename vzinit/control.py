@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from vzinit.channel import Channel
     from vzinit.console import Consoles
+    from vzinit.handoff import Agent
     from vzinit.loop import Loop
     from vzinit.shutdown import Shutdown
 
@@ -22,19 +23,27 @@ MAX_EDITED = 16 << 20  # bytes of a file of which only some lines are ours; a lo
 
 
 class Control:
-    """Dispatches frames.  `on_go()` is called once, when the services may start."""
+    """Dispatches frames.  Once: `on_go()` when the services may start, or `on_hand_over()` if the image's init may."""
 
-    def __init__(self, loop: "Loop", on_go: "Callable[[], None]", on_abandoned: "Callable[[], None]") -> None:
+    def __init__(
+        self,
+        loop: "Loop",
+        on_go: "Callable[[], None]",
+        on_hand_over: "Callable[[], None]",
+        on_abandoned: "Callable[[], None]",
+    ) -> None:
         self._loop = loop
         self._on_go = on_go
+        self._on_hand_over = on_hand_over
         self._on_abandoned = on_abandoned
         self._gone = False  # past the start barrier
         self._services_wait = False  # past it, but without services for now
+        self._hands_over = False  # INIT=handoff
         self._sequence: str | None = None
         self.channel: Channel = channel.Channel(loop, self._frame, self._bad_frame, self._lost)
         self.sessions = session.Sessions(loop, self._session_ended)
         self.consoles: Consoles
-        self.shutdown: Shutdown
+        self.shutdown: Shutdown | Agent
 
     # Dispatch.
 
@@ -84,19 +93,28 @@ class Control:
     def _go(self, fields: protocol.Fields, _descriptors: list[int]) -> None:
         if self._gone:
             raise ValueError("started already")
-        self._gone = True
         self._services_wait = protocol.one(fields, "services", "yes") != "yes"
-        self._answer("ready")
-        if not self._services_wait:
-            self._on_go()
+        self._hands_over = protocol.one(fields, "init") == "handoff"
+        if self._services_wait:
+            self._answer("ready")
+        else:
+            self._begin("ready")
+        self._gone = True
 
     def _services(self, _fields: protocol.Fields, _descriptors: list[int]) -> None:
         """The services that `go services=later` kept back."""
         if not self._services_wait:
             raise ValueError("the services are being started already")
         self._services_wait = False
-        self._answer("done")
-        self._on_go()
+        self._begin("done")
+
+    def _begin(self, answer: str) -> None:
+        """What the image wants to run.  Another init is answered for once it runs; for the services nobody waits."""
+        if self._hands_over:
+            self._on_hand_over()
+        self._answer(answer)
+        if not self._hands_over:
+            self._on_go()
 
     def _write(self, fields: protocol.Fields, _descriptors: list[int]) -> None:
         path = protocol.one(fields, "path")

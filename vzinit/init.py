@@ -30,9 +30,9 @@ def run(lasting: "socket") -> None:
     loop = Loop(lambda where, error: trouble(where, error))
     words = ring.Ring(LAST_WORDS)
     sys.stderr = words
-    control = Control(loop, on_go=lambda: boot(), on_abandoned=lambda: posix._exit(ABANDONED))
+    control = Control(loop, lambda: boot(), lambda: hand_over(), on_abandoned=lambda: posix._exit(ABANDONED))
     control.consoles = consoles = Consoles(loop, words)
-    control.shutdown = shutdown = Shutdown(
+    control.shutdown = Shutdown(
         loop, lambda then: stop_services(then), say_bye=lambda how: control.channel.answer("bye", how=how)
     )
     services: Services | None = None
@@ -45,6 +45,13 @@ def run(lasting: "socket") -> None:
         services = Services(loop, consoles.first, lambda failed: control.channel.report("running", failed=failed))
         services.boot()
 
+    def hand_over() -> None:
+        """From here on we are a child of the image's init, which is PID 1."""
+        from vzinit import handoff
+
+        guarded(initctl.close)
+        control.shutdown = handoff.hand_over(loop, consoles, lambda: control.channel.report("running"))
+
     def stop_services(then: "Callable[[], None]") -> None:
         if services:
             services.stop(then)
@@ -56,8 +63,7 @@ def run(lasting: "socket") -> None:
         control.channel.report("error", text=f"{where}: {describe(error)}")
 
     def asked_to_stop(how: str) -> None:
-        if not shutdown.how:
-            shutdown.begin(how)
+        control.shutdown.asked(how)
 
     def guarded(step: "Callable[[], None]") -> None:
         try:
@@ -66,7 +72,8 @@ def run(lasting: "socket") -> None:
             trouble(step.__qualname__, error)
 
     signals.watch(loop, on_child=reaper.reap, on_request=asked_to_stop)
-    guarded(Initctl(loop, asked_to_stop).open)
+    initctl = Initctl(loop, asked_to_stop)
+    guarded(initctl.open)
     channel.listen_for_rescue(loop, control.host_is_back)
     control.channel.connect(lasting)
     gc.freeze()  # what is there now is there for ever: no collection looks at it, no child's copies its pages

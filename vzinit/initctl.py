@@ -8,6 +8,8 @@ int magic; int command; int runlevel; int sleeptime; char data[368].
 import posix
 import sys
 
+from vzinit import fds
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +49,13 @@ class Initctl:
         # Open for writing too: without a writer the FIFO would be at its end for ever.
         self._fd = posix.open(FIFO, posix.O_RDWR | posix.O_NONBLOCK | posix.O_CLOEXEC)
         self._loop.watch(self._fd, lambda _events: self._receive())
+
+    def close(self) -> None:
+        """Make room for somebody else's."""
+        self._loop.unwatch(self._fd)
+        fds.close(self._fd)
+        for path in (FIFO, LINK):
+            posix.unlink(path)
 
     def _receive(self) -> None:
         """Writes of up to PIPE_BUF bytes are atomic: requests never mix."""

@@ -56,6 +56,11 @@ class Shutdown:
         self._deadline = time.monotonic() + timeout
         self._loop.after(0, self._services)  # later: whoever asked is answered first
 
+    def asked(self, how: str) -> None:
+        """From inside, by a signal or a command: who asks again is late."""
+        if not self.how:
+            self.begin(how)
+
     def _services(self) -> None:
         patience = max(0.0, self._deadline - time.monotonic() - KILL_RESERVE)
         self._guard: Timer = self._loop.after(patience, self._terminate)

@@ -14,7 +14,7 @@ from hostd.config.veconf import VeConf
 from hostd.errors import Exit, Failure
 
 # What a container is, and how its files are kept, is not a matter of its size.
-_NOT_TAKEN = frozenset(
+OF_ONE_CONTAINER = frozenset(
     ("HOSTNAME", "IP_ADDRESS", "OSTEMPLATE", "VE_ROOT", "VE_PRIVATE", "VE_LAYOUT", "DESCRIPTION", "NAME")
 )
 
@@ -36,7 +36,7 @@ def over(call: Call, found: Changes, conf: VeConf, *, save: bool) -> Sample:
     if name is None:
         return Sample(found)
     sample = _load(call, name)
-    texts = {key: value for key, value in sample.items() if key not in _NOT_TAKEN}
+    texts = {key: value for key, value in sample.items() if key not in OF_ONE_CONTAINER}
     if not save:
         waiting = [key for key in texts if key not in live.KEYS]
         note = f"Warning: of the sample {name}, without --save nothing becomes of {' '.join(waiting)}"

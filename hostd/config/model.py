@@ -110,6 +110,7 @@ class CtConfig:
     disabled: bool
     stop_timeout: int
     privileged: bool
+    init: str
     features: Mapping[str, bool]
     capabilities: Mapping[str, bool]
     raw: VeConf
@@ -164,6 +165,7 @@ def effective(ctid: int, own: VeConf, globals: GlobalConfig) -> CtConfig:
         disabled=read.value("DISABLED", values.yes_no, False),
         stop_timeout=read.value("STOP_TIMEOUT", number(0, 86400), STOP_TIMEOUT),
         privileged=read.value("PRIVILEGED", values.yes_no, False),
+        init=read.value("INIT", values.init, "vz"),
         features=read.value("FEATURES", _features, {}),
         capabilities=read.value("CAPABILITY", _capabilities, {}),
         raw=own,

@@ -206,6 +206,7 @@ _HOST = (
     Setting("bootorder", "BOOTORDER", texts.number(0, 2**32 - 1), "N", "higher starts earlier", _STORED),
     Setting("stop-timeout", "STOP_TIMEOUT", texts.number(0, 86400), "SECONDS", "patience of stop (120)", _STORED),
     Setting("privileged", "PRIVILEGED", texts.yes_no, "yes|no", "no user namespace: root is root", _RESTART),
+    Setting("init", "INIT", values.init, "vz|handoff", "services by vzhost, or the image's own init", _RESTART),
     Setting("root", "VE_ROOT", values.path, "PATH", "where it is mounted, $VEID inside", _STORED),
     Setting("private", "VE_PRIVATE", values.path, "PATH", "where its data is, $VEID inside", _STORED),
     Setting("ostemplate", "OSTEMPLATE", values.file_name, "NAME", "its template", _STORED),

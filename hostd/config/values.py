@@ -28,6 +28,13 @@ def yes_no(text: str) -> bool:
     raise ValueError("must be yes or no")
 
 
+def init(text: str) -> str:
+    """What is PID 1: vzinit with the image's services, or the image's own init."""
+    if text.strip().lower() not in ("vz", "handoff"):
+        raise ValueError("must be vz or handoff")
+    return text.strip().lower()
+
+
 def on_off(text: str) -> bool:
     match text.strip().lower():
         case "on":

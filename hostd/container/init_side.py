@@ -165,13 +165,14 @@ async def release_barrier(run: Run) -> None:
     ct = run.ct
     assert ct.link is not None
     script = None if run.setup else scripts.inner(run.world.paths, ct.ctid, "start")
-    ready = ct.expect("ready")
-    ct.link.tell("go", services="no" if run.setup else "later" if script else "yes")
-    async with asyncio.timeout(HELLO_TIMEOUT):
-        await ready
-    if script:
-        await scripts.run_inside(ct, script, run.report)
-        await ct.link.ask("services")
+    services = "no" if run.setup else "later" if script else "yes"
+    try:
+        await ct.link.ask("go", timeout=HELLO_TIMEOUT, services=services, init=run.configuration.init)
+        if script:
+            await scripts.run_inside(ct, script, run.report)
+            await ct.link.ask("services")
+    except OSError as error:
+        raise Failure(Exit.FS_BAD_TMPL, f"Unable to start the container's init: {error.strerror}") from error
 
 
 async def commit(run: Run) -> None:

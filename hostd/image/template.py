@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from hostd.config.paths import Paths
+from hostd.config.veconf import VeConf
 from hostd.errors import Exit, Failure, doing
 from hostd.kernel.process import WITH_US
 
@@ -58,6 +59,18 @@ def find(paths: Paths, name: str) -> Template:
         f"Cached OS template {os.path.join(paths.template_cache, name)}.tar[.gz|.bz2|.xz|.zst] not found",
         hint="put the tarball there; `python -m images list` names those that can be built",
     )
+
+
+def defaults(paths: Paths, name: str) -> VeConf:
+    """What `NAME.conf` beside the tarball says for containers made from it; nothing where there is none.
+
+    Raises BadConfig and OSError.
+    """
+    try:
+        path = os.path.join(paths.template_cache, f"{find(paths, name).name}.conf")
+        return VeConf.load(path)
+    except (Failure, FileNotFoundError):  # a template that is not there: whoever needs it says so
+        return VeConf()
 
 
 def tree(paths: Paths, template: Template) -> str:

@@ -5,11 +5,13 @@ import os
 from hostd.command import changes, disk, edge, typed_places
 from hostd.command.call import Call
 from hostd.command.host import CreateOptions
+from hostd.command.sample import OF_ONE_CONTAINER
 from hostd.config import announce, names
 from hostd.config.model import GlobalConfig, effective, places_of
 from hostd.config.values import file_name
 from hostd.config.veconf import VeConf
-from hostd.errors import BadValue, Exit, Failure, VzError
+from hostd.errors import BadConfig, BadValue, Exit, Failure, VzError
+from hostd.image import template as templates
 
 _SETTINGS = (
     "ipadd",
@@ -21,6 +23,7 @@ _SETTINGS = (
     "root",
     "private",
     "ostemplate",
+    "init",
 )
 LATER = ("local_uid", "local_gid", "distribution", "uuid", "force", "skip_app_templates")
 
@@ -65,6 +68,8 @@ def _configuration(call: Call, globals: GlobalConfig) -> VeConf:
     texts = dict(given.texts)
     template = texts.pop("OSTEMPLATE", conf.get("OSTEMPLATE") or globals.ostemplate)
     where = _places(call, texts, conf, globals)
+    if template:
+        _template_defaults(call, template, conf)
     changes.Changes(texts, given.settings, given.add).edit(conf)
     for key, path in where.items():
         conf.set(key, path)
@@ -76,6 +81,16 @@ def _configuration(call: Call, globals: GlobalConfig) -> VeConf:
     if "ONBOOT" not in conf:
         conf.set("ONBOOT", "no")  # libvirt cannot live without it
     return conf
+
+
+def _template_defaults(call: Call, template: str, conf: VeConf) -> None:
+    """What NAME.conf beside the tarball says, where *conf* says nothing."""
+    found = templates.defaults(call.host.paths, template)
+    for key, value in found.items():
+        if key in OF_ONE_CONTAINER:
+            raise BadConfig(f"{found.place(key)}: {key} is of one container, no default of a template")
+        if key not in conf:
+            conf.set(key, value)
 
 
 def _places(call: Call, texts: dict[str, str], conf: VeConf, globals: GlobalConfig) -> dict[str, str]:

@@ -1,0 +1,130 @@
+"""INIT=handoff: the image's own init becomes PID 1.
+
+A child of it, the agent, goes on as what vzinit is for the host: channel, consoles, sessions.  Imported only in
+containers that ask for it.
+"""
+
+import _signal  # type: ignore[import-not-found]
+import errno
+import posix
+
+from vzinit import child, fds, notify, reaper, shutdown
+from vzinit.console import LAST_TTY
+from vzinit.signals import SIGRTMIN
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vzinit.console import Console, Consoles
+    from vzinit.loop import Loop
+
+INITS = ("/sbin/init", "/etc/init", "/bin/init")  # in the order of OpenVZ
+TELL_TIME = 5.0  # seconds that a PID 1 without its program leaves the agent to say so
+# How an init is asked by the one that its commands stand for; any other gets the command itself.
+SIGNALS = {
+    "systemd": {"halt": SIGRTMIN + 3, "poweroff": SIGRTMIN + 4, "reboot": SIGRTMIN + 5},
+    "busybox": {"halt": _signal.SIGUSR1, "poweroff": _signal.SIGUSR2, "reboot": _signal.SIGTERM},
+}
+# A service in namespaces of these kinds could not be checkpointed, and no one of them keeps a neighbour out.
+DROP_IN = "/run/systemd/system/service.d/10-vz.conf"
+CAN_BE_CHECKPOINTED = b"[Service]\nProtectHostname=no\nPrivateUsers=no\nPrivateIPC=no\n"
+
+
+class Agent:
+    """Stands where `Shutdown` stands in a PID 1: a stop is PID 1's to do, and here only asked for."""
+
+    def __init__(self, loop: "Loop", console: "Console", init: str) -> None:
+        self._loop = loop
+        self._console = console
+        self._init = init
+        self.how = ""
+
+    def begin(self, how: str, _timeout: float = 0) -> None:
+        """Ask for *how*.  Raises ValueError as `Shutdown.begin`; who asks has the patience, and the force."""
+        if self.how:
+            raise ValueError(f"already stopping ({self.how})")
+        if how not in shutdown.COMMANDS:
+            raise ValueError(f"stop how={how!r} is not one of {', '.join(shutdown.COMMANDS)}")
+        self.how = how
+        self._loop.after(0, self._ask)  # later: whoever asked is answered first
+
+    def asked(self, _how: str) -> None:
+        """A signal to ourselves, of an init on its way down that wants to see no process."""
+        posix._exit(0)
+
+    def _ask(self) -> None:
+        if number := SIGNALS.get(self._init, {}).get(self.how):
+            posix.kill(1, number)
+            return
+        output = self._console.slave
+        command = child.Program([self.how], {"PATH": child.PATH, "TERM": "linux"}, [output, output, output])
+        reaper.adopt(child.start(self._loop, command, self._asked_by_command, lambda _code, _signal: None))
+
+    def _asked_by_command(self, number: int, text: str) -> None:
+        if number:
+            self._console.log(f"vzinit: {self.how}: {text}")
+
+
+def hand_over(loop: "Loop", consoles: "Consoles", on_running: "Callable[[], None]") -> Agent:
+    """Fork; PID 1 becomes the image's init, and this returns in the child, the agent, once that is so.
+
+    *on_running* is called when the init says that it is up; of one that does not say such things, at once.  Raises
+    OSError when there is no init or it cannot be executed; PID 1 has no way on then.
+    """
+    path = next((path for path in INITS if fds.is_program(path)), "")
+    if not path:
+        raise OSError(errno.ENOENT, f"the image has no init: none of {', '.join(INITS)}")
+    name = resolved(path).rpartition("/")[2]
+    socket = notify.NotifySocket(loop, lambda pid, values: on_message(pid, values, on_running))
+    environment = {"container": "vz", "TERM": "linux", "HOME": "/"}
+    if name == "systemd":
+        environment["NOTIFY_SOCKET"] = socket.open()
+        fds.write_file(DROP_IN, CAN_BE_CHECKPOINTED)
+    else:
+        for number in terminals(fds.read_text("/etc/inittab")):
+            consoles.get(number)
+    consoles.leave_prompts_to_others()
+    split(child.Program([path], environment, [consoles.first.slave] * 3, controlling_tty=True))
+    if name != "systemd":
+        loop.after(0, on_running)
+    return Agent(loop, consoles.first, name)
+
+
+def terminals(inittab: str) -> set[int]:
+    """The numbers of the ttys at which *inittab* has login prompts: one without its terminal would end for ever."""
+    lines = [line for line in inittab.splitlines() if "getty" in line and not line.lstrip().startswith("#")]
+    words = {word.rpartition("/")[2] for line in lines for word in line.replace(":", " ").split()}
+    numbers = {int(word[3:]) for word in words if word.startswith("tty") and word[3:].isdigit()}
+    return numbers & set(range(1, LAST_TTY + 1))
+
+
+def split(program: child.Program) -> None:
+    """PID 1 becomes *program*, its new child goes on here.  Raises OSError in that child when it did not work."""
+    reader, writer = posix.pipe2(posix.O_CLOEXEC)
+    mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
+    if posix.fork():
+        child.become(program, writer, linger=TELL_TIME)
+    fds.close(writer)
+    posix.setsid()
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
+    report = posix.read(reader, 4096).decode("utf-8", "replace")
+    fds.close(reader)
+    if report:
+        number, _, text = report.partition(" ")
+        raise OSError(int(number), text)
+
+
+def resolved(path: str) -> str:
+    """What *path* leads to, with all links followed."""
+    fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    try:
+        return posix.readlink(f"/proc/self/fd/{fd}")
+    finally:
+        posix.close(fd)
+
+
+def on_message(pid: int, values: dict[str, str], on_running: "Callable[[], None]") -> None:
+    """A datagram at NOTIFY_SOCKET: PID 1's own word counts."""
+    if pid == 1 and values.get("READY") == "1":
+        on_running()
