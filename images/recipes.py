@@ -55,12 +55,20 @@ _SERVER = (
     "login", "netbase",
 )  # fmt: skip
 
+# What a busy server runs: the services over which the same image is compared under vzinit and under systemd.
+_SERVICES = (
+    "systemd-sysv", *_SERVER, "dbus", "rsyslog", "nginx", "apache2", "postgresql", "mariadb-server", "redis-server",
+    "php-fpm", "postfix", "memcached", "dropbear", "prometheus-node-exporter",
+)  # fmt: skip
+
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         Recipe("busybox", "busybox"),
         Recipe("debian-12", "debian", "bookworm", ("systemd-sysv", *_SERVER)),
         Recipe("debian-13", "debian", "trixie", ("systemd-sysv", *_SERVER)),
+        Recipe("debian-12-services", "debian", "bookworm", _SERVICES),
+        Recipe("debian-13-services", "debian", "trixie", _SERVICES),
         # Debian without systemd: init scripts, and the other reboot, halt and shutdown that Debian has.
         Recipe("debian-12-sysvinit", "debian", "bookworm", ("sysvinit-core", *_SERVER)),
         Recipe("debian-13-sysvinit", "debian", "trixie", ("sysvinit-core", *_SERVER)),

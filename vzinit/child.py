@@ -23,6 +23,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 TIOCSCTTY = 0x540E
 EXEC_FAILED = 127
 HIGH_FD = 100  # copies of the wanted descriptors live from here on while 0, 1, 2... are being filled
+PIPE_FD = HIGH_FD - 1  # of the report, out of the way of descriptors that `setup` may add
 LAST_FD = 1 << 16
 OOM_SCORE = "/proc/self/oom_score_adj"
 
@@ -200,12 +201,13 @@ def forget_oom_score() -> None:
 
 
 def take_descriptors(wanted: list[int], pipe: int) -> int:
-    """Make *wanted* descriptors 0, 1, 2..., keep *pipe* as the next one, close all others."""
+    """Make *wanted* descriptors 0, 1, 2..., keep *pipe* as PIPE_FD, close all others."""
     copies = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, HIGH_FD) for fd in [*wanted, pipe]]
     pipe_copy = copies.pop()
     for target, copy in enumerate(copies):
         posix.dup2(copy, target)
-    pipe = posix.dup2(pipe_copy, len(copies), False)
+    posix.closerange(len(copies), PIPE_FD)
+    pipe = posix.dup2(pipe_copy, PIPE_FD, False)
     posix.closerange(pipe + 1, LAST_FD)
     return pipe
 

@@ -40,9 +40,11 @@ def run(lasting: "socket") -> None:
     def boot() -> None:
         """The host has been told that we are ready, and nobody waits for these modules."""
         nonlocal services
+        from vzinit.orders import Orders
         from vzinit.services import Services
 
         services = Services(loop, consoles.first, lambda failed: control.channel.report("running", failed=failed))
+        guarded(Orders(loop, services, consoles.first.log, asked_to_stop).open)
         services.boot()
 
     def hand_over() -> None:

@@ -45,7 +45,7 @@ def add_to(plan: BootPlan, text: str) -> None:
     lines = parse(text)
     is_sysvinit = any(line.action == "initdefault" for line in lines)
     previous: list[str] = []
-    at_stop = ServicePlan("inittab:shutdown", "oneshot", [], stop_timeout=10.0)
+    at_stop = ServicePlan("inittab:shutdown", "oneshot", [], stop_timeout=10.0, remain=True)
     for number, line in enumerate(lines):
         if is_sysvinit and not belongs(line):
             continue

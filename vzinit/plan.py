@@ -31,9 +31,10 @@ class ServicePlan:
     """
 
     __slots__ = (
-        "after", "burst", "interval", "kill_mode", "kill_signal",
-        "kind", "name", "no_restart_on", "options", "pid_file",
-        "pre", "rest", "restart", "restart_delay", "start", "start_timeout", "stop", "stop_timeout",
+        "after", "burst", "grouped", "interval", "kill_mode", "kill_signal",
+        "kind", "name", "no_restart_on", "options", "pid_file", "post",
+        "pre", "reload", "remain", "requires", "rest", "restart", "restart_delay", "restart_on", "start",
+        "start_timeout", "stop", "stop_post", "stop_timeout", "success_on",
     )  # fmt: skip
 
     def __init__(self, name: str, kind: str, start: list[Command], **others: object) -> None:
@@ -41,12 +42,20 @@ class ServicePlan:
         self.kind = kind
         self.start = start
         self.pre: list[Command] = []
+        self.post: list[Command] = []
+        self.reload: list[Command] = []
         self.stop: list[Command] = []
+        self.stop_post: list[Command] = []
+        self.remain = False  # up, though its process has ended
+        self.grouped = False  # has a cgroup of its own
+        self.requires: list[str] = []  # names; without them it is not started
         self.after: list[str] = []  # names; those that are not planned are ignored
         self.pid_file = ""
         self.restart = "no"  # no, always, on-success, on-failure, on-abnormal, on-abort
         self.restart_delay = 0.1
         self.no_restart_on: list[str] = []  # exit codes and signal names
+        self.restart_on: list[str] = []
+        self.success_on: list[str] = []
         self.burst = 5  # starts within `interval`
         self.interval = 10.0
         self.rest = 0.0  # after too many starts, try again when this has passed; 0: never
@@ -84,7 +93,7 @@ def load(data: bytes) -> BootPlan:
     return plan
 
 
-COMMANDS = ("pre", "start", "stop")
+COMMANDS = ("pre", "start", "post", "reload", "stop", "stop_post")
 
 
 def service_from(row: "dict[str, list[tuple[list[str], str, str]]]") -> ServicePlan:

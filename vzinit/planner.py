@@ -6,7 +6,7 @@ Sources, in this order: inittab, units, init scripts that no unit covers, /etc/r
 
 import posix
 
-from vzinit import conditions, fds, inittab, plan, rclinks, unitfile, units, utmp
+from vzinit import conditions, fds, generators, inittab, plan, rclinks, unitfile, units, utmp
 from vzinit.plan import BootPlan, Command, ServicePlan
 
 # Directories that programs expect in the fresh tmpfs on /run: path and mode.
@@ -35,6 +35,7 @@ def make() -> BootPlan:
     covered: set[str] = set()
     for source in (
         inittab.from_image,
+        lambda _: generators.run(),
         lambda found: covered.update(units.from_image(found)),
         lambda found: rclinks.from_image(found, covered),
         add_rc_local,
@@ -74,7 +75,7 @@ def add_rc_local(found: BootPlan) -> None:
     if fds.is_program("/etc/rc.local"):
         others = [service.name for service in found.services]
         start = [Command(["/etc/rc.local", "start"], ":")]
-        found.services.append(ServicePlan("rc.local", "oneshot", start, after=others))
+        found.services.append(ServicePlan("rc.local", "oneshot", start, after=others, remain=True))
 
 
 def put_tmpfiles_first(found: BootPlan) -> None:

@@ -7,7 +7,7 @@ Imported in forked children only: its memory is gone with the exec.
 import _signal  # type: ignore[import-not-found]
 import posix
 
-from vzinit import _sys, child, fds, unitfile, users
+from vzinit import _sys, child, fds, listen, unitfile, users
 from vzinit.plan import Command, ServicePlan
 
 DIRECTORIES = (
@@ -25,6 +25,7 @@ def service(program: child.Program, plan: ServicePlan, command: Command) -> None
     uid, gid, groups = identity(options)
     make_directories(options, uid, gid)
     program.environment.update(environment(options))
+    listen.take(options.get("Listen", []), program.environment)
     limits(options)
     redirect(options)
     if last(options, "IgnoreSIGPIPE", "yes" if plan.name.endswith(".service") else "no") not in NO:

@@ -43,6 +43,6 @@ def script(name: str, link: str, after: list[str]) -> ServicePlan:
     path = f"/etc/init.d/{name}" if fds.is_program(f"/etc/init.d/{name}") else link
     return ServicePlan(
         name, "oneshot", [Command([path, "start"], ":")],
-        stop=[Command([path, "stop"], ":")], after=after, stop_timeout=STOP_TIMEOUT,
+        stop=[Command([path, "stop"], ":")], after=after, stop_timeout=STOP_TIMEOUT, remain=True,
         options={"Environment": [f"RUNLEVEL={2}", "PREVLEVEL=N"]},
     )  # fmt: skip

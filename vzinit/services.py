@@ -1,26 +1,27 @@
-"""All services: planned in a child, started in order, stopped in reverse order."""
+"""All services: planned in a child, started in order, stopped in reverse order, and one by one while all runs."""
 
-import _signal  # type: ignore[import-not-found]
-import posix
-
-from vzinit import child, fds, notify, plan, service
-from vzinit.service import FAILED, STARTING, STOPPED, STOPPING, WAITING, Service
+from vzinit import fds, notify, plan, planning, processes, service
+from vzinit.service import FAILED, OVER, STARTING, STOPPING, UP, WAITING, Service
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vzinit.console import Console
+    from vzinit.logs import Logs
     from vzinit.loop import Loop
 
-PLAN_TIMEOUT = 30.0  # seconds; reading a few unit files takes milliseconds
-MAX_PLAN = 16 << 20  # bytes
+    Done = Callable[[str], None]
+
+# Results of a job, in systemd's words.
+DONE, JOB_FAILED, CANCELED = "done", "failed", "canceled"
+JOB_RESULTS = {"success": DONE, "timeout": "timeout", "dependency": "dependency"}  # by that of the service
 
 
 class Services:
-    """`boot()` once, then `stop(then)` once.
+    """`boot()` once; then services may be started and stopped; then `stop(then)` once.
 
-    `on_running(failed)` is called when every service was started.
+    `on_running(failed)` is called when every service of the boot was started.
     """
 
     def __init__(self, loop: "Loop", console: "Console", on_running: "Callable[[list[str]], None]") -> None:
@@ -28,83 +29,133 @@ class Services:
         self._console = console
         self._on_running: Callable[[list[str]], None] | None = on_running
         self._then: Callable[[], None] | None = None
-        self._services: dict[str, Service] = {}
+        self._going: set[str] = set()  # names of those that are being stopped, each when its turn has come
+        self._again: set[str] = set()  # of these, those that are started afterwards
+        self._jobs: dict[str, list[tuple[str, Done]]] = {}  # by name: what was asked for, and who waits
         self._notify = notify.NotifySocket(loop, self._notified)
-        self._around = service.Surroundings(console.log, self._notify.open, console.slave)
-        self._plan = b""
-        self._planner = 0
-
-    # Plan.
+        self._around = processes.Surroundings(console, self._notify.open, open_logs(loop))
+        self.table: dict[str, Service] = {}
 
     def boot(self) -> None:
         """Let a child find out what is to be run, then run it."""
-        reader, writer = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
-        try:
-            self._planner = fork_planner(writer, self._console.slave)
-        except OSError as error:
-            self._console.log(f"vzinit: no services: {error.strerror}")
-            fds.close(reader)
-            self._planned(plan.BootPlan())
-            return
-        finally:
-            fds.close(writer)
-        self._loop.watch(reader, lambda _events: self._read_plan(reader))
-        self._patience = self._loop.after(PLAN_TIMEOUT, self._give_up)
-
-    def _give_up(self) -> None:
-        posix.kill(self._planner, _signal.SIGKILL)
-
-    def _read_plan(self, reader: int) -> None:
-        part = posix.read(reader, 65536)
-        self._plan += part
-        if part and len(self._plan) < MAX_PLAN:
-            return
-        self._loop.unwatch(reader)
-        fds.close(reader)
-        self._patience.cancel()
-        data, self._plan = self._plan, b""
-        try:
-            found = plan.load(data)
-        except (ValueError, EOFError, TypeError) as error:
-            self._console.log(f"vzinit: no services: the plan could not be made ({error})")
-            found = plan.BootPlan()
-        self._planned(found)
+        planning.ask(self._loop, self._console, self._planned)
 
     def _planned(self, found: plan.BootPlan) -> None:
         for note in found.notes:
             self._console.log(note)
         if found.prompt:
             self._console.set_prompt(found.prompt)
-        if self._then:
-            return  # stopped meanwhile
-        for one in found.services:
-            self._services[one.name] = Service(self._loop, one, self._around, self._changed)
-        self._changed()
+        if not self._then:  # else stopped meanwhile
+            self.learn(found.services, WAITING)
+            self._changed()
+
+    def learn(self, plans: "list[plan.ServicePlan]", state: int) -> None:
+        """New services, in *state*, and what is new of those that are known."""
+        for one in plans:
+            if one.name in self.table:
+                self.table[one.name].replan(one)
+            else:
+                self.table[one.name] = Service(self._loop, one, self._around, self._changed, state)
 
     # Run.
 
-    def _changed(self) -> None:
+    def start(self, names: list[str], wanted: str, done: "Done") -> None:
+        """Start those of *names* that are not up, in their order; `done(result)` is about *wanted*, one of them."""
         if self._then:
-            self._stop_more()
-        else:
+            done(CANCELED)
+            return
+        for name in names:
+            one = self.table[name]
+            if one.state in OVER:
+                one.await_turn()
+            elif one.state == STOPPING:
+                self._again.add(name)
+        self._wait_for(wanted, "start", done)
+        self._changed()
+
+    def halt(self, names: list[str], wanted: str, done: "Done", again: bool = False) -> None:
+        """Stop *names* in their order, and with *again* those that were up are started afterwards."""
+        for name in names:
+            one = self.table[name]
+            self._answer(name, "start", CANCELED)
+            if again and (one.state not in OVER or one.restarts or name == wanted):
+                self._again.add(name)
+            if one.state not in OVER or one.restarts:
+                self._going.add(name)
+            elif name in self._again:
+                self._again.discard(name)
+                one.await_turn()
+        self._wait_for(wanted, "start" if again else "stop", done)
+        self._changed()
+
+    def _wait_for(self, name: str, kind: str, done: "Done") -> None:
+        self._jobs.setdefault(name, []).append((kind, done))
+
+    def _answer(self, name: str, kind: str, result: str) -> None:
+        """Tell those that wait for *kind* of *name*."""
+        waiting = self._jobs.pop(name, [])
+        left = [job for job in waiting if job[0] != kind]
+        if left:
+            self._jobs[name] = left
+        for asked, done in waiting:
+            if asked == kind:
+                done(result)
+
+    def _changed(self) -> None:
+        self._stop_more()
+        if not self._then:
             self._start_more()
+        self._tell()
+
+    def _gone(self, name: str) -> None:
+        self._going.discard(name)
+        self._answer(name, "stop", DONE)
+        if name in self._again and not self._then:
+            self._again.discard(name)
+            self.table[name].await_turn()
 
     def _start_more(self) -> None:
-        for one in list(self._services.values()):
-            if one.state == WAITING and all(other.is_settled for other in self._before(one)):
-                one.start()
-        if self._on_running and all(one.is_settled for one in self._services.values()):
+        for one in list(self.table.values()):
+            if one.state == WAITING and all(self._has_settled(other) for other in self._before(one)):
+                if self._lacks_what_it_requires(one):
+                    self._around.log(one.plan.name, "not started: what it requires has failed")
+                    one.give_up()
+                else:
+                    one.start()
+        if self._on_running and all(one.is_settled for one in self.table.values()):
             report, self._on_running = self._on_running, None
-            report([one.plan.name for one in self._services.values() if one.state == FAILED])
+            report([one.plan.name for one in self.table.values() if one.state == FAILED])
 
     def _before(self, one: Service) -> list[Service]:
-        return [self._services[name] for name in one.plan.after if name in self._services]
+        return [self.table[name] for name in one.plan.after if name in self.table]
+
+    def _has_settled(self, one: Service) -> bool:
+        """What comes after *one* need not wait for it: also not for its end, if it was down before that."""
+        return one.is_settled and one.plan.name not in self._going
+
+    def _lacks_what_it_requires(self, one: Service) -> bool:
+        required = [self.table[name] for name in one.plan.requires if name in self.table]
+        return any(other.state == FAILED and not other.restarts for other in required)
+
+    def _tell(self) -> None:
+        """Who waits for a service that has settled hears how."""
+        for name in list(self._jobs):
+            one = self.table[name]
+            if name in self._again or name in self._going or one.restarts:
+                continue
+            if one.state in UP:
+                self._answer(name, "start", DONE)
+            elif one.state in OVER:
+                self._answer(name, "start", JOB_RESULTS.get(one.result, JOB_FAILED))
+                self._answer(name, "stop", DONE)
 
     def _notified(self, pid: int, values: dict[str, str]) -> None:
         """A datagram of sd_notify."""
         for one in self._senders(pid):
-            if one.owns(pid) and values.get("MAINPID", "").isdigit():
-                one.adopt_main(int(values["MAINPID"]))
+            if one.processes.owns(pid) and values.get("MAINPID", "").isdigit():
+                one.processes.adopt(int(values["MAINPID"]))
+            if "STATUS" in values:
+                one.status = values["STATUS"][:200]
             if values.get("READY") == "1":
                 one.ready()
 
@@ -113,8 +164,8 @@ class Services:
 
         A helper (`systemd-notify`) may be gone before its message is read: if just one service is awaited, it was its.
         """
-        everything = list(self._services.values())
-        owners = [one for one in everything if one.owns(pid)]
+        everything = list(self.table.values())
+        owners = [one for one in everything if one.processes.owns(pid)]
         if owners or service.is_alive(pid):
             return owners
         awaited = [one for one in everything if one.state == STARTING and one.plan.kind == "notify"]
@@ -126,44 +177,32 @@ class Services:
         """Stop what runs, each service after those that were started after it; then call *then*."""
         self._then = then
         self._on_running = None
-        self._stop_more()
+        self._going = set(self.table)
+        self._changed()
 
     def _stop_more(self) -> None:
-        everything = list(self._services.values())
-        for one in everything:
-            if one.state not in (STOPPING, STOPPED) and not any(
-                later.state != STOPPED and one.plan.name in later.plan.after for later in everything
-            ):
+        for name in list(self._going):
+            if self.table[name].state in OVER and not self.table[name].restarts:
+                self._gone(name)
+        for name in list(self._going):
+            one = self.table[name]
+            first = not any(name in self.table[later].plan.after for later in self._going)
+            if first and name in self._going and one.state != STOPPING:  # gone: by the stop of the one before
                 one.stop()
-        if self._then and all(one.state == STOPPED for one in everything):
-            then, self._services = self._then, {}
+        if self._then and not self._going:
+            then, self._then = self._then, lambda: None
             then()
 
 
-def fork_planner(writer: int, output: int) -> int:
-    """A child that writes the plan to *writer*, what goes wrong to *output*, and exits.
+def open_logs(loop: "Loop") -> "Logs | None":
+    """The journal, where the image has a reader of it."""
+    if not fds.is_program("/bin/journalctl"):
+        return None
+    from vzinit.logs import Logs
 
-    Raises OSError when there is no process to be had.
-    """
-    mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
     try:
-        pid = posix.fork()
-        if not pid:
-            serve_plan(writer, output)
-        return pid
-    finally:
-        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
-
-
-def serve_plan(writer: int, output: int) -> None:
-    """In the child; never returns."""
-    try:
-        child.clean_signals()
-        posix.set_blocking(writer, True)
-        from vzinit import planner
-
-        planner.serve(writer)
-    except BaseException as error:
-        fds.write_all(output, f"vzinit: planner: {error!r}\n".encode())
-    finally:
-        posix._exit(0)
+        logs = Logs(loop)
+        logs.open()
+        return logs
+    except (OSError, ValueError):
+        return None  # no identity, no room: the console has it all

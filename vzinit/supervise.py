@@ -18,20 +18,31 @@ SIGNAL_NAMES = {
 ABORTS = (3, 4, 6, 7, 8, 11, 31)  # signals with a core dump
 
 
-def wants_restart(plan: "ServicePlan", code: int, signal: int) -> bool:
-    """By Restart=, the exit code and the signal (0: none)."""
-    if str(code) in plan.no_restart_on and not signal:
+def is_clean(plan: "ServicePlan", code: int, signal: int) -> bool:
+    """How a daemon ends that was told to; SuccessExitStatus= adds to it."""
+    if named(plan.success_on, code, signal):
+        return True
+    return signal in CLEAN_SIGNALS if signal else code == 0
+
+
+def wants_restart(plan: "ServicePlan", result: str, code: int, signal: int) -> bool:
+    """By Restart=, the result (systemd's word), the exit code and the signal (0: none) of the main process."""
+    if named(plan.no_restart_on, code, signal):
         return False
-    if signal and any(SIGNAL_NAMES.get(name) == signal for name in plan.no_restart_on):
-        return False
-    clean = signal in CLEAN_SIGNALS if signal else code == 0
-    return {
+    return named(plan.restart_on, code, signal) or {
         "always": True,
-        "on-success": clean,
-        "on-failure": not clean,
-        "on-abnormal": bool(signal) and not clean,
+        "on-success": result == "success",
+        "on-failure": result != "success",
+        "on-abnormal": result in ("signal", "timeout"),
         "on-abort": signal in ABORTS,
     }.get(plan.restart, False)
+
+
+def named(words: list[str], code: int, signal: int) -> bool:
+    """One of *words* (exit codes and names of signals) is how it ended."""
+    if signal:
+        return any(SIGNAL_NAMES.get(word) == signal for word in words)
+    return str(code) in words
 
 
 def within_limit(plan: "ServicePlan", starts: list[float], now: float) -> bool:

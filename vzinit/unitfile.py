@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 DIRECTORIES = (
     "/etc/systemd/system",
     "/run/systemd/system",
+    "/run/systemd/generator",
     "/usr/local/lib/systemd/system",
     "/lib/systemd/system",
     "/usr/lib/systemd/system",
+    "/run/systemd/generator.late",
 )
 
 Section = dict[str, list[str]]

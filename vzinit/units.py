@@ -4,7 +4,7 @@ A unit that needs what vzinit does not have (sockets, D-Bus activation, timers) 
 the same name, if the package has one, and noted otherwise.
 """
 
-from vzinit import conditions, unitfile
+from vzinit import conditions, listen, on_off, unitfile
 from vzinit.plan import BootPlan, Command, ServicePlan
 from vzinit.unitfile import Unit, seconds
 
@@ -16,9 +16,10 @@ NOT_OURS = (
     "fstrim.", "hwclock", "udev", "plymouth", "quota", "rescue", "emergency", "dm-event",
     "lvm2", "open-iscsi",
 )  # fmt: skip
+OURS_ALL_THE_SAME = ("systemd-tmpfiles-clean.",)
 KINDS = {
     "": "simple", "simple": "simple", "exec": "simple", "idle": "simple", "notify": "notify",
-    "notify-reload": "notify",
+    "notify-reload": "notify", "dbus": "simple",
     "forking": "forking", "oneshot": "oneshot",
 }  # fmt: skip
 SIGNALS = {
@@ -35,6 +36,8 @@ FOR_PREPARE = (
     "OOMScoreAdjust", "Nice", "LimitNOFILE", "LimitCORE", "LimitMEMLOCK", "LimitNPROC",
     "StandardOutput", "StandardError",
 )  # fmt: skip
+# With it the bus waits 25 s for systemd to start logind and its kind; without, it runs what the service file says.
+BUS_ASKS_SYSTEMD = "--systemd-activation"
 DEFAULT_TIMEOUT = 90.0  # systemd's DefaultTimeoutStartSec and DefaultTimeoutStopSec
 
 
@@ -57,24 +60,31 @@ def from_image(plan: BootPlan) -> set[str]:
     return covered
 
 
+def is_ours(name: str) -> bool:
+    """Somebody in the container wants it, not the machine that a container has not got."""
+    return not name.startswith(NOT_OURS) or name.startswith(OURS_ALL_THE_SAME)
+
+
 def closure(target: str) -> dict[str, Unit]:
     """The services that *target* pulls in, by name.
 
-    Targets are followed through, all other kinds are not.
+    Targets are followed through, and a socket stands for its service; other kinds are not.
     """
     units: dict[str, Unit] = {}
     seen = set()
     waiting = [target]
     while waiting:
         name = waiting.pop(0)
-        if name in seen or name.startswith(NOT_OURS):
+        if name in seen or not is_ours(name):
             continue
         seen.add(name)
-        unit = unitfile.load(name) if name.endswith((".service", ".target")) else None
+        unit = unitfile.load(name) if name.endswith((".service", ".target", ".socket")) else None
         if unit is None or unit.name in units:
             continue
         if unit.name.endswith(".service"):
             units[unit.name] = unit
+        elif unit.name.endswith(".socket") and unit.last("Socket", "Accept") not in conditions.YES:
+            waiting.append(service_of(unit))
         wanted = unitfile.wanted_by_links(unit.name)
         waiting += [
             *wanted,
@@ -90,8 +100,8 @@ def unsupported(unit: Unit) -> str:
     kind = unit.last("Service", "Type")
     if kind not in KINDS:
         return f"Type={kind}"
-    if unit.words("Service", "Sockets") or any(word.endswith(".socket") for word in unit.words("Unit", "Requires")):
-        return "it is started by a socket"
+    if any(socket.last("Socket", "Accept") in conditions.YES for socket in sockets_of(unit)):
+        return "it is started for each connection"
     if not unit.all("Service", "ExecStart"):
         return "no ExecStart"
     return ""
@@ -112,19 +122,53 @@ def planned(unit: Unit) -> ServicePlan:
         kind,
         commands(unit, "ExecStart"),
         pre=[*commands(unit, "ExecCondition"), *commands(unit, "ExecStartPre")],
+        post=commands(unit, "ExecStartPost"),
+        reload=commands(unit, "ExecReload"),
         stop=commands(unit, "ExecStop"),
+        stop_post=commands(unit, "ExecStopPost"),
+        remain=unit.last("Service", "RemainAfterExit") in conditions.YES,
+        grouped=True,
+        requires=[*unit.words("Unit", "Requires"), *unit.words("Unit", "BindsTo")],
         pid_file=unit.last("Service", "PIDFile"),
         restart=unit.last("Service", "Restart", "no"),
         restart_delay=seconds(unit.last("Service", "RestartSec"), 0.1),
         no_restart_on=unit.words("Service", "RestartPreventExitStatus"),
+        restart_on=unit.words("Service", "RestartForceExitStatus"),
+        success_on=unit.words("Service", "SuccessExitStatus"),
         burst=int(unit.last("Unit", "StartLimitBurst", "5")),
         interval=seconds(unit.last("Unit", "StartLimitIntervalSec"), 10.0),
         kill_mode=unit.last("Service", "KillMode", "control-group"),
         kill_signal=SIGNALS.get(unit.last("Service", "KillSignal"), 15),
         start_timeout=limit(unit.last("Service", "TimeoutStartSec", timeout), kind == "oneshot"),
         stop_timeout=limit(unit.last("Service", "TimeoutStopSec", timeout), False),
-        options={key: unit.all("Service", key) for key in FOR_PREPARE if unit.all("Service", key)},
+        options=options(unit),
     )
+
+
+def options(unit: Unit) -> dict[str, list[str]]:
+    """What `prepare` is to know of the unit, and of its sockets."""
+    found = {key: unit.all("Service", key) for key in FOR_PREPARE if unit.all("Service", key)}
+    if lines := [line for socket in sockets_of(unit) for line in listen.described(socket)]:
+        found["Listen"] = lines
+    return found
+
+
+def sockets_of(unit: Unit) -> list[Unit]:
+    """The socket units that belong to a service: those that it names, and the one of its name if it is wanted."""
+    names = [name for name in unit.words("Unit", "Requires") if name.endswith(".socket")]
+    names += unit.words("Service", "Sockets")
+    own = unit.name.removesuffix(".service") + ".socket"
+    if on_off.is_on(own, own in unitfile.wanted_by_links("sockets.target")):
+        names.append(own)
+    found = (unitfile.load(name) for name in dict.fromkeys(names) if is_ours(name))
+    return [socket for socket in found if socket and service_of(socket) == unit.name]
+
+
+def service_of(socket: Unit) -> str:
+    """The service of a socket unit, by its real name."""
+    name = socket.last("Socket", "Service", socket.name.removesuffix(".socket") + ".service")
+    unit = unitfile.load(name)
+    return unit.name if unit else name
 
 
 def limit(text: str, forever: bool) -> float:
@@ -139,7 +183,7 @@ def commands(unit: Unit, key: str) -> list[Command]:
     for line in unit.all("Service", key):
         rest = line.lstrip("-@:+!|")
         flags = line[: len(line) - len(rest)]
-        words = unitfile.split(rest)
+        words = [word for word in unitfile.split(rest) if word != BUS_ASKS_SYSTEMD]
         if words and "@" in flags and len(words) > 1:
             found.append(Command(words[1:], flags, words[0]))
         elif words:

@@ -105,7 +105,7 @@ def test_exec_prefixes() -> None:
 
 @pytest.mark.parametrize(
     ("text", "why"),
-    [("Type=dbus\nExecStart=/x", "dbus"), ("Sockets=a.socket\nExecStart=/x", "socket"), ("Type=simple", "ExecStart"),
+    [("Type=later\nExecStart=/x", "later"), ("Type=simple", "ExecStart"),
      ("Type=oneshot\nExecStart=/x", "")],
 )  # fmt: skip
 def test_what_is_not_supported(text: str, why: str) -> None:
@@ -198,7 +198,9 @@ def test_alpine_inittab() -> None:
 )  # fmt: skip
 def test_restart(restart: str, code: int, signal: int, again: bool) -> None:
     service = ServicePlan("x", "simple", [], restart=restart, no_restart_on=["255"])
-    assert supervise.wants_restart(service, code, signal) is again
+    clean = supervise.is_clean(service, code, signal)
+    result = "success" if clean else "signal" if signal else "exit-code"
+    assert supervise.wants_restart(service, result, code, signal) is again
 
 
 def test_restart_limit() -> None:

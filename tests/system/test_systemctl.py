@@ -1,0 +1,208 @@
+"""The image's own systemctl, journalctl, service and dpkg where vzinit runs the services (INIT=vz).
+
+The judge is systemd: what can be compared is given to a container of the same image under its own systemd as well, and
+must come out the same.
+"""
+
+import re
+from functools import partial
+
+import pytest
+
+from tests.harness import machine
+from tests.harness.installation import Vz
+
+pytestmark = [pytest.mark.system, pytest.mark.slow]
+
+OURS, THEIRS = "101", "102"
+IMAGES = ("debian-12", "debian-13")
+SLEEPS = "[Service]\nExecStart=/bin/sleep {}\n"
+UNITS = {
+    "bad": "[Unit]\nDescription=It fails\n[Service]\nExecStart=/bin/false\n",
+    "bad-start": "[Service]\nType=oneshot\nExecStart=/bin/false\n",
+    "once": "[Unit]\nDescription=It ends\n[Service]\nType=oneshot\nExecStart=/bin/echo one line\n",
+    "new": f"{SLEEPS.format(1000)}ExecReload=/bin/touch /reloaded\n[Install]\nWantedBy=multi-user.target\n",
+    "needs": f"[Unit]\nRequires=new.service\nAfter=new.service\n{SLEEPS.format(1001)}",
+    "orphan": f"[Unit]\nRequires=bad-start.service\nAfter=bad-start.service\n{SLEEPS.format(1002)}",
+    "again": f"{SLEEPS.format(1003)}Restart=always\nRestartSec=100ms\n",
+    "remains": "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\nExecStop=/bin/touch /stopped\n",
+    "not-here": f"[Unit]\nConditionPathExists=/no/such/path\n{SLEEPS.format(1005)}",
+    "wants-it": f"[Unit]\nWants=not-here.service\nAfter=not-here.service\n{SLEEPS.format(1006)}",
+    "shape@": SLEEPS.format(1004),
+}
+# Given one after the other to both: exit code and what is printed must be the same.
+SAME = (
+    "systemctl is-active ssh cron nonsense",
+    "systemctl is-enabled ssh cron",
+    "systemctl is-enabled nonsense",
+    "systemctl is-failed ssh",
+    "systemctl show -p ActiveState -p SubState -p LoadState -p UnitFileState -p Type -p KillMode -p Id ssh cron",
+    "systemctl show -P ActiveState nonsense",
+    "systemctl cat cron",
+    "systemctl list-unit-files --no-legend ssh.service cron.service new.service shape@.service",
+    "systemctl list-units --no-legend --plain ssh.service cron.service",
+    "systemctl stop cron; systemctl is-active cron; systemctl start cron; systemctl is-active cron",
+    "systemctl restart ssh; systemctl is-active ssh",
+    "systemctl try-restart bad; systemctl is-active bad",
+    "systemctl reload cron",
+    "systemctl start nonsense",
+    "systemctl stop nonsense",
+    "systemctl status nonsense",
+    "systemctl enable new; systemctl is-enabled new; systemctl is-active new",
+    "systemctl start new; systemctl reload new; ls /reloaded; systemctl reload-or-restart new; systemctl is-active new",
+    "systemctl disable --now new; systemctl is-enabled new; systemctl is-active new",
+    "systemctl reload new",
+    "systemctl mask cron; systemctl is-enabled cron; systemctl start cron; systemctl unmask cron",
+    "systemctl is-enabled cron; systemctl is-active cron",
+    "systemctl enable nonsense",
+    "systemctl start bad-start; systemctl is-failed bad-start; systemctl is-active bad-start",
+    "systemctl --failed --no-legend --plain",
+    "systemctl reset-failed bad-start; systemctl is-failed bad-start",
+    "systemctl start once; systemctl is-active once; journalctl -o cat -u once | grep 'one line'",
+    "systemctl start needs; systemctl is-active needs new; systemctl stop new; systemctl is-active needs new",
+    "systemctl start orphan; systemctl is-active orphan; systemctl reset-failed",
+    "systemctl start remains; systemctl is-active remains; systemctl stop remains; ls /stopped",
+    "systemctl start not-here; systemctl is-active not-here",
+    "systemctl start wants-it; systemctl is-active not-here wants-it",
+    "systemctl restart wants-it; systemctl is-active not-here wants-it; systemctl stop wants-it",
+    "systemctl start shape@round; systemctl is-active shape@round; systemctl stop 'shape@round'",
+    "systemctl start again; systemctl kill -s KILL again; sleep 1; systemctl is-active again; systemctl stop again",
+    "systemctl kill cron; sleep 0.5; systemctl is-active cron; systemctl start cron",
+    "systemctl is-system-running",
+    "systemctl daemon-reload",
+    "service cron restart; service cron status >/dev/null",
+    "/etc/init.d/cron stop; systemctl is-active cron; /etc/init.d/cron start; systemctl is-active cron",
+    "invoke-rc.d cron restart; systemctl is-active cron",
+    "deb-systemd-invoke restart cron.service; systemctl is-active cron",
+    "systemctl is-active multi-user.target basic.target sysinit.target",
+    "systemctl get-default",
+)
+# The first lines of `status`, with what differs from run to run taken out.
+STATUS = ("cron", "bad", "once", "remains", "new")
+DIFFERS = (
+    (re.compile(r"since .*? ago"), "since"),
+    (re.compile(r"\b(PID|Process): \d+"), r"\1"),
+    (re.compile(r"\d+ \(limit.*"), ""),
+    (re.compile(r"/usr/lib/systemd"), "/lib/systemd"),  # one directory; which name it has is systemd's version
+    (re.compile(r"Unit (file )?(\S+) does not exist\.?"), r"Unit \2 does not exist"),
+    (re.compile(r"\n# /run/systemd/system/service\.d/10-vz\.conf\n(.+\n)*"), ""),  # of the handoff
+    (re.compile(r"graphical\.target"), "multi-user.target"),  # the default of an image that was not configured
+)
+
+
+def shell(vz: Vz, ctid: str, command: str) -> tuple[int, str]:
+    done = vz.ctl("exec2", ctid, f"export LC_ALL=C SYSTEMD_PAGER=; {{ {command}; }} 2>&1", check=None)
+    text = done.stdout
+    for pattern, instead in DIFFERS:
+        text = pattern.sub(instead, text)
+    return done.code, text
+
+
+def give(vz: Vz, ctid: str, units: dict[str, str]) -> None:
+    """Unit files of the owner's."""
+    for name, text in units.items():
+        vz.ctl("exec2", ctid, f"cat >/etc/systemd/system/{name}", input=text)
+    vz.ctl("exec2", ctid, "systemctl daemon-reload")
+
+
+def inside(vz: Vz, command: str) -> str:
+    return vz.ctl("exec2", OURS, command).stdout
+
+
+def both(vz: Vz, image: str) -> None:
+    """OURS under vzinit, THEIRS under the image's systemd, both up and with UNITS."""
+    vz.start(int(OURS), template=image)
+    vz.start(int(THEIRS), "--init", "handoff", template=image)
+    for ctid in (OURS, THEIRS):
+        machine.until("up", partial(is_up, vz, ctid), 60)
+        give(vz, ctid, {f"{name}.service": text for name, text in UNITS.items()})
+
+
+def is_up(vz: Vz, ctid: str) -> bool:
+    return shell(vz, ctid, "systemctl is-system-running")[1] == "running\n"
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_as_under_systemd(vz: Vz, image: str) -> None:
+    both(vz, image)
+    found = {command: (shell(vz, OURS, command), shell(vz, THEIRS, command)) for command in SAME}
+    different = {command: pair for command, pair in found.items() if pair[0] != pair[1]}
+    assert not different, "\n".join(f"{command}\n ours: {a}\n theirs: {b}" for command, (a, b) in different.items())
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_status_as_under_systemd(vz: Vz, image: str) -> None:
+    """Name, Loaded, Active; and its exit code."""
+    both(vz, image)
+    for ctid in (OURS, THEIRS):
+        vz.ctl("exec", ctid, "systemctl start once remains; systemctl start bad; sleep 0.5", check=None)
+    for name in STATUS:
+        pair = []
+        for ctid in (OURS, THEIRS):
+            code, text = shell(vz, ctid, f"systemctl status {name}")
+            lines = [line for line in text.splitlines() if "Drop-In" not in line and "10-vz.conf" not in line]
+            pair.append((code, [line for line in lines if "/run/systemd/system/service.d" not in line][:3]))
+        assert pair[0] == pair[1]
+
+
+def test_a_timer(vz: Vz) -> None:
+    vz.start(int(OURS), template="debian-12")
+    give(vz, OURS, {
+        "t.timer": "[Timer]\nOnCalendar=*:*:*\n[Install]\nWantedBy=timers.target\n",
+        "t.service": "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'echo x >>/t'\n",
+    })  # fmt: skip
+    inside(vz, "systemctl enable --now t.timer")
+    machine.until("it went off twice", lambda: inside(vz, "cat /t 2>/dev/null; true").count("x") >= 2)
+    assert "t.timer" in inside(vz, "systemctl list-timers --no-legend")
+    inside(vz, "systemctl stop t.timer")
+    inside(vz, "sleep 1.5; cp /t /before; sleep 2.5")
+    assert inside(vz, "cmp /t /before && systemctl is-active t.timer; true") == "inactive\n"
+    for name in ("apt-daily.timer", "dpkg-db-backup.timer", "systemd-tmpfiles-clean.timer"):
+        assert inside(vz, f"systemctl is-active {name}") == "active\n"
+
+
+ECHO = r"""/usr/bin/perl -e 'open(S, "+<&=3"); while (accept(C, S)) { print C "$ENV{LISTEN_FDNAMES}\n"; close C }'"""
+
+
+def test_a_socket(vz: Vz) -> None:
+    """The service of a socket unit is up from the start, and has the socket as descriptor 3."""
+    vz.start(int(OURS), template="debian-12")
+    give(vz, OURS, {
+        "hi.socket": "[Socket]\nListenStream=127.0.0.1:700\nFileDescriptorName=hello\n"
+                     "[Install]\nWantedBy=sockets.target\n",
+        "hi.service": f"[Service]\nExecStart={ECHO.replace('$', '$$')}\n",
+    })  # fmt: skip
+    inside(vz, "systemctl enable hi.socket")
+    vz.ctl("restart", OURS, "--wait")
+    assert inside(vz, "bash -c 'exec 3<>/dev/tcp/127.0.0.1/700; cat <&3'") == "hello\n"
+    assert inside(vz, "systemctl is-active hi.socket hi.service") == "active\nactive\n"
+
+
+@pytest.mark.parametrize(("command", "starts_again"), [("systemctl reboot", True), ("systemctl poweroff", False)])
+def test_ways_down(vz: Vz, command: str, starts_again: bool) -> None:
+    vz.start(int(OURS), template="debian-13")
+    clock = vz.uptime_clock(101)
+    vz.ctl("exec", OURS, command, check=None)
+    if starts_again:
+        vz.wait_reboot(101, clock, 60)
+    else:
+        vz.wait_status(101, "exist unmounted down")
+
+
+SIZE = "du -sc /run/log/journal /var/log/journal 2>/dev/null | tail -n 1 | cut -f1"
+
+
+def test_the_log_of_a_service(vz: Vz) -> None:
+    """Its output, syslog of its processes, and what PID 1 says of it; bounded however much that is."""
+    vz.start(int(OURS), template="debian-12")
+    give(vz, OURS, {
+        "talks.service": "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'echo out; echo err >&2; logger -t tag sys'\n",
+        "floods.service": "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'yes 0123456789abcdef | head -c 40000000'\n",
+    })  # fmt: skip
+    inside(vz, "systemctl start talks")
+    machine.until("it is logged", lambda: "sys" in inside(vz, "journalctl -u talks -o cat"))
+    assert {"out", "err", "sys"} <= set(inside(vz, "journalctl -u talks -o cat").splitlines())
+    inside(vz, "systemctl start floods; sleep 0.5")
+    assert int(inside(vz, SIZE)) < 10 << 10
+    assert inside(vz, "journalctl --verify >/dev/null 2>&1 && echo whole") == "whole\n"
+    assert "Server listening" in inside(vz, "journalctl -u ssh -o cat")

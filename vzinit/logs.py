@@ -1,0 +1,191 @@
+"""What services say: lines of their output, syslog(3), and the journal's own protocol, into one bounded journal.
+
+Only in images that have a `journalctl` to read it.  Elsewhere services write to the console.
+"""
+
+import _socket
+import posix
+import sys
+import time
+
+from vzinit import cgroup, channel, fds, journal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vzinit.loop import Loop
+
+ON_DISK, IN_MEMORY = "/var/log/journal", "/run/log/journal"  # the former where somebody has made it
+SYSLOG, LINK = "/run/systemd/journal/dev-log", "/dev/log"
+NATIVE = "/run/systemd/journal/socket"
+FORWARD = "/run/systemd/journal/syslog"  # rsyslog listens here when it is started with its socket unit
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+LONGEST = 48 << 10  # bytes of a line, as journald's LineMax=
+DATAGRAM = 64 << 10
+INFO, NOTICE = 6, 5
+# As journald's RateLimitBurst= and RateLimitIntervalSec=, for each unit.
+BURST, INTERVAL = 10000, 30.0
+
+
+class Logs:
+    """The journal and its sources."""
+
+    def __init__(self, loop: "Loop") -> None:
+        self._loop = loop
+        machine = fds.read_text("/etc/machine-id").strip()
+        boot = fds.read_text(BOOT_ID).strip().replace("-", "")
+        place = ON_DISK if fds.is_dir(ON_DISK) else IN_MEMORY
+        self._journal = journal.Journal(
+            f"{place}/{machine}/system.journal", bytes.fromhex(machine), bytes.fromhex(boot)
+        )
+        self._rates: dict[str, list[float]] = {}  # unit: begin of its interval, lines in it
+        self._forward = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
+
+    def open(self) -> None:
+        """Listen for syslog and for the journal's protocol.  Raises OSError."""
+        fds.make_parents(NATIVE)
+        self._listen(SYSLOG, self._syslog)
+        self._listen(NATIVE, self._native)
+        try:
+            posix.unlink(LINK)
+        except FileNotFoundError:
+            pass
+        posix.symlink(SYSLOG, LINK)
+
+    def about(self, unit: str, text: str, priority: int = NOTICE) -> None:
+        """PID 1 has to say something about *unit*."""
+        self._journal.append(journal.about_unit(unit, text, priority))
+
+    def stream(self, unit: str, ident: str) -> "Stream":
+        """For the output of a program of *unit*."""
+        return Stream(self._loop, lambda pid, line: self._line(unit, ident, pid, line))
+
+    def _line(self, unit: str, ident: str, pid: int, line: bytes) -> None:
+        if self._within_rate(unit):
+            priority, text = INFO, line
+            if line[:1] == b"<" and line[2:3] == b">" and line[1:2].isdigit():
+                priority, text = int(line[1:2]), line[3:]
+            self._journal.append(journal.line_fields(unit, pid, ident, text, priority & 7))
+
+    def _within_rate(self, unit: str) -> bool:
+        """False when *unit* has had its share of lines; said once in an interval."""
+        now = time.monotonic()
+        rate = self._rates.setdefault(unit, [now, 0])
+        if now - rate[0] > INTERVAL:
+            if rate[1] > BURST:
+                self.about(unit, f"{int(rate[1] - BURST)} lines of {unit} were suppressed", 4)
+            rate[:] = [now, 0]
+        rate[1] += 1
+        return rate[1] <= BURST
+
+    # Datagrams.
+
+    def _listen(self, path: str, handler: "Callable[[int, bytes], None]") -> None:
+        if fds.exists(path):
+            posix.unlink(path)
+        kind = _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
+        listener = _socket.socket(_socket.AF_UNIX, kind)
+        listener.setsockopt(_socket.SOL_SOCKET, _socket.SO_PASSCRED, 1)
+        listener.bind(path)
+        posix.chmod(path, 0o666)
+
+        def ready(_events: int) -> None:
+            space = _socket.CMSG_SPACE(3 * channel.INT_SIZE) + _socket.CMSG_SPACE(4 * channel.INT_SIZE)
+            data, extra, _, _ = listener.recvmsg(DATAGRAM, space, _socket.MSG_CMSG_CLOEXEC)
+            fds.close_all(channel.unpack_rights(extra))
+            handler(sender(extra), data)
+
+        self._loop.watch(listener.fileno(), ready)
+
+    def _syslog(self, pid: int, data: bytes) -> None:
+        """`<13>Nov 28 12:00:00 name[123]: text`, as the C library writes it."""
+        try:
+            self._forward.sendto(data, _socket.MSG_DONTWAIT, FORWARD)
+        except OSError:
+            pass  # nobody is there, or does not keep up
+        unit = unit_of(pid)
+        if self._within_rate(unit):
+            priority, ident, text = from_syslog(data.rstrip(b"\n\0"))
+            self._journal.append(journal.line_fields(unit, pid, ident, text, priority))
+
+    def _native(self, pid: int, data: bytes) -> None:
+        unit = unit_of(pid)
+        fields = [field for field in from_native(data) if not field.startswith(b"_")]
+        if fields and self._within_rate(unit):
+            trusted = [b"_PID=%d" % pid, b"_SYSTEMD_UNIT=" + unit.encode(), hostname()]
+            self._journal.append([*fields, *trusted])
+
+
+class Stream:
+    """Lines of one pipe, whose end `writer` is the program's: to be closed here after the fork."""
+
+    def __init__(self, loop: "Loop", on_line: "Callable[[int, bytes], None]") -> None:
+        self._loop = loop
+        self._on_line = on_line
+        self._rest = b""
+        self.pid = 0  # of the program
+        self._fd, self.writer = posix.pipe2(posix.O_CLOEXEC)
+        posix.set_blocking(self._fd, False)
+        loop.watch(self._fd, lambda _events: self._read())
+
+    def _read(self) -> None:
+        try:
+            part = posix.read(self._fd, 4096)
+        except BlockingIOError:
+            return
+        *lines, self._rest = (self._rest + part).split(b"\n")
+        if self._rest and (not part or len(self._rest) > LONGEST):
+            lines.append(self._rest)
+            self._rest = b""
+        for line in lines:
+            if line:
+                self._on_line(self.pid, line)
+        if not part:
+            self._loop.unwatch(self._fd)
+            fds.close(self._fd)
+
+
+def sender(extra: "list[tuple[int, int, bytes]]") -> int:
+    """The pid that the kernel vouches for."""
+    for level, kind, credentials in extra:
+        if level == _socket.SOL_SOCKET and kind == _socket.SCM_CREDENTIALS:
+            return int.from_bytes(credentials[: channel.INT_SIZE], sys.byteorder)
+    return 0
+
+
+def unit_of(pid: int) -> str:
+    return cgroup.unit_of(pid) or "init.scope"
+
+
+def hostname() -> bytes:
+    return b"_HOSTNAME=" + posix.uname().nodename.encode("utf-8", "surrogateescape")
+
+
+def from_syslog(data: bytes) -> tuple[int, str, bytes]:
+    """Priority, identifier and text of a datagram of syslog(3)."""
+    priority, text = NOTICE, data
+    if data[:1] == b"<" and b">" in data[:5]:
+        number, _, text = data[1:].partition(b">")
+        priority = int(number) & 7 if number.isdigit() else NOTICE
+    if text[3:4] == b" " and text[6:7] == b" " and text[9:10] == b":":  # Mmm dd hh:mm:ss
+        text = text[16:]
+    head, colon, rest = text.partition(b":")
+    name, _, _pid = head.partition(b"[")
+    if colon and name and b" " not in name:
+        return priority, name.decode("utf-8", "replace"), rest.lstrip(b" ")
+    return priority, "unknown", text
+
+
+def from_native(data: bytes) -> list[bytes]:
+    """The fields of one message of the journal's protocol: `NAME=text`, or a name, a length and that many bytes."""
+    found = []
+    while data:
+        line, _, data = data.partition(b"\n")
+        if b"=" in line:
+            found.append(line)
+        elif line:
+            size = int.from_bytes(data[:8], "little")
+            found.append(line + b"=" + data[8 : 8 + size])
+            data = data[9 + size :]
+    return found

@@ -1,0 +1,33 @@
+"""Units without processes (timers, targets, sockets) that were started or stopped by hand: an empty file each.
+
+Up to that they are as the boot left them: on, if it pulled them in.
+"""
+
+import posix
+
+from vzinit import fds, unitfile
+
+PLACE = "/run/vzinit/units"
+ON, OFF = "on", "off"
+
+
+def switch(name: str, on: bool) -> None:
+    """From now on *name* is on, or off.  Raises OSError."""
+    for word, wanted in ((ON, on), (OFF, not on)):
+        path = f"{PLACE}/{name}.{word}"
+        if wanted:
+            fds.make_parents(path)
+            posix.close(posix.open(path, posix.O_WRONLY | posix.O_CREAT | posix.O_CLOEXEC, 0o644))
+        elif fds.exists(path):
+            posix.unlink(path)
+
+
+def names() -> list[str]:
+    """Those that were started."""
+    return [name.removesuffix(f".{ON}") for name in unitfile.listdir(PLACE) if name.endswith(f".{ON}")]
+
+
+def is_on(name: str, from_boot: bool) -> bool:
+    if fds.exists(f"{PLACE}/{name}.{OFF}"):
+        return False
+    return from_boot or fds.exists(f"{PLACE}/{name}.{ON}")

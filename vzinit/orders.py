@@ -1,0 +1,221 @@
+"""systemd's private socket, at which the image's own `systemctl` looks for PID 1.
+
+Who connects gets a helper, a child that speaks D-Bus and knows unit files (`vzinit.manager`), and that ends with the
+connection.  Here is what PID 1 does for it: tells what runs, takes new plans, starts and stops.  Both ends are this
+container's root; messages are marshalled tuples on a SEQPACKET pair.
+"""
+
+import _signal  # type: ignore[import-not-found]
+import _socket
+import marshal
+import posix
+import sys
+
+from vzinit import channel, child, fds, plan
+from vzinit.service import STARTING, STOPPED, WAITING
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from vzinit.loop import Loop, Timer
+    from vzinit.service import Service
+    from vzinit.services import Services
+
+BOOTED = "/run/systemd/system"  # whoever wants to know whether systemd is PID 1 looks for this directory
+SOCKET = "/run/systemd/private"
+SYSTEMCTL = "/bin/systemctl"
+MOST_CLIENTS = 64
+CLIENT, PID_1 = 0, 1  # descriptors of a helper
+FIRST_LOOK = 5.0  # seconds after the boot, for its timers
+AT_LATEST = 3600.0  # seconds: the clock on the wall may be set
+SLACK = 0.1  # seconds that a look is late, never early
+LARGEST = 200 << 10  # bytes of a message; what a socket takes by default is a little more
+
+
+class Orders:
+    """`down(how)` for a client that wants the container down."""
+
+    def __init__(
+        self, loop: "Loop", services: "Services", log: "Callable[[str], None]", down: "Callable[[str], None]"
+    ) -> None:
+        self._loop = loop
+        self._services = services
+        self._log = log
+        self._down = down
+        self._clients = 0
+        self._timer: Timer | None = None
+
+    def open(self) -> None:
+        """Listen, where the image has somebody to listen to.  Raises OSError."""
+        if not fds.is_program(SYSTEMCTL):
+            return
+        fds.make_parents(BOOTED + "/")
+        if fds.exists(SOCKET):
+            posix.unlink(SOCKET)
+        kind = _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
+        self._listener = _socket.socket(_socket.AF_UNIX, kind)
+        self._listener.bind(SOCKET)
+        posix.chmod(SOCKET, 0o600)
+        self._listener.listen(16)
+        self._loop.watch(self._listener.fileno(), lambda _events: self._accept())
+        self._timer = self._loop.after(FIRST_LOOK, self._look_at_timers)
+
+    def _accept(self) -> None:
+        number, _ = self._listener._accept()  # type: ignore[attr-defined]
+        client = _socket.socket(fileno=number)
+        credentials = client.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 3 * channel.INT_SIZE)
+        uid = int.from_bytes(credentials[channel.INT_SIZE : 2 * channel.INT_SIZE], sys.byteorder)
+        if uid or self._clients >= MOST_CLIENTS:
+            client.close()
+            return
+        try:
+            self._help(client)
+        finally:
+            client.close()
+
+    def _look_at_timers(self) -> None:
+        """A helper starts what is due, and says when to look again."""
+        self._timer = self._loop.after(AT_LATEST, self._look_at_timers)
+        self._help(None)
+
+    def _help(self, client: "_socket.socket | None") -> None:
+        """Start a helper: for *client*, or for the timers."""
+        ours, theirs = channel.pair()
+        try:
+            fork_helper(client, theirs)
+        except OSError as error:
+            self._log(f"vzinit: no helper: {error.strerror}")
+            ours.close()
+            return
+        finally:
+            theirs.close()
+        self._clients += 1
+        ours.setblocking(False)
+        self._loop.watch(ours.fileno(), lambda _events: self._receive(ours))
+
+    def _receive(self, helper: _socket.socket) -> None:
+        try:
+            data = helper.recv(LARGEST)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._loop.unwatch(helper.fileno())
+            helper.close()
+            self._clients -= 1
+            return
+        verb, *arguments = marshal.loads(data)
+
+        def answer(*message: "Any") -> None:
+            try:
+                helper.send(marshal.dumps(message))
+            except OSError:
+                pass  # it has left, or does not read
+
+        try:
+            HANDLERS[verb](self, answer, *arguments)
+        except Exception as error:
+            answer("error", f"{verb}: {error!r}")
+
+    # What helpers ask for.
+
+    def _list(self, answer: "Callable[..., None]") -> None:
+        rows = [row(one) for one in self._services.table.values()]
+        for at in range(0, len(rows), 100):
+            answer("rows", rows[at : at + 100])
+        answer("end")
+
+    def _learn(self, answer: "Callable[..., None]", data: bytes) -> None:
+        self._services.learn(plan.load(data).services, STOPPED)
+        answer("end")
+
+    def _start(self, answer: "Callable[..., None]", job: int, names: list[str], wanted: str) -> None:
+        self._services.start(names, wanted, lambda result: answer("job", job, result))
+
+    def _stop(self, answer: "Callable[..., None]", job: int, names: list[str], wanted: str) -> None:
+        self._services.halt(names, wanted, lambda result: answer("job", job, result))
+
+    def _restart(self, answer: "Callable[..., None]", job: int, names: list[str], wanted: str) -> None:
+        self._services.halt(names, wanted, lambda result: answer("job", job, result), again=True)
+
+    def _reload(self, answer: "Callable[..., None]", job: int, name: str) -> None:
+        one = self._services.table[name]
+        one.reload(lambda worked: answer("job", job, "done" if worked else "failed"))
+
+    def _kill(self, answer: "Callable[..., None]", name: str, whom: str, number: int) -> None:
+        answer("end", self._services.table[name].processes.kill(whom, number))
+
+    def _forgive(self, answer: "Callable[..., None]", names: list[str]) -> None:
+        for name in names or list(self._services.table):
+            self._services.table[name].forgive()
+        answer("end")
+
+    def _wake(self, answer: "Callable[..., None]", seconds: float) -> None:
+        answer("end")
+        if self._timer:
+            self._timer.cancel()
+        self._timer = self._loop.after(min(max(seconds, 0.0) + SLACK, AT_LATEST), self._look_at_timers)
+
+    def _go_down(self, answer: "Callable[..., None]", how: str) -> None:
+        answer("end")
+        self._down(how)
+
+
+HANDLERS: "dict[str, Callable[..., None]]" = {
+    "list": Orders._list,
+    "learn": Orders._learn,
+    "start": Orders._start,
+    "stop": Orders._stop,
+    "restart": Orders._restart,
+    "reload": Orders._reload,
+    "kill": Orders._kill,
+    "forgive": Orders._forgive,
+    "wake": Orders._wake,
+    "down": Orders._go_down,
+}
+
+
+def row(one: "Service") -> "tuple[Any, ...]":
+    """What a helper hears of a service; `manager.State` names the places."""
+    processes = one.processes
+    return (
+        one.plan.name, one.state, one.restarts, one.state in (WAITING, STARTING), processes.main, processes.control,
+        one.result, one.code, one.signal, one.since, one.up_since, one.down_since, one.status, processes.group,
+        one.plan.kind, one.main_since, one.count,
+    )  # fmt: skip
+
+
+def fork_helper(client: "_socket.socket | None", pid_1: _socket.socket) -> None:
+    """A child that serves *client*, or looks at the timers.  Raises OSError when there is no process to be had."""
+    mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
+    try:
+        if not posix.fork():
+            help_out(client.fileno() if client else -1, pid_1.fileno())
+    finally:
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
+
+
+def help_out(client: int, pid_1: int) -> None:
+    """In the child; never returns.  Nothing that PID 1 has open stays open here."""
+    try:
+        child.clean_signals()
+        posix.setsid()
+        if client >= 0:
+            posix.dup2(client, CLIENT)
+        posix.dup2(pid_1, PID_1)
+        posix.closerange(3, child.LAST_FD)
+        if client >= 0:
+            from vzinit import manager
+
+            manager.serve(CLIENT, PID_1)
+        else:
+            from vzinit import tick
+
+            tick.serve(PID_1)
+    except BaseException as error:
+        posix.write(2, f"vzinit: helper: {error!r}\n".encode())
+    finally:
+        posix._exit(0)

@@ -1,0 +1,17 @@
+"""The helper that looks at the timers: it starts what is due, tells PID 1 when to look again, and is gone."""
+
+from vzinit import timers
+from vzinit.jobs import Jobs, NotHere
+from vzinit.pid_one import PidOne
+
+
+def serve(pid_1: int) -> None:
+    link = PidOne(pid_1)
+    jobs = Jobs(link)
+    names, wait = timers.due()
+    for name in names:
+        try:
+            jobs.start(name)
+        except NotHere:
+            pass  # it is masked, or not for us
+    link.wake(wait)
