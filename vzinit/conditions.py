@@ -21,18 +21,10 @@ NO_CAPABILITY = (
 )
 
 
-def is_link(path: str) -> bool:
-    try:
-        posix.readlink(path)
-        return True
-    except OSError:
-        return False
-
-
 TESTS: "dict[str, Callable[[str], bool]]" = {
     "PathExists": fds.exists,
     "PathIsDirectory": fds.is_dir,
-    "PathIsSymbolicLink": is_link,
+    "PathIsSymbolicLink": fds.is_link,
     "PathIsReadWrite": lambda path: posix.access(path, posix.W_OK),
     "FileIsExecutable": fds.is_program,
     "FileNotEmpty": lambda path: bool(fds.read_text(path)),

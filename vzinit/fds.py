@@ -100,6 +100,14 @@ def is_dir(path: str) -> bool:
         return False
 
 
+def is_link(path: str) -> bool:
+    try:
+        posix.readlink(path)
+        return True
+    except OSError:
+        return False
+
+
 def exists(path: str) -> bool:
     try:
         posix.stat(path)

@@ -37,16 +37,8 @@ def programs() -> list[str]:
 def forget(directory: str) -> None:
     for name in unitfile.listdir(directory):
         path = f"{directory}/{name}"
-        if fds.is_dir(path) and not is_link(path):
+        if fds.is_dir(path) and not fds.is_link(path):
             forget(path)
             posix.rmdir(path)
         else:
             posix.unlink(path)
-
-
-def is_link(path: str) -> bool:
-    try:
-        posix.readlink(path)
-        return True
-    except OSError:
-        return False

@@ -45,7 +45,7 @@ def state(name: str) -> str:
     if unit is None or ("@" not in name and unit.name != name):
         return "alias"
     for directory, word in ((ETC, "enabled"), (RUN, "enabled-runtime")):
-        if any(fds.exists(link) or is_link(link) for link in links(unit, directory)) or wanted_in(directory, name):
+        if any(fds.exists(link) or fds.is_link(link) for link in links(unit, directory)) or wanted_in(directory, name):
             return word
     if any(unit.words("Install", key) for key, _ in LINKED_BY) or unit.words("Install", "Alias"):
         return "disabled"
@@ -129,7 +129,7 @@ def with_also(names: list[str], missing_ok: bool = False) -> "list[Unit]":
 def wanted_in(directory: str, name: str) -> bool:
     """Some unit wants *name* by a link in *directory*."""
     folders = [folder for folder in unitfile.listdir(directory) if folder.endswith((".wants", ".requires"))]
-    return any(is_link(f"{directory}/{folder}/{name}") for folder in folders)
+    return any(fds.is_link(f"{directory}/{folder}/{name}") for folder in folders)
 
 
 def of_template(name: str, wanted: set[str]) -> bool:
@@ -139,15 +139,7 @@ def of_template(name: str, wanted: set[str]) -> bool:
 def first(name: str) -> str:
     """The path that counts for *name*, also one that masks it; "" without one."""
     places = (f"{directory}/{name}" for directory in unitfile.DIRECTORIES if name)
-    return next((place for place in places if fds.exists(place) or is_link(place)), "")
-
-
-def is_link(path: str) -> bool:
-    try:
-        posix.readlink(path)
-        return True
-    except OSError:
-        return False
+    return next((place for place in places if fds.exists(place) or fds.is_link(place)), "")
 
 
 def is_empty(path: str) -> bool:
@@ -174,7 +166,7 @@ def make_link(link: str, target: str, force: bool) -> "list[Change]":
 
 
 def remove_link(link: str) -> "list[Change]":
-    if not is_link(link):
+    if not fds.is_link(link):
         return []
     posix.unlink(link)
     folder = link.rpartition("/")[0]

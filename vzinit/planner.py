@@ -6,7 +6,7 @@ Sources, in this order: inittab, units, init scripts that no unit covers, /etc/r
 
 import posix
 
-from vzinit import conditions, fds, generators, inittab, plan, rclinks, unitfile, units, utmp
+from vzinit import fds, generators, inittab, plan, rclinks, unitfile, units, utmp
 from vzinit.plan import BootPlan, Command, ServicePlan
 
 # Directories that programs expect in the fresh tmpfs on /run: path and mode.
@@ -66,7 +66,7 @@ def offer_telinit() -> None:
     if fds.is_dir("/run/systemd/system") or not fds.is_program("/bin/systemctl") or fds.exists(TELINIT):
         return
     fds.make_parents(TELINIT)
-    if not conditions.is_link(TELINIT):
+    if not fds.is_link(TELINIT):
         posix.symlink("/.vz/bin/telinit", TELINIT)
 
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+INIT = 1
 # What whoever gets a cgroup gets of it: cgroup-v2.rst, "Model of Delegation", and what systemd adds.
 _DELEGATED = (
     "cgroup.procs", "tasks", "cgroup.threads", "cgroup.subtree_control", "memory.oom.group", "memory.pressure",
@@ -47,6 +48,25 @@ def make(cgroups: Mapping[str, str], saved: Mapping[str, list[Group]], uid_base:
     for name, groups in saved.items():
         for group in groups if name in cgroups else ():
             _make(_place(cgroups[name], group), group, uid_base)
+
+
+def make_room(cgroups: Mapping[str, str], saved: Mapping[str, list[Group]]) -> list[str]:
+    """Hand controllers down as the guest had done, so that their files are there when CRIU opens those that somebody
+    watches.  v2 does so only where no process is: who is in the container's own cgroup goes to where its PID 1 was.
+
+    Answers what could not be done.
+    """
+    failed: list[str] = []
+    for name, groups in saved.items():
+        if name not in cgroups or not any(group.control for group in groups):
+            continue
+        first = next((group for group in groups if INIT in group.tasks), None)
+        if first is not None and first.path:
+            place = _place(cgroups[name], first)
+            failed += _write(f"{place}/cgroup.procs", map(str, _procs(cgroups[name])))
+        for group in groups:
+            failed += _hand_down(_place(cgroups[name], group), group)
+    return failed
 
 
 def load(cgroups: Mapping[str, str], saved: Mapping[str, list[Group]]) -> list[str]:

@@ -96,8 +96,11 @@ def _restore(spec: RestoreSpec, kept: saved.Saved, program: criu.Criu, lock: Fd)
     cgroups = hierarchies(spec.cgroups)
     lost: list[str] = []
 
-    def before_resume() -> None:
-        lost.extend(cgmap.load(cgroups, kept.cgroups))
+    def at_stage(stage: str) -> None:
+        if stage == run.NAMESPACES_MADE:
+            lost.extend(cgmap.make_room(cgroups, kept.cgroups))
+        else:
+            lost.extend(cgmap.load(cgroups, kept.cgroups))
 
     cgmap.make(cgroups, kept.cgroups, spec.uid_base)
     with private.mounts(_paths(spec, kept), _trees(spec, kept), spec.cache_dir), timed("restore: criu"):
@@ -109,7 +112,7 @@ def _restore(spec: RestoreSpec, kept: saved.Saved, program: criu.Criu, lock: Fd)
             {run.LOCK: lock, run.CHANNEL: spec.channel},
             spec.join,
             spec.into,
-            before_resume if kept.cgroups else None,
+            at_stage if kept.cgroups else None,
         )
     with timed("restore: mend"):
         return Process.open(pid), lost + _mend(spec, kept, pid)

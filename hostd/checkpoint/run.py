@@ -30,11 +30,12 @@ ENVIRONMENT = {
 
 LOCK, CHANNEL, ASK, ANSWER = 3, 4, 5, 6  # descriptors in CRIU
 HOOK = f"{RUN}/hook"
-# CRIU runs it at every stage, without its own descriptors; only before the tasks resume it asks us, and waits.  When
-# hostd is gone there is no answer to wait for: CRIU goes on, and the next hostd undoes the restore.
+NAMESPACES_MADE, BEFORE_RESUME = "post-setup-namespaces", "pre-resume"  # of CRIU's stages
+# CRIU runs it at every stage, without its own descriptors; at some it asks us, and waits.  When hostd is gone there is
+# no answer to wait for: CRIU goes on, and the next hostd undoes the restore.
 HOOK_TEXT = f"""#!/bin/sh
-[ "$CRTOOLS_SCRIPT_ACTION" = pre-resume ] || exit 0
-echo ready >/proc/$PPID/fd/{ASK} && read -r answer </proc/$PPID/fd/{ANSWER}
+case $CRTOOLS_SCRIPT_ACTION in {NAMESPACES_MADE}|{BEFORE_RESUME}) ;; *) exit 0 ;; esac
+echo $CRTOOLS_SCRIPT_ACTION >/proc/$PPID/fd/{ASK} && read -r answer </proc/$PPID/fd/{ANSWER}
 """
 
 
@@ -54,18 +55,17 @@ def restore(
     fds: Mapping[int, Fd],
     join: tuple[Fd, ...],
     into: Fd | None,
-    before_resume: Callable[[], None] | None,
+    at_stage: Callable[[str], None] | None,
 ) -> int:
     """`criu restore`, born in the container's cgroups: PID 1's number.  Raises CriuFailed.
 
-    *before_resume* is called while all tasks are restored but still stopped.
+    *at_stage* is called at NAMESPACES_MADE, when there is but CRIU and a PID 1 to be, and at BEFORE_RESUME, while all
+    tasks are restored but still stopped.
     """
     command = [*criu, "restore", "-o", "restore.log", *COMMON]
     command += ["--restore-detached", "--pidfile", f"{IMAGES}/pid", *arguments]
-    if before_resume:
-        status = _with_hook(command, fds, join, into, before_resume)
-    else:
-        status = _wait(_start(command, fds, join, into))
+    hooked = at_stage and _with_hook(command, fds, join, into, at_stage)
+    status = _wait(_start(command, fds, join, into)) if hooked is None else hooked
     _check("criu restore", status, f"{IMAGES}/restore.log")
     with open(f"{IMAGES}/pid", encoding="ascii") as file:
         return int(file.read())
@@ -87,7 +87,7 @@ def _wait(child: Process) -> int:
 
 
 def _with_hook(
-    command: list[str], fds: Mapping[int, Fd], join: tuple[Fd, ...], into: Fd | None, work: Callable[[], None]
+    command: list[str], fds: Mapping[int, Fd], join: tuple[Fd, ...], into: Fd | None, work: Callable[[str], None]
 ) -> int:
     with open(HOOK, "w", encoding="ascii") as file:
         file.write(HOOK_TEXT)
@@ -100,8 +100,8 @@ def _with_hook(
         for end in (asked, child):
             poll.register(end.fileno(), select.POLLIN)
         try:
-            if dict(poll.poll()).get(asked.fileno()) == select.POLLIN:
-                work()
+            while dict(poll.poll()).get(asked.fileno()) == select.POLLIN:
+                work(os.read(asked.fileno(), 100).decode().strip())
                 os.write(answered.fileno(), b"go\n")
         finally:
             answered.close()
