@@ -92,8 +92,8 @@ def test_a_package_with_a_service(vz: Vz, image: str) -> None:
     pids = []
     for version in ("1", "2"):
         made = package(vz.prefix, version)
-        vz.ctl("exec2", "101", "base64 -d >/tmp/p.deb", input=base64.b64encode(made).decode())
-        inside(vz, "dpkg -i /tmp/p.deb")
+        vz.ctl("exec2", "101", "base64 -d >/root/p.deb", input=base64.b64encode(made).decode())
+        inside(vz, "dpkg -i /root/p.deb")
         assert inside(vz, f"systemctl is-active {NAME}; systemctl is-enabled {NAME}") == "active\nenabled\n"
         assert f"9{version}" in inside(vz, f"tr '\\0' ' ' </proc/$(systemctl show -P MainPID {NAME})/cmdline")
         pids.append(inside(vz, f"systemctl show -P MainPID {NAME}"))
