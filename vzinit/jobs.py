@@ -52,7 +52,9 @@ class Jobs:
         states = self._pid_1.states()
         if only_if_up and not is_up(name, states):
             return 0
-        self._learn(name, states)
+        wanted = self._learn(name, states)
+        if key(name, states) not in wanted and not is_up(name, states):
+            return 0  # its conditions do not hold
         states = self._pid_1.states()
         return self._pid_1.job("restart", going_with(name, states), key(name, states))
 

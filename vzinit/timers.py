@@ -14,7 +14,7 @@ from vzinit.unitfile import Unit, seconds
 from vzinit.units import is_ours
 
 ON_DISK, IN_MEMORY = "/var/lib/systemd/timers/stamp-", "/run/vzinit/timers/"
-BOOT = "/run/vzinit"  # made at the boot
+BOOT = "/run/systemd/private"  # made at the boot, and never changed
 FOREVER = float("inf")
 # What a time span counts from: the boot, the last time that the timer went off.
 FROM_BOOT = ("OnBootSec", "OnStartupSec", "OnActiveSec")

@@ -63,6 +63,7 @@ SAME = (
     "systemctl start orphan; systemctl is-active orphan; systemctl reset-failed",
     "systemctl start remains; systemctl is-active remains; systemctl stop remains; ls /stopped",
     "systemctl start not-here; systemctl is-active not-here",
+    "systemctl restart not-here; systemctl is-active not-here",
     "systemctl start wants-it; systemctl is-active not-here wants-it",
     "systemctl restart wants-it; systemctl is-active not-here wants-it; systemctl stop wants-it",
     "systemctl start shape@round; systemctl is-active shape@round; systemctl stop 'shape@round'",
