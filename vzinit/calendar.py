@@ -45,7 +45,8 @@ class Calendar:
     def after(self, moment: float) -> float | None:
         """The first event later than *moment* (seconds since the epoch); None when there is none in sight."""
         split = time.gmtime if self.utc else time.localtime
-        start = int(moment)
+        today = split(moment)
+        start = int(moment) - today.tm_hour * 3600 + DAY // 2  # about noon: a clock that changes leaves the day
         for ahead in range(DAYS_AHEAD):
             noon = split(start + ahead * DAY)
             if self._is_day(noon):

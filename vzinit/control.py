@@ -42,6 +42,7 @@ class Control:
         self._sequence: str | None = None
         self.channel: Channel = channel.Channel(loop, self._frame, self._bad_frame, self._lost)
         self.sessions = session.Sessions(loop, self._session_ended)
+        self.before_quiet: Callable[[], None] = lambda: None
         self.consoles: Consoles
         self.shutdown: Shutdown | Agent
 
@@ -222,6 +223,7 @@ class Control:
         self._refuse_while_stopping()
         sequence = self._sequence
         self.channel.hold()
+        self.before_quiet()
         self.consoles.detach_all()
         self.sessions.close_all(lambda: self.channel.answer("quiet", seq=sequence, ino=self.channel.inode()))
 

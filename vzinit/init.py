@@ -44,7 +44,9 @@ def run(lasting: "socket") -> None:
         from vzinit.services import Services
 
         services = Services(loop, consoles.first, lambda failed: control.channel.report("running", failed=failed))
-        guarded(Orders(loop, services, consoles.first.log, asked_to_stop).open)
+        orders = Orders(loop, services, consoles.first.log, asked_to_stop)
+        control.before_quiet = orders.send_home
+        guarded(orders.open)
         services.boot()
 
     def hand_over() -> None:

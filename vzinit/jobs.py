@@ -49,6 +49,8 @@ class Jobs:
         return self._pid_1.job("start", wanted, main if main in wanted else wanted[-1]) if wanted else 0
 
     def restart(self, name: str, only_if_up: bool = False) -> int:
+        if name.endswith(PASSIVE):
+            return self.start(name)
         states = self._pid_1.states()
         if only_if_up and not is_up(name, states):
             return 0
@@ -105,7 +107,8 @@ class Jobs:
             self._pid_1.learn([script])
             return [script.name]
         pulled = units.closure(name)
-        known = {one: unit for one in states if (unit := unitfile.load(one)) and one.endswith(SERVICE)}
+        loaded = [unitfile.load(one) for one in states if one.endswith(SERVICE)]
+        known = {unit.name: unit for unit in loaded if unit and unit.name in states}
         everything = known | pulled
         plans = [units.planned(unit) for unit in everything.values() if not units.unsupported(unit)]
         units.order(plans, everything)

@@ -23,6 +23,7 @@ FORWARD = "/run/systemd/journal/syslog"  # rsyslog listens here when it is start
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 LONGEST = 48 << 10  # bytes of a line, as journald's LineMax=
 DATAGRAM = 64 << 10
+MOST_FIELDS = 64  # of an entry; more is nothing that anybody reads
 INFO, NOTICE = 6, 5
 # As journald's RateLimitBurst= and RateLimitIntervalSec=, for each unit.
 BURST, INTERVAL = 10000, 30.0
@@ -111,7 +112,7 @@ class Logs:
 
     def _native(self, pid: int, data: bytes) -> None:
         unit = unit_of(pid)
-        fields = [field for field in from_native(data) if not field.startswith(b"_")]
+        fields = [field for field in from_native(data) if is_field(field)][:MOST_FIELDS]
         if fields and self._within_rate(unit):
             trusted = [b"_PID=%d" % pid, b"_SYSTEMD_UNIT=" + unit.encode(), hostname()]
             self._journal.append([*fields, *trusted])
@@ -175,6 +176,12 @@ def from_syslog(data: bytes) -> tuple[int, str, bytes]:
     if colon and name and b" " not in name:
         return priority, name.decode("utf-8", "replace"), rest.lstrip(b" ")
     return priority, "unknown", text
+
+
+def is_field(field: bytes) -> bool:
+    """The name is one that a program may choose: capitals, digits and underscores, none of them first but a capital."""
+    name = field.partition(b"=")[0]
+    return name[:1].isalpha() and len(name) <= 64 and name.replace(b"_", b"A").isalnum() and name.isupper()
 
 
 def from_native(data: bytes) -> list[bytes]:

@@ -10,7 +10,7 @@ from vzinit import dbus, dbus_message, generators, install, on_off, service, uni
 from vzinit.dbus_message import Message
 from vzinit.dbus_wire import BadMessage
 from vzinit.jobs import INVALID, Jobs, NotHere, key
-from vzinit.pid_one import PidOne
+from vzinit.pid_one import PidOne, Refused
 from vzinit.unit_names import name_of, path_of
 from vzinit.unit_view import DEFAULT_TARGET, View, at_boot, view_of
 
@@ -43,7 +43,7 @@ def serve(client: int, pid_1: int) -> None:
             if pid_1 in ready:
                 helper.hear()
             helper.tell()
-    except (EOFError, BadMessage):
+    except (EOFError, BadMessage, Refused):
         pass
 
 
@@ -86,6 +86,8 @@ class Manager:
             signature, call = handler
             found = call(self, *message.body)
             return message.method_return(signature, *found) if signature else message.method_return()
+        except Refused as refusal:
+            return message.error("org.freedesktop.DBus.Error.Failed", str(refusal))
         except NotHere as refusal:
             return message.error(*refusal.args)
         except install.NoUnit as error:

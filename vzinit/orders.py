@@ -27,7 +27,8 @@ BOOTED = "/run/systemd/system"  # whoever wants to know whether systemd is PID 1
 SOCKET = "/run/systemd/private"
 SYSTEMCTL = "/bin/systemctl"
 MOST_CLIENTS = 64
-CLIENT, PID_1 = 0, 1  # descriptors of a helper
+CLIENT, PID_1 = 3, 4  # descriptors of a helper, and of nobody whom it starts
+LAST_WORDS = 2
 FIRST_LOOK = 5.0  # seconds after the boot, for its timers
 AT_LATEST = 3600.0  # seconds: the clock on the wall may be set
 SLACK = 0.1  # seconds that a look is late, never early
@@ -44,7 +45,7 @@ class Orders:
         self._services = services
         self._log = log
         self._down = down
-        self._clients = 0
+        self._helpers: dict[_socket.socket, int] = {}  # our end of the line to each, and its pid
         self._timer: Timer | None = None
 
     def open(self) -> None:
@@ -67,7 +68,7 @@ class Orders:
         client = _socket.socket(fileno=number)
         credentials = client.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 3 * channel.INT_SIZE)
         uid = int.from_bytes(credentials[channel.INT_SIZE : 2 * channel.INT_SIZE], sys.byteorder)
-        if uid or self._clients >= MOST_CLIENTS:
+        if uid or len(self._helpers) >= MOST_CLIENTS:
             client.close()
             return
         try:
@@ -84,14 +85,14 @@ class Orders:
         """Start a helper: for *client*, or for the timers."""
         ours, theirs = channel.pair()
         try:
-            fork_helper(client, theirs)
+            pid = fork_helper(client, theirs)
         except OSError as error:
             self._log(f"vzinit: no helper: {error.strerror}")
             ours.close()
             return
         finally:
             theirs.close()
-        self._clients += 1
+        self._helpers[ours] = pid
         ours.setblocking(False)
         self._loop.watch(ours.fileno(), lambda _events: self._receive(ours))
 
@@ -103,11 +104,8 @@ class Orders:
         except OSError:
             data = b""
         if not data:
-            self._loop.unwatch(helper.fileno())
-            helper.close()
-            self._clients -= 1
+            self._leave(helper)
             return
-        verb, *arguments = marshal.loads(data)
 
         def answer(*message: "Any") -> None:
             try:
@@ -116,9 +114,24 @@ class Orders:
                 pass  # it has left, or does not read
 
         try:
+            verb, *arguments = marshal.loads(data)
             HANDLERS[verb](self, answer, *arguments)
         except Exception as error:
-            answer("error", f"{verb}: {error!r}")
+            answer("error", repr(error))
+
+    def _leave(self, helper: _socket.socket) -> None:
+        del self._helpers[helper]
+        self._loop.unwatch(helper.fileno())
+        helper.close()
+
+    def send_home(self) -> None:
+        """End all helpers, as what is half said would not survive a checkpoint; clients hear that they are gone."""
+        for helper, pid in list(self._helpers.items()):
+            try:
+                posix.kill(pid, _signal.SIGKILL)
+            except ProcessLookupError:
+                pass  # its end was not read yet
+            self._leave(helper)
 
     # What helpers ask for.
 
@@ -188,12 +201,14 @@ def row(one: "Service") -> "tuple[Any, ...]":
     )  # fmt: skip
 
 
-def fork_helper(client: "_socket.socket | None", pid_1: _socket.socket) -> None:
-    """A child that serves *client*, or looks at the timers.  Raises OSError when there is no process to be had."""
+def fork_helper(client: "_socket.socket | None", pid_1: _socket.socket) -> int:
+    """A child that serves *client*, or looks at the timers; its pid.  Raises OSError when there can be none."""
     mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
     try:
-        if not posix.fork():
+        pid = posix.fork()
+        if not pid:
             help_out(client.fileno() if client else -1, pid_1.fileno())
+        return pid
     finally:
         _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
 
@@ -203,10 +218,10 @@ def help_out(client: int, pid_1: int) -> None:
     try:
         child.clean_signals()
         posix.setsid()
-        if client >= 0:
-            posix.dup2(client, CLIENT)
-        posix.dup2(pid_1, PID_1)
-        posix.closerange(3, child.LAST_FD)
+        null = posix.open("/dev/null", posix.O_RDWR)
+        child.take_descriptors([null, null, LAST_WORDS, client if client >= 0 else null, pid_1], null)
+        for fd in (CLIENT, PID_1):
+            posix.set_inheritable(fd, False)
         if client >= 0:
             from vzinit import manager
 

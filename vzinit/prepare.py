@@ -25,7 +25,8 @@ def service(program: child.Program, plan: ServicePlan, command: Command) -> None
     uid, gid, groups = identity(options)
     make_directories(options, uid, gid)
     program.environment.update(environment(options))
-    listen.take(options.get("Listen", []), program.environment)
+    if command.is_start:
+        listen.take(options.get("Listen", []), program.environment)
     limits(options)
     redirect(options)
     if last(options, "IgnoreSIGPIPE", "yes" if plan.name.endswith(".service") else "no") not in NO:

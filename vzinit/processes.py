@@ -167,6 +167,7 @@ class Processes:
             fds.close(stream.writer)
 
     def _program(self, command: "Command", output: int) -> child.Program:
+        command.is_start = command in self.plan.start
         program = child.Program(command.argv, self._environment(), [self._around.silence, output, output], uid=-1)
         program.setup = lambda: prepare_service(program, self.plan, command, self.group)
         return program
@@ -183,6 +184,12 @@ class Processes:
 
     # The main process.
 
+    def may_adopt(self, pid: int) -> bool:
+        """*pid*, which a service names, is one of its own: not PID 1, and not what another service stands for."""
+        if pid <= 1 or (pid in reaper.children and pid != self.main):
+            return False
+        return not self.group or cgroup.unit_of(pid) == self.plan.name
+
     def adopt(self, pid: int) -> None:
         """From now on *pid* is the main process: its end is the service's."""
         if pid != self.main:
@@ -191,8 +198,8 @@ class Processes:
 
     def guess(self) -> None:
         """Without a PID file: the only process that is left is the daemon."""
-        left = cgroup.pids(self.group) if self.group else []
-        if len(left) == 1:
+        left = [pid for pid in cgroup.pids(self.group) if parent_of(pid) == 1] if self.group else []
+        if len(left) == 1 and self.may_adopt(left[0]):
             self.adopt(left[0])
 
     def _ended(self, pid: int, code: int, signal: int) -> None:
@@ -221,7 +228,8 @@ class Processes:
 
     def signal(self, number: int) -> None:
         """To whom KillMode= says; SIGKILL to everybody but with KillMode=process."""
-        everybody = self.plan.kill_mode == "control-group" or (number == SIGKILL and self.plan.kill_mode == "mixed")
+        mixed = self.plan.kill_mode == "mixed" and (number == SIGKILL or not (self.main or self.control))
+        everybody = self.plan.kill_mode == "control-group" or mixed
         if self.group and everybody:
             cgroup.signal(self.group, number)
             return
@@ -246,6 +254,12 @@ class Processes:
         self.main = self.control = 0
         if self.group:
             cgroup.remove(self.group)
+
+
+def parent_of(pid: int) -> int:
+    """0 when it has ended."""
+    fields = fds.read_text(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return int(fields[1]) if len(fields) > 1 else 0
 
 
 def kill(pid: int, number: int, with_its_group: bool = False) -> None:

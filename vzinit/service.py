@@ -41,6 +41,7 @@ class Service:
         self._starts: list[float] = []
         self._asked = False  # somebody wanted it down
         self._ending = False  # what is left of it has been told to go
+        self._had_main = False  # when it was
         self.processes = Processes(loop, plan, around, self._main_ended)
         self.plan = plan
         self.state = state
@@ -114,7 +115,7 @@ class Service:
         if self.state != STARTING:
             return
         text = fds.read_text(self.plan.pid_file).strip()
-        if text.isdigit() and is_alive(int(text)):
+        if text.isdigit() and is_alive(int(text)) and self.processes.may_adopt(int(text)):
             self.processes.adopt(int(text))
             self._post()
         elif time.monotonic() < until:
@@ -197,13 +198,29 @@ class Service:
     def reload(self, done: "Callable[[bool], None]") -> None:
         """Run the commands of the reload; `done(worked)`."""
         todo = list(self.plan.reload)
+        over: list[bool] = []
+        ignored = False  # whether the command that runs may fail
 
         def following(code: int, signal: int) -> None:
-            if code or signal or not todo:
-                done(not code and not signal)
-            else:
-                self.processes.start(todo.pop(0), None, following)
+            nonlocal ignored
+            if over:
+                return
+            if ((code or signal) and not ignored) or not todo:
+                finish(ignored or not (code or signal))
+                return
+            command = todo.pop(0)
+            ignored = "-" in command.flags
+            try:
+                self.processes.start(command, None, following)
+            except OSError:
+                finish(False)
 
+        def finish(worked: bool) -> None:
+            over.append(True)
+            patience.cancel()
+            done(worked)
+
+        patience = self._loop.after(self.plan.start_timeout, lambda: finish(False))
         following(0, 0)
 
     # Stop.
@@ -235,6 +252,7 @@ class Service:
 
     def _end_processes(self) -> None:
         self._ending = True
+        self._had_main = bool(self.processes.main)
         if self.processes.left():
             self.processes.signal(self.plan.kill_signal)
             self.processes.signal(SIGCONT)
@@ -248,7 +266,7 @@ class Service:
             self._ending = False
             self.processes.run(self.plan.stop_post, self._stopped)
             return
-        if self.plan.kill_mode == "mixed" and not self.processes.main:
+        if self.plan.kill_mode == "mixed" and self._had_main and not self.processes.main:
             self.processes.signal(SIGKILL)
         self._loop.after(POLL, self._await_gone)
 

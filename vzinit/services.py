@@ -66,10 +66,11 @@ class Services:
             return
         for name in names:
             one = self.table[name]
-            if one.state in OVER:
-                one.await_turn()
-            elif one.state == STOPPING:
+            if name in self._going or one.state == STOPPING:
                 self._again.add(name)
+                self._going.add(name)
+            elif one.state in OVER:
+                one.await_turn()
         self._wait_for(wanted, "start", done)
         self._changed()
 
@@ -78,6 +79,8 @@ class Services:
         for name in names:
             one = self.table[name]
             self._answer(name, "start", CANCELED)
+            if not again:
+                self._again.discard(name)
             if again and (one.state not in OVER or one.restarts or name == wanted):
                 self._again.add(name)
             if one.state not in OVER or one.restarts:
@@ -141,9 +144,11 @@ class Services:
         """Who waits for a service that has settled hears how."""
         for name in list(self._jobs):
             one = self.table[name]
-            if name in self._again or name in self._going or one.restarts:
+            if name in self._again or name in self._going:
                 continue
-            if one.state in UP:
+            if one.restarts:  # it failed; that it is tried again, nobody waits for
+                self._answer(name, "start", JOB_RESULTS.get(one.result, JOB_FAILED))
+            elif one.state in UP:
                 self._answer(name, "start", DONE)
             elif one.state in OVER:
                 self._answer(name, "start", JOB_RESULTS.get(one.result, JOB_FAILED))
@@ -152,8 +157,9 @@ class Services:
     def _notified(self, pid: int, values: dict[str, str]) -> None:
         """A datagram of sd_notify."""
         for one in self._senders(pid):
-            if one.processes.owns(pid) and values.get("MAINPID", "").isdigit():
-                one.processes.adopt(int(values["MAINPID"]))
+            named = values.get("MAINPID", "")
+            if one.processes.owns(pid) and named.isdigit() and one.processes.may_adopt(int(named)):
+                one.processes.adopt(int(named))
             if "STATUS" in values:
                 one.status = values["STATUS"][:200]
             if values.get("READY") == "1":

@@ -2,7 +2,7 @@
 
 from vzinit import timers
 from vzinit.jobs import Jobs, NotHere
-from vzinit.pid_one import PidOne
+from vzinit.pid_one import PidOne, Refused
 
 
 def serve(pid_1: int) -> None:
@@ -12,6 +12,6 @@ def serve(pid_1: int) -> None:
     for name in names:
         try:
             jobs.start(name)
-        except NotHere:
-            pass  # it is masked, or not for us
+        except (NotHere, Refused, KeyError, ValueError):
+            pass  # it is masked, not for us, or cannot be read: the others are not to suffer
     link.wake(wait)

@@ -59,12 +59,15 @@ class Timer:
         found = []
         last = self.last()
         if last < modified(BOOT):
-            spans = [value for key in FROM_BOOT for value in self._unit.all("Timer", key)]
-            found += [modified(BOOT) + seconds(value, 0.0) for value in spans]
+            found += [modified(BOOT) + span for span in self._seconds(FROM_BOOT)]
         if last:
-            spans = [value for key in FROM_LAST for value in self._unit.all("Timer", key)]
-            found += [last + seconds(value, 0.0) for value in spans]
+            found += [last + span for span in self._seconds(FROM_LAST)]
         return found
+
+    def _seconds(self, keys: tuple[str, ...]) -> list[float]:
+        """What cannot be read is not there; nothing goes off more than once a second."""
+        values = [seconds(value, FOREVER) for key in keys for value in self._unit.all("Timer", key)]
+        return [max(value, 1.0) for value in values]
 
     def _delay(self) -> float:
         """RandomizedDelaySec=: always the same in this container, another one in the next."""

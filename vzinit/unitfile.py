@@ -215,19 +215,15 @@ def unescape(name: str) -> str:
     return head + "".join(chr(int(part[:2], 16)) + part[2:] for part in rest)
 
 
-UNITS = {
-    "us": 1e-6,
-    "ms": 1e-3,
-    "s": 1.0,
-    "sec": 1.0,
-    "m": 60.0,
-    "min": 60.0,
-    "h": 3600.0,
-    "hr": 3600.0,
-    "d": 86400.0,
-}
+UNITS = {  # systemd.time(7), "Parsing Time Spans"
+    "us": 1e-6, "usec": 1e-6, "ms": 1e-3, "msec": 1e-3, "s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0,
+    "m": 60.0, "min": 60.0, "minute": 60.0, "minutes": 60.0, "h": 3600.0, "hr": 3600.0, "hour": 3600.0,
+    "hours": 3600.0, "d": 86400.0, "day": 86400.0, "days": 86400.0, "w": 604800.0, "week": 604800.0,
+    "weeks": 604800.0, "M": 2629800.0, "month": 2629800.0, "months": 2629800.0, "y": 31557600.0, "year": 31557600.0,
+    "years": 31557600.0,
+}  # fmt: skip
 FOREVER = 1e9
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
+LETTERS = "abcdefghijklmnopqrstuvwxyzM"
 
 
 def seconds(text: str, default: float) -> float:
@@ -238,7 +234,11 @@ def seconds(text: str, default: float) -> float:
     spaced = "".join(
         f" {new}" if new.isdigit() and old.isalpha() else new for old, new in zip(" " + text, text, strict=False)
     )
-    for word in spaced.split():
+    words = spaced.split()
+    for at, word in reversed(list(enumerate(words))):  # `5 min` is one span, `5min 30` two
+        if word.isalpha() and at:
+            words[at - 1 : at + 1] = [words[at - 1] + word]
+    for word in words:
         number = word.rstrip(LETTERS)
         try:
             total += float(number) * UNITS[word[len(number) :] or "s"]

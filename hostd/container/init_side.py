@@ -168,9 +168,13 @@ async def release_barrier(run: Run) -> None:
     services = "no" if run.setup else "later" if script else "yes"
     try:
         await ct.link.ask("go", timeout=HELLO_TIMEOUT, services=services, init=run.configuration.init)
-        if script:
-            await scripts.run_inside(ct, script, run.report)
-            await ct.link.ask("services")
+    except OSError as error:
+        raise Failure(Exit.FS_BAD_TMPL, f"Unable to start the container's init: {error.strerror}") from error
+    if not script:
+        return
+    await scripts.run_inside(ct, script, run.report)
+    try:
+        await ct.link.ask("services")
     except OSError as error:
         raise Failure(Exit.FS_BAD_TMPL, f"Unable to start the container's init: {error.strerror}") from error
 

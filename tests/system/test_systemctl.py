@@ -11,6 +11,7 @@ import pytest
 
 from tests.harness import machine
 from tests.harness.installation import Vz
+from tests.harness.needs import CHECKPOINTS
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
@@ -24,6 +25,7 @@ UNITS = {
     "new": f"{SLEEPS.format(1000)}ExecReload=/bin/touch /reloaded\n[Install]\nWantedBy=multi-user.target\n",
     "needs": f"[Unit]\nRequires=new.service\nAfter=new.service\n{SLEEPS.format(1001)}",
     "orphan": f"[Unit]\nRequires=bad-start.service\nAfter=bad-start.service\n{SLEEPS.format(1002)}",
+    "fails-again": "[Service]\nType=notify\nExecStart=/bin/false\nRestart=always\nRestartSec=5\n",
     "again": f"{SLEEPS.format(1003)}Restart=always\nRestartSec=100ms\n",
     "remains": "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\nExecStop=/bin/touch /stopped\n",
     "not-here": f"[Unit]\nConditionPathExists=/no/such/path\n{SLEEPS.format(1005)}",
@@ -57,6 +59,8 @@ SAME = (
     "systemctl enable nonsense",
     "systemctl start bad-start; systemctl is-failed bad-start; systemctl is-active bad-start",
     "systemctl --failed --no-legend --plain",
+    "systemctl start fails-again; systemctl is-active fails-again; systemctl stop fails-again",
+    "systemctl restart apt-daily.timer; systemctl is-active apt-daily.timer",
     "systemctl reset-failed bad-start; systemctl is-failed bad-start",
     "systemctl start once; systemctl is-active once; journalctl -o cat -u once | grep 'one line'",
     "systemctl start needs; systemctl is-active needs new; systemctl stop new; systemctl is-active needs new",
@@ -172,11 +176,14 @@ def test_a_socket(vz: Vz) -> None:
     give(vz, OURS, {
         "hi.socket": "[Socket]\nListenStream=127.0.0.1:700\nFileDescriptorName=hello\n"
                      "[Install]\nWantedBy=sockets.target\n",
-        "hi.service": f"[Service]\nExecStart={ECHO.replace('$', '$$')}\n",
+        "hi.service": f"[Service]\nExecStart={ECHO.replace('$', '$$')}\nExecReload=/bin/true\n",
     })  # fmt: skip
     inside(vz, "systemctl enable hi.socket")
     vz.ctl("restart", OURS, "--wait")
-    assert inside(vz, "bash -c 'exec 3<>/dev/tcp/127.0.0.1/700; cat <&3'") == "hello\n"
+    for verb in ("is-active", "reload", "restart"):  # only the main process gets the socket, each time
+        inside(vz, f"systemctl {verb} hi.service")
+        assert inside(vz, "bash -c 'exec 3<>/dev/tcp/127.0.0.1/700; cat <&3'") == "hello\n"
+    inside(vz, "systemctl restart hi.socket")
     assert inside(vz, "systemctl is-active hi.socket hi.service") == "active\nactive\n"
 
 
@@ -202,9 +209,24 @@ def test_the_log_of_a_service(vz: Vz) -> None:
         "floods.service": "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'yes 0123456789abcdef | head -c 40000000'\n",
     })  # fmt: skip
     inside(vz, "systemctl start talks")
-    machine.until("it is logged", lambda: "sys" in inside(vz, "journalctl -u talks -o cat"))
-    assert {"out", "err", "sys"} <= set(inside(vz, "journalctl -u talks -o cat").splitlines())
+    # Of whom a message of syslog is, nobody can tell once its process is gone: journald cannot, either.
+    machine.until("it is logged", lambda: "sys" in inside(vz, "journalctl -o cat").splitlines())
+    assert {"out", "err"} <= set(inside(vz, "journalctl -u talks -o cat").splitlines())
     inside(vz, "systemctl start floods; sleep 0.5")
     assert int(inside(vz, SIZE)) < 10 << 10
     assert inside(vz, "journalctl --verify >/dev/null 2>&1 && echo whole") == "whole\n"
     assert "Server listening" in inside(vz, "journalctl -u ssh -o cat")
+
+
+CONNECT = 'use IO::Socket::UNIX; $s = IO::Socket::UNIX->new(Peer => "/run/systemd/private") or die; sleep 1000'
+STAYS = f"setsid perl -e '{CONNECT}' >/dev/null 2>&1 </dev/null &"
+
+
+@CHECKPOINTS
+def test_a_client_that_stays_spoils_no_checkpoint(vz: Vz) -> None:
+    vz.start(int(OURS), template="debian-12")
+    machine.until("systemctl is answered", lambda: shell(vz, OURS, "systemctl is-active ssh")[0] == 0)
+    inside(vz, STAYS)
+    vz.ctl("chkpnt", OURS)
+    vz.ctl("restore", OURS)
+    assert inside(vz, "systemctl is-active ssh") == "active\n"

@@ -59,6 +59,17 @@ def test_utc(event: str, following: tuple[int, ...]) -> None:
     assert Calendar(event).after(timegm((2026, 11, 28, 14, 30, 10))) == timegm(following)
 
 
+def test_no_day_is_lost_when_the_clocks_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    time.tzset()
+    try:
+        found = Calendar("23:30").after(moment("2026-03-28 23:30:00"))
+        assert found == moment("2026-03-29 23:30:00")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 @pytest.mark.parametrize("event", ["2001-01-01", "*-02-30"])
 def test_never_again(event: str) -> None:
     assert Calendar(event).after(moment(START)) is None
