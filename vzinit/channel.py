@@ -154,6 +154,12 @@ def unpack_rights(messages: "list[tuple[int, int, bytes]]") -> list[int]:
     return found
 
 
+def peer_of(sock: _socket.socket) -> tuple[int, int]:
+    """pid and uid of who connected, as the kernel saw it; the pid is 0 outside of our pid namespace."""
+    data = sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 3 * INT_SIZE)  # struct ucred: pid, uid, gid
+    return int.from_bytes(data[:INT_SIZE], sys.byteorder), int.from_bytes(data[INT_SIZE : 2 * INT_SIZE], sys.byteorder)
+
+
 def pair() -> "tuple[_socket.socket, _socket.socket]":
     """A connected pair that belongs to our own network namespace, as CRIU demands."""
     return _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
@@ -184,8 +190,8 @@ def listen_for_rescue(loop: "Loop", on_host: "Callable[[_socket.socket], None]")
     def accept(_events: int) -> None:
         number, _ = listener._accept()  # type: ignore[attr-defined]
         peer = _socket.socket(fileno=number)
-        credentials = peer.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 3 * INT_SIZE)
-        if int.from_bytes(credentials[:INT_SIZE], sys.byteorder):
+        pid, _uid = peer_of(peer)
+        if pid:
             peer.close()
         else:
             on_host(peer)

@@ -124,26 +124,33 @@ def start(
 ) -> Child:
     """Fork *program*.  Raises OSError when there is no process to be had; exec errors come by `on_start`."""
     report, pipe = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
-    everything = _signal.valid_signals()
-    mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, everything)
     try:
-        pid = posix.fork()
-        if not pid:
-            become(program, pipe)
+        pid = fork(lambda: become(program, pipe))
     except BaseException:
         fds.close(report)
         raise
     finally:
-        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
         fds.close(pipe)
     return Child(loop, pid, report, on_start, on_end)
+
+
+def fork(work: "Callable[[], None]") -> int:
+    """A child with default signals that does *work*, which never returns; its pid.  Raises OSError."""
+    mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
+    try:
+        pid = posix.fork()
+        if not pid:
+            clean_signals()
+            work()
+        return pid
+    finally:
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
 
 
 def become(program: Program, pipe: int, linger: float = 0) -> None:
     """In the child: turn into *program*, or tell why not, and stay for *linger* seconds.  Never returns."""
     step = program.program
     try:
-        clean_signals()
         if posix.getsid(0) != posix.getpid():  # PID 1 leads one already
             posix.setsid()
         pipe = take_descriptors(program.descriptors, pipe)

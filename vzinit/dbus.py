@@ -1,12 +1,12 @@
 """The server's end of a D-Bus connection without a bus: the socket, who is at the other end, and the greeting.
 
 The greeting is the specification's "Authentication Protocol", of which EXTERNAL is offered.  What uid a client claims
-in it says nothing that the kernel does not know better: whoever accepts the connection looks at `peer_uid` instead.
+in it says nothing that the kernel does not know better: whoever accepts the connection looks at
+`channel.peer_of` instead.
 """
 
 import _socket
 import posix
-import sys
 
 from vzinit import dbus_message
 from vzinit.dbus_message import Message
@@ -20,14 +20,6 @@ CHUNK = 64 << 10
 MAX_LINE = 4096  # bytes; the longest line of the greeting has about 40
 MAX_LINES = 32  # a client that needs more will never begin
 REJECTED = "REJECTED EXTERNAL"
-INT_SIZE = 4
-PEERCRED = 3 * INT_SIZE  # struct ucred: pid, uid, gid
-
-
-def peer_uid(sock: _socket.socket) -> int:
-    """The user who connected, as the kernel saw it."""
-    credentials = sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, PEERCRED)
-    return int.from_bytes(credentials[INT_SIZE : 2 * INT_SIZE], sys.byteorder)
 
 
 class Greeting:

@@ -8,7 +8,7 @@ import _signal  # type: ignore[import-not-found]
 import errno
 import posix
 
-from vzinit import child, fds, notify, reaper, shutdown
+from vzinit import child, fds, inittab, notify, reaper, shutdown
 from vzinit.console import LAST_TTY
 from vzinit.signals import SIGRTMIN
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vzinit.console import Console, Consoles
     from vzinit.loop import Loop
 
+PROMPTS = ("respawn", "askfirst")  # actions of inittab
 INITS = ("/sbin/init", "/etc/init", "/bin/init")  # in the order of OpenVZ
 TELL_TIME = 5.0  # seconds that a PID 1 without its program leaves the agent to say so
 # How an init is asked by the one that its commands stand for; any other gets the command itself.
@@ -42,11 +43,7 @@ class Agent:
 
     def begin(self, how: str, _timeout: float = 0) -> None:
         """Ask for *how*.  Raises ValueError as `Shutdown.begin`; who asks has the patience, and the force."""
-        if self.how:
-            raise ValueError(f"already stopping ({self.how})")
-        if how not in shutdown.COMMANDS:
-            raise ValueError(f"stop how={how!r} is not one of {', '.join(shutdown.COMMANDS)}")
-        self.how = how
+        self.how = shutdown.checked(how, self.how)
         self._loop.after(0, self._ask)  # later: whoever asked is answered first
 
     def asked(self, _how: str) -> None:
@@ -91,10 +88,10 @@ def hand_over(loop: "Loop", consoles: "Consoles", on_running: "Callable[[], None
     return Agent(loop, consoles.first, name)
 
 
-def terminals(inittab: str) -> set[int]:
-    """The numbers of the ttys at which *inittab* has login prompts: one without its terminal would end for ever."""
-    lines = [line for line in inittab.splitlines() if "getty" in line and not line.lstrip().startswith("#")]
-    words = {word.rpartition("/")[2] for line in lines for word in line.replace(":", " ").split()}
+def terminals(text: str) -> set[int]:
+    """The numbers of the ttys at which an inittab has login prompts: one without its terminal would end for ever."""
+    prompts = [line for line in inittab.parse(text) if line.action in PROMPTS and inittab.is_prompt(line)]
+    words = {word.rpartition("/")[2] for line in prompts for word in (line.name, *line.process.split())}
     numbers = {int(word[3:]) for word in words if word.startswith("tty") and word[3:].isdigit()}
     return numbers & set(range(1, LAST_TTY + 1))
 
@@ -104,6 +101,7 @@ def split(program: child.Program) -> None:
     reader, writer = posix.pipe2(posix.O_CLOEXEC)
     mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
     if posix.fork():
+        child.clean_signals()
         child.become(program, writer, linger=TELL_TIME)
     fds.close(writer)
     posix.setsid()

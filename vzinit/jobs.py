@@ -18,8 +18,6 @@ WAYS_DOWN = {
     "runlevel0.target": "poweroff", "halt.target": "halt", "exit.target": "poweroff", "shutdown.target": "poweroff",
 }  # fmt: skip
 STOPS_WITH = ("Requires", "BindsTo", "PartOf")  # a unit that has one of these goes down with the other
-
-
 INVALID = -1  # instead of the number of a job: it makes no sense now
 
 

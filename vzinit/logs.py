@@ -5,10 +5,9 @@ Only in images that have a `journalctl` to read it.  Elsewhere services write to
 
 import _socket
 import posix
-import sys
 import time
 
-from vzinit import cgroup, channel, fds, journal
+from vzinit import cgroup, datagrams, fds, journal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,9 +44,8 @@ class Logs:
 
     def open(self) -> None:
         """Listen for syslog and for the journal's protocol.  Raises OSError."""
-        fds.make_parents(NATIVE)
-        self._listen(SYSLOG, self._syslog)
-        self._listen(NATIVE, self._native)
+        datagrams.listen(self._loop, SYSLOG, self._syslog, DATAGRAM)
+        datagrams.listen(self._loop, NATIVE, self._native, DATAGRAM)
         try:
             posix.unlink(LINK)
         except FileNotFoundError:
@@ -81,23 +79,6 @@ class Logs:
         return rate[1] <= BURST
 
     # Datagrams.
-
-    def _listen(self, path: str, handler: "Callable[[int, bytes], None]") -> None:
-        if fds.exists(path):
-            posix.unlink(path)
-        kind = _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
-        listener = _socket.socket(_socket.AF_UNIX, kind)
-        listener.setsockopt(_socket.SOL_SOCKET, _socket.SO_PASSCRED, 1)
-        listener.bind(path)
-        posix.chmod(path, 0o666)
-
-        def ready(_events: int) -> None:
-            space = _socket.CMSG_SPACE(3 * channel.INT_SIZE) + _socket.CMSG_SPACE(4 * channel.INT_SIZE)
-            data, extra, _, _ = listener.recvmsg(DATAGRAM, space, _socket.MSG_CMSG_CLOEXEC)
-            fds.close_all(channel.unpack_rights(extra))
-            handler(sender(extra), data)
-
-        self._loop.watch(listener.fileno(), ready)
 
     def _syslog(self, pid: int, data: bytes) -> None:
         """`<13>Nov 28 12:00:00 name[123]: text`, as the C library writes it."""
@@ -145,14 +126,6 @@ class Stream:
         if not part:
             self._loop.unwatch(self._fd)
             fds.close(self._fd)
-
-
-def sender(extra: "list[tuple[int, int, bytes]]") -> int:
-    """The pid that the kernel vouches for."""
-    for level, kind, credentials in extra:
-        if level == _socket.SOL_SOCKET and kind == _socket.SCM_CREDENTIALS:
-            return int.from_bytes(credentials[: channel.INT_SIZE], sys.byteorder)
-    return 0
 
 
 def unit_of(pid: int) -> str:

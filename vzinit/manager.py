@@ -12,7 +12,7 @@ from vzinit.dbus_wire import BadMessage
 from vzinit.jobs import INVALID, Jobs, NotHere, key
 from vzinit.pid_one import PidOne, Refused
 from vzinit.unit_names import name_of, path_of
-from vzinit.unit_view import DEFAULT_TARGET, View, at_boot, view_of
+from vzinit.unit_view import DEFAULT_TARGET, SERVICE, View, at_boot, view_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -114,32 +114,27 @@ class Manager:
         return message.method_return("v", found[message.body[1]])
 
     def _own(self) -> "dict[str, tuple[str, Any]]":
-        failed = [state for state in self._pid_1.states().values() if view_of(state).active[0] == "failed"]
+        views = [view_of(state) for state in self._pid_1.states().values()]
+        failed = sum(view.active[0] == "failed" for view in views)
         return {
             "Version": ("s", "vzhost"),
             "Features": ("s", ""),
             "Virtualization": ("s", "container-other"),
-            "SystemState": ("s", self._system_state()),
-            "NFailedUnits": ("u", len(failed)),
+            "SystemState": ("s", system_state(views, failed)),
+            "NFailedUnits": ("u", failed),
             "NJobs": ("u", len(self._names)),
-            "NNames": ("u", len(self._pid_1.states())),
+            "NNames": ("u", len(views)),
             "UnitPath": ("as", list(unitfile.DIRECTORIES)),
             "Environment": ("as", []),
             "ControlGroup": ("s", ""),
         }
-
-    def _system_state(self) -> str:
-        views = [view_of(state) for state in self._pid_1.states().values()]
-        if any(view.state and view.state.starting for view in views):
-            return "starting"
-        return "degraded" if any(view.active[0] == "failed" for view in views) else "running"
 
     def _view(self, name: str) -> View:
         states = self._pid_1.states()
         state = states.get(key(name, states))
         if state and state.state == service.STOPPED and state.name not in units.closure(DEFAULT_TARGET):
             state = None  # systemd forgets what is down and nobody wants
-        return View(name, state, name in at_boot())
+        return View(name, state, not name.endswith(SERVICE) and name in at_boot())
 
     # Units.
 
@@ -243,6 +238,12 @@ class Manager:
         gone = install.disable(names, runtime)
         carries, changes = install.enable(names, runtime, force)
         return [carries, [*gone, *changes]]
+
+
+def system_state(views: list[View], failed: int) -> str:
+    if any(view.state and view.state.starting for view in views):
+        return "starting"
+    return "degraded" if failed else "running"
 
 
 # Method: signature of the answer, what answers.

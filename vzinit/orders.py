@@ -9,7 +9,6 @@ import _signal  # type: ignore[import-not-found]
 import _socket
 import marshal
 import posix
-import sys
 
 from vzinit import channel, child, fds, plan
 from vzinit.service import STARTING, STOPPED, WAITING
@@ -66,8 +65,7 @@ class Orders:
     def _accept(self) -> None:
         number, _ = self._listener._accept()  # type: ignore[attr-defined]
         client = _socket.socket(fileno=number)
-        credentials = client.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 3 * channel.INT_SIZE)
-        uid = int.from_bytes(credentials[channel.INT_SIZE : 2 * channel.INT_SIZE], sys.byteorder)
+        _pid, uid = channel.peer_of(client)
         if uid or len(self._helpers) >= MOST_CLIENTS:
             client.close()
             return
@@ -85,7 +83,7 @@ class Orders:
         """Start a helper: for *client*, or for the timers."""
         ours, theirs = channel.pair()
         try:
-            pid = fork_helper(client, theirs)
+            pid = child.fork(lambda: help_out(client.fileno() if client else -1, theirs.fileno()))
         except OSError as error:
             self._log(f"vzinit: no helper: {error.strerror}")
             ours.close()
@@ -192,31 +190,18 @@ HANDLERS: "dict[str, Callable[..., None]]" = {
 
 
 def row(one: "Service") -> "tuple[Any, ...]":
-    """What a helper hears of a service; `manager.State` names the places."""
+    """What a helper hears of a service; `pid_one.FIELDS` names the places."""
     processes = one.processes
     return (
         one.plan.name, one.state, one.restarts, one.state in (WAITING, STARTING), processes.main, processes.control,
         one.result, one.code, one.signal, one.since, one.up_since, one.down_since, one.status, processes.group,
-        one.plan.kind, one.main_since, one.count,
+        one.main_since, one.count,
     )  # fmt: skip
-
-
-def fork_helper(client: "_socket.socket | None", pid_1: _socket.socket) -> int:
-    """A child that serves *client*, or looks at the timers; its pid.  Raises OSError when there can be none."""
-    mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
-    try:
-        pid = posix.fork()
-        if not pid:
-            help_out(client.fileno() if client else -1, pid_1.fileno())
-        return pid
-    finally:
-        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
 
 
 def help_out(client: int, pid_1: int) -> None:
     """In the child; never returns.  Nothing that PID 1 has open stays open here."""
     try:
-        child.clean_signals()
         posix.setsid()
         null = posix.open("/dev/null", posix.O_RDWR)
         child.take_descriptors([null, null, LAST_WORDS, client if client >= 0 else null, pid_1], null)

@@ -15,7 +15,7 @@ SERVICES_AT_ONCE = 20  # plans in a message
 
 FIELDS = (
     "name", "state", "restarts", "starting", "main", "control", "result", "code", "signal", "since", "up_since",
-    "down_since", "status", "group", "kind", "main_since", "count",
+    "down_since", "status", "group", "main_since", "count",
 )  # fmt: skip
 
 
@@ -40,7 +40,6 @@ class State:
     down_since: int
     status: str
     group: str
-    kind: str
     main_since: int
     count: int
 

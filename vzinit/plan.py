@@ -9,13 +9,12 @@ class Command:
     `flags` as systemd's Exec prefixes: "-" failure does not count, ":" no $VAR.
     """
 
-    __slots__ = ("argv", "flags", "is_start", "program")
+    __slots__ = ("argv", "flags", "program")
 
     def __init__(self, argv: list[str], flags: str = "", program: str = "") -> None:
         self.argv = argv
         self.flags = flags
         self.program = program or argv[0]
-        self.is_start = False  # one of ExecStart=: it gets the sockets
 
 
 class ServicePlan:

@@ -20,7 +20,7 @@ def ask(loop: "Loop", console: "Console", then: "Callable[[plan.BootPlan], None]
     """Call *then* with the plan, an empty one when none can be made."""
     reader, writer = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
     try:
-        planner = fork_planner(writer, console.slave)
+        planner = child.fork(lambda: serve_plan(writer, console.slave))
     except OSError as error:
         console.log(f"vzinit: no services: {error.strerror}")
         fds.close(reader)
@@ -52,25 +52,9 @@ def understood(data: bytes, console: "Console") -> plan.BootPlan:
         return plan.BootPlan()
 
 
-def fork_planner(writer: int, output: int) -> int:
-    """A child that writes the plan to *writer*, what goes wrong to *output*, and exits.
-
-    Raises OSError when there is no process to be had.
-    """
-    mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
-    try:
-        pid = posix.fork()
-        if not pid:
-            serve_plan(writer, output)
-        return pid
-    finally:
-        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
-
-
 def serve_plan(writer: int, output: int) -> None:
-    """In the child; never returns."""
+    """In a child: write the plan to *writer*, what goes wrong to *output*, and exit."""
     try:
-        child.clean_signals()
         posix.set_blocking(writer, True)
         from vzinit import planner
 

@@ -25,7 +25,7 @@ def service(program: child.Program, plan: ServicePlan, command: Command) -> None
     uid, gid, groups = identity(options)
     make_directories(options, uid, gid)
     program.environment.update(environment(options))
-    if command.is_start:
+    if command in plan.start:
         listen.take(options.get("Listen", []), program.environment)
     limits(options)
     redirect(options)

@@ -167,7 +167,6 @@ class Processes:
             fds.close(stream.writer)
 
     def _program(self, command: "Command", output: int) -> child.Program:
-        command.is_start = command in self.plan.start
         program = child.Program(command.argv, self._environment(), [self._around.silence, output, output], uid=-1)
         program.setup = lambda: prepare_service(program, self.plan, command, self.group)
         return program

@@ -141,7 +141,7 @@ class Service:
         if self.state == STOPPING:
             self._await_gone()
         elif not clean:
-            self._around.log(self.plan.name, f"{how_it_ended(code, signal)}")
+            self._around.log(self.plan.name, how_it_ended(code, signal))
             self._failed("signal" if signal else "exit-code", code, signal)
         elif self.state == STARTING and self.plan.kind == "notify":
             self._around.log(self.plan.name, "it ended before it was ready")

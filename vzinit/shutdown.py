@@ -48,11 +48,7 @@ class Shutdown:
 
         Raises ValueError for an unknown *how* and when a stop is under way already.
         """
-        if self.how:
-            raise ValueError(f"already stopping ({self.how})")
-        if how not in COMMANDS:
-            raise ValueError(f"stop how={how!r} is not one of {', '.join(COMMANDS)}")
-        self.how = how
+        self.how = checked(how, self.how)
         self._deadline = time.monotonic() + timeout
         self._loop.after(0, self._services)  # later: whoever asked is answered first
 
@@ -93,6 +89,15 @@ class Shutdown:
     def _finish(self) -> None:
         self._say_bye(self.how)
         reboot(COMMANDS[self.how])
+
+
+def checked(how: str, before: str) -> str:
+    """*how*; ValueError for an unknown one, and when there was one *before*."""
+    if before:
+        raise ValueError(f"already stopping ({before})")
+    if how not in COMMANDS:
+        raise ValueError(f"stop how={how!r} is not one of {', '.join(COMMANDS)}")
+    return how
 
 
 def kill_everybody(number: int) -> None:

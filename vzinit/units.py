@@ -1,7 +1,7 @@
 """systemd units -> services: what multi-user.target wants, as far as vzinit can run it.  Runs in the planner.
 
-A unit that needs what vzinit does not have (sockets, D-Bus activation, timers) is left to the init script of
-the same name, if the package has one, and noted otherwise.
+A unit that needs what vzinit does not have (a process for each connection, a type that nobody knows) is left to the
+init script of the same name, if the package has one, and noted otherwise.
 """
 
 from vzinit import conditions, listen, on_off, unitfile

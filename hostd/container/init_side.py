@@ -4,7 +4,8 @@ import asyncio
 import resource
 import socket
 import time
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 from hostd.container import faults, furnish, last_words, mounts, scripts
 from hostd.container.init_link import ChannelLost, InitLink
@@ -166,15 +167,19 @@ async def release_barrier(run: Run) -> None:
     assert ct.link is not None
     script = None if run.setup else scripts.inner(run.world.paths, ct.ctid, "start")
     services = "no" if run.setup else "later" if script else "yes"
-    try:
+    with _no_init():
         await ct.link.ask("go", timeout=HELLO_TIMEOUT, services=services, init=run.configuration.init)
-    except OSError as error:
-        raise Failure(Exit.FS_BAD_TMPL, f"Unable to start the container's init: {error.strerror}") from error
-    if not script:
-        return
-    await scripts.run_inside(ct, script, run.report)
+    if script:
+        await scripts.run_inside(ct, script, run.report)
+        with _no_init():
+            await ct.link.ask("services")
+
+
+@contextmanager
+def _no_init() -> Iterator[None]:
+    """With INIT=handoff the image has to have an init that can be executed."""
     try:
-        await ct.link.ask("services")
+        yield
     except OSError as error:
         raise Failure(Exit.FS_BAD_TMPL, f"Unable to start the container's init: {error.strerror}") from error
 

@@ -12,7 +12,7 @@ import pytest
 
 from images import __main__ as command
 from tests.harness.patience import patient
-from vzinit import dbus
+from vzinit import channel, dbus
 from vzinit.dbus_message import Message, signal
 
 pytestmark = pytest.mark.root
@@ -69,7 +69,7 @@ class Manager:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            assert dbus.peer_uid(client) == 0
+            assert channel.peer_of(client)[1] == 0
             connection = dbus.Connection(client)
             try:
                 self._serve(connection)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vzinit import dbus, dbus_message
+from vzinit import channel, dbus, dbus_message
 from vzinit.dbus_message import Message
 from vzinit.dbus_wire import BadMessage, marshal
 
@@ -193,7 +193,7 @@ def test_unknown_kinds_and_fields_are_ignored(pair: Both) -> None:
 def test_the_end(pair: Both) -> None:
     client, connection = pair
     assert connection.receive() == [], "nothing there, and not blocking"
-    assert dbus.peer_uid(connection._socket) == os.getuid()
+    assert channel.peer_of(connection._socket)[1] == os.getuid()
     client.close()
     with pytest.raises(EOFError):
         connection.receive()

@@ -17,5 +17,5 @@ def test_sysvinit_names_them_behind_getty() -> None:
 
 
 def test_busybox_names_them_first() -> None:
-    assert terminals("tty3::respawn:/sbin/getty 38400 tty3\n/dev/tty4::askfirst:-/bin/sh\n") == {3}
+    assert terminals("tty3::respawn:/sbin/getty 38400 tty3\n/dev/tty4::askfirst:-/bin/sh\n") == {3, 4}
     assert terminals("console::respawn:/sbin/getty 38400 console\n") == set()
