@@ -93,15 +93,32 @@ async def dump(spec: DumpSpec) -> None:
 
 
 def _dump(spec: DumpSpec, program: criu.Criu, lock: Fd) -> list[str]:
-    """Everything that must be asked of the living container first, then CRIU.  Answers watches that may be lost."""
-    directory = images_dir.part(spec.images_dir)
-    with timed("dump: ask"):
-        external = _external(spec.pid)
-        saved.store(directory, _saved(spec, external, program.version))
-        unresolved = _map_watches(spec, directory)
-    with private.mounts({"images": directory}, {}, spec.cache_dir), timed("dump: criu"):
-        _try(program.command(), dump_arguments(spec, external), lock)
+    """CRIU, and our part of the images, taken while all tasks are stopped: what a service that starts has made by then
+    (a cgroup, a device, a route) is in both or in neither.  Answers watches that may be lost.
+    """
+    external = _external(spec.pid)
+
+    def at_stage(_stage: str) -> None:
+        with timed("dump: ask"):
+            saved.store(run.IMAGES, _saved(spec, external, program.version))
+
+    with private.mounts({"images": images_dir.part(spec.images_dir)}, {}, spec.cache_dir), timed("dump: criu"):
+        for attempt in range(1, ATTEMPTS + 1):
+            unresolved = _map_watches(spec, run.IMAGES)  # CRIU reads it before it stops anybody
+            try:
+                run.dump(program.command(), dump_arguments(spec, external), lock, at_stage)
+                break
+            except run.CriuFailed as failure:
+                if attempt == ATTEMPTS or not any(text in str(failure) for text in TRANSIENT):
+                    raise
+                _clear(run.IMAGES)
     return unresolved
+
+
+def _clear(images: str) -> None:
+    for name in os.listdir(images):
+        if name.endswith(".img"):
+            os.unlink(f"{images}/{name}")
 
 
 def _external(pid: int) -> dict[str, str]:
@@ -149,16 +166,3 @@ def dump_arguments(spec: DumpSpec, external: dict[str, str]) -> list[str]:
     for point, key in external.items():
         words += ["--external", f"mnt[{point}]:{key}"]
     return words
-
-
-def _try(program: list[str], arguments: list[str], lock: Fd) -> None:
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            run.dump(program, arguments, lock)
-            return
-        except run.CriuFailed as failure:
-            if attempt == ATTEMPTS or not any(text in str(failure) for text in TRANSIENT):
-                raise
-            for name in os.listdir(run.IMAGES):
-                if name.endswith(".img"):
-                    os.unlink(f"{run.IMAGES}/{name}")

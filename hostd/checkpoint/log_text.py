@@ -6,6 +6,7 @@ _ERROR = re.compile(r"Error \((?P<where>[^)]*)\): (?P<text>.*)")
 # Said on success as well, or only repeating that something before went wrong.
 _NOISE = re.compile(
     r"FAILED\.?$|failed with -?\d+$|-V failed$|RLIMIT|cgroupd|^execvp\(\"ip|Tasks? will be|parasite already"
+    r"|Unable to open fd=|Can't sent fd|^\d+ exited, status="
 )
 
 

@@ -30,11 +30,12 @@ ENVIRONMENT = {
 
 LOCK, CHANNEL, ASK, ANSWER = 3, 4, 5, 6  # descriptors in CRIU
 HOOK = f"{RUN}/hook"
-NAMESPACES_MADE, BEFORE_RESUME = "post-setup-namespaces", "pre-resume"  # of CRIU's stages
-# CRIU runs it at every stage, without its own descriptors; at some it asks us, and waits.  When hostd is gone there is
-# no answer to wait for: CRIU goes on, and the next hostd undoes the restore.
+# Of CRIU's stages: a dump's, and two of a restore.
+ALL_STOPPED, NAMESPACES_MADE, BEFORE_RESUME = "network-lock", "post-setup-namespaces", "pre-resume"
+# CRIU runs it at every stage, without its own descriptors; at some it asks us, and waits.  When hostd is gone, or could
+# not do its part, there is no answer: a dump is given up and the container goes on; the next hostd undoes a restore.
 HOOK_TEXT = f"""#!/bin/sh
-case $CRTOOLS_SCRIPT_ACTION in {NAMESPACES_MADE}|{BEFORE_RESUME}) ;; *) exit 0 ;; esac
+case $CRTOOLS_SCRIPT_ACTION in {ALL_STOPPED}|{NAMESPACES_MADE}|{BEFORE_RESUME}) ;; *) exit 0 ;; esac
 echo $CRTOOLS_SCRIPT_ACTION >/proc/$PPID/fd/{ASK} && read -r answer </proc/$PPID/fd/{ANSWER}
 """
 
@@ -43,10 +44,13 @@ class CriuFailed(Exception):
     """The message is the reason, from CRIU's log."""
 
 
-def dump(criu: Sequence[str], arguments: Sequence[str], lock: Fd) -> None:
-    """`criu dump`.  Raises CriuFailed; the container goes on then."""
+def dump(criu: Sequence[str], arguments: Sequence[str], lock: Fd, at_stage: Callable[[str], None]) -> None:
+    """`criu dump`.  Raises CriuFailed, or what *at_stage* raises; the container goes on then.
+
+    *at_stage* is called at ALL_STOPPED, when no task of the container runs any more.
+    """
     command = [*criu, "dump", "-o", "dump.log", *COMMON, "--ghost-limit", str(GHOST_LIMIT), *arguments]
-    _check("criu dump", _wait(_start(command, {LOCK: lock})), f"{IMAGES}/dump.log")
+    _check("criu dump", _with_hook(command, {LOCK: lock}, (), None, at_stage), f"{IMAGES}/dump.log")
 
 
 def restore(
@@ -87,7 +91,7 @@ def _wait(child: Process) -> int:
 
 
 def _with_hook(
-    command: list[str], fds: Mapping[int, Fd], join: tuple[Fd, ...], into: Fd | None, work: Callable[[str], None]
+    command: Sequence[str], fds: Mapping[int, Fd], join: tuple[Fd, ...], into: Fd | None, work: Callable[[str], None]
 ) -> int:
     with open(HOOK, "w", encoding="ascii") as file:
         file.write(HOOK_TEXT)

@@ -144,15 +144,26 @@ def test_routes_neighbours_and_sysctls_that_criu_forgets_come_back(ct: Ct) -> No
 
 
 def test_criu_goes_on_without_the_daemon(ct: Ct) -> None:
-    """The daemon is killed as soon as CRIU has come to life; the next daemon sees the dump through."""
+    """The daemon is killed once CRIU has all that it asks for; the next daemon sees the dump through."""
     connection = ct.connect()
-    kill_with_criu(lambda: asyncio.run(dump(ct.dump_spec())))
+    image = f"{images_dir.part(ct.images)}/files.img"
+    kill_when(lambda: os.path.exists(image), lambda: asyncio.run(dump(ct.dump_spec())))
     assert asyncio.run(state.settled(ct.images)) == state.Flight("dump", state.Phase.DONE)
     ct.reap()
     no_link()
     ct.restore()
     connection.send(b"a")
     assert connection.recv(100) == b"1 a"
+
+
+def test_a_dump_whose_daemon_dies_too_early_is_given_up(ct: Ct) -> None:
+    """The daemon is killed as soon as CRIU has come to life: what the daemon adds to the images is missing."""
+    connection = ct.connect()
+    kill_when(has_a_child, lambda: asyncio.run(dump(ct.dump_spec())))
+    assert asyncio.run(state.settled(ct.images)).phase is state.Phase.FAILED
+    connection.send(b"a")
+    assert connection.recv(100) == b"1 a"
+    assert os.listdir(os.path.dirname(ct.images)) == []
 
 
 def test_a_restore_that_waits_for_a_dead_daemon_ends(ct: Ct, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,20 +205,25 @@ def fresh_cgroup(ct: Ct) -> None:
     ct.cgroup.create(BASE)
 
 
-def kill_with_criu(work: Callable[[], object]) -> None:
-    """Do *work* in a child that is killed with its first child."""
+def kill_when(moment: Callable[[], bool], work: Callable[[], object]) -> None:
+    """Do *work* in a child that is killed at the *moment*."""
     criu.find()  # asks a child for the version, once
     daemon = os.fork()
     if daemon == 0:
-        threading.Thread(target=_die_with_a_child).start()
+        threading.Thread(target=_die_at, args=(moment,)).start()
         work()
+        os._exit(1)
     assert os.WTERMSIG(os.waitpid(daemon, 0)[1]) == signal.SIGKILL
 
 
-def _die_with_a_child() -> None:
-    while not any(map(children_of, os.listdir("/proc/self/task"))):
+def _die_at(moment: Callable[[], bool]) -> None:
+    while not moment():
         pass
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def has_a_child() -> bool:
+    return any(map(children_of, os.listdir("/proc/self/task")))
 
 
 def children_of(thread: str) -> str:

@@ -162,10 +162,13 @@ def dumpable() -> int:
 # ---- cgroups
 
 
+CGROUP = f"vz-kernel-test-{os.getpid()}"  # tests run beside each other
+
+
 @pytest.fixture
 def unified_cgroup() -> Iterator[Fd]:
     point = "/sys/fs/cgroup" if probe().cgroup_mode == "v2" else "/sys/fs/cgroup/unified"
-    path = f"{point}/vz-kernel-test"
+    path = f"{point}/{CGROUP}"
     os.mkdir(path)
     with Fd.open(path, os.O_RDONLY | os.O_DIRECTORY) as fd:
         yield fd
@@ -178,18 +181,18 @@ def test_it_is_born_in_its_cgroup_and_sees_it_as_the_root(stage: Stage, unified_
         lines = iter(box.line, "ready")
         assert "0::/" in list(lines)
         with open(f"/proc/{box.process.pid}/cgroup", encoding="ascii") as file:
-            assert "0::/vz-kernel-test" in file.read().split()
+            assert f"0::/{CGROUP}" in file.read().split()
 
 
 @needs("cgroup1")
 def test_it_joins_cgroups_of_v1(stage: Stage) -> None:
-    path = "/sys/fs/cgroup/pids/vz-kernel-test"
+    path = f"/sys/fs/cgroup/pids/{CGROUP}"
     os.mkdir(path)
     try:
         with Fd.open(f"{path}/tasks", os.O_WRONLY) as tasks, Box(stage, "wait", join=(tasks,)) as box:
             box.line()
             with open(f"/proc/{box.process.pid}/cgroup", encoding="ascii") as file:
-                assert any(line.endswith(":pids:/vz-kernel-test\n") for line in file)
+                assert any(line.endswith(f":pids:/{CGROUP}\n") for line in file)
     finally:
         os.rmdir(path)
 

@@ -175,3 +175,24 @@ def test_what_is_set_while_it_is_suspended_takes_effect(vz: Vz) -> None:
     assert "192.0.2.1/" not in inside and "192.0.2.9" not in inside and "old" not in inside
     assert sorted(vz.vzlist("-H", "-o", "ip", "101").split()) == ["192.0.2.5", "2001:db8::1"]
     assert vz.vzlist("-H", "-o", "numproc.l,hostname", "101").split() == ["300", "new"]
+
+
+CGROUP_AFTER_CGROUP = """
+cd /sys/fs/cgroup && last=none
+for number in $(seq 100000); do
+    mkdir $number && exec 3<$number/cgroup.procs && echo $number >/run/new && mv /run/new /run/now
+    test $last = none || rmdir $last
+    last=$number
+done
+"""
+
+
+def test_what_comes_and_goes_up_to_the_last_moment_is_saved_as_it_is_then(vz: Vz) -> None:
+    """A service that starts has made a cgroup and holds a file of it: neither was there when all began."""
+    vz.start(101)
+    vz.ctl("exec2", "101", f"setsid sh -c '{CGROUP_AFTER_CGROUP}' >/dev/null 2>&1 </dev/null &")
+    for _ in range(3):
+        now = vz.ctl("exec2", "101", "until test -s /run/now; do :; done; cat /run/now").stdout
+        vz.ctl("chkpnt", "101")
+        vz.ctl("restore", "101")
+        vz.ctl("exec2", "101", f"until test $(cat /run/now) -gt $(({now.strip()} + 1)); do :; done")

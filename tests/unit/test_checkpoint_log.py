@@ -23,6 +23,12 @@ LOGS = {
 Error (criu/cr-dump.c:1669): Dump files (pid: 77) failed with -1
 Error (criu/cr-dump.c:2111): Dumping FAILED.
 """: "unix: Unix socket 0x4d5 without peer 0x4d4",
+    # a file that one task lacks fails all who share descriptors with it
+    """    21: Error (criu/files-reg.c:2267): Can't open file etc/x: No such file or directory
+    21: Error (criu/files.c:1221): Unable to open fd=3 id=0x3c
+     1: Error (criu/files.c:1104): Can't sent fd 14 to 21
+     1: Error (criu/files.c:1221): Unable to open fd=14 id=0x12
+""": "Can't open file etc/x: No such file or directory",
     "Error (criu/cr-dump.c:2111): Dumping FAILED.\n": "Dumping FAILED.",
     "all is well\n": "",
 }
