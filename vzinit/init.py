@@ -47,7 +47,7 @@ def run(lasting: "socket") -> None:
         orders = Orders(loop, services, consoles.first.log, asked_to_stop)
         control.before_quiet = orders.send_home
         guarded(orders.open)
-        services.boot()
+        services.boot(orders.serve)
 
     def hand_over() -> None:
         """From here on we are a child of the image's init, which is PID 1."""

@@ -46,24 +46,30 @@ class Orders:
         self._down = down
         self._helpers: dict[_socket.socket, int] = {}  # our end of the line to each, and its pid
         self._timer: Timer | None = None
+        self._listener: _socket.socket | None = None
 
     def open(self) -> None:
-        """Listen, where the image has somebody to listen to.  Raises OSError."""
+        """Listen, where the image has somebody to listen to; who connects is heard from `serve` on.  Raises OSError."""
         if not fds.is_program(SYSTEMCTL):
             return
         fds.make_parents(BOOTED + "/")
         if fds.exists(SOCKET):
             posix.unlink(SOCKET)
         kind = _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
-        self._listener = _socket.socket(_socket.AF_UNIX, kind)
-        self._listener.bind(SOCKET)
+        listener = _socket.socket(_socket.AF_UNIX, kind)
+        listener.bind(SOCKET)
         posix.chmod(SOCKET, 0o600)
-        self._listener.listen(16)
-        self._loop.watch(self._listener.fileno(), lambda _events: self._accept())
-        self._timer = self._loop.after(FIRST_LOOK, self._look_at_timers)
+        listener.listen(16)
+        self._listener = listener
+
+    def serve(self) -> None:
+        """What the boot runs is known: an order before that would have been about half of it."""
+        if self._listener:
+            self._loop.watch(self._listener.fileno(), lambda _events: self._accept())
+            self._timer = self._loop.after(FIRST_LOOK, self._look_at_timers)
 
     def _accept(self) -> None:
-        number, _ = self._listener._accept()  # type: ignore[attr-defined]
+        number, _ = self._listener._accept()  # type: ignore[union-attr]
         client = _socket.socket(fileno=number)
         _pid, uid = channel.peer_of(client)
         if uid or len(self._helpers) >= MOST_CLIENTS:

@@ -36,26 +36,35 @@ class Services:
         self._around = processes.Surroundings(console, self._notify.open, open_logs(loop))
         self.table: dict[str, Service] = {}
 
-    def boot(self) -> None:
-        """Let a child find out what is to be run, then run it."""
-        planning.ask(self._loop, self._console, self._planned)
+    def boot(self, on_planned: "Callable[[], None]") -> None:
+        """Let a child find out what is to be run; call *on_planned* when that is known; run it."""
+        planning.ask(self._loop, self._console, lambda found: self._planned(found, on_planned))
 
-    def _planned(self, found: plan.BootPlan) -> None:
+    def _planned(self, found: plan.BootPlan, on_planned: "Callable[[], None]") -> None:
         for note in found.notes:
             self._console.log(note)
         if found.prompt:
             self._console.set_prompt(found.prompt)
         if not self._then:  # else stopped meanwhile
             self.learn(found.services, WAITING)
-            self._changed()
+        on_planned()
+        self._changed()
 
     def learn(self, plans: "list[plan.ServicePlan]", state: int) -> None:
-        """New services, in *state*, and what is new of those that are known."""
+        """New services, in *state*, and what is new of those that are known.
+
+        What stands before a service and is no unit (init scripts, systemd-tmpfiles), its unit file cannot tell again.
+        """
         for one in plans:
-            if one.name in self.table:
-                self.table[one.name].replan(one)
+            known = self.table.get(one.name)
+            if known:
+                one.after += [name for name in known.plan.after if name not in one.after and self._is_no_unit(name)]
+                known.replan(one)
             else:
                 self.table[one.name] = Service(self._loop, one, self._around, self._changed, state)
+
+    def _is_no_unit(self, name: str) -> bool:
+        return name in self.table and not self.table[name].plan.grouped
 
     # Run.
 
