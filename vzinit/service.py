@@ -39,12 +39,13 @@ class Service:
         self._on_change = on_change
         self._timer: Timer | None = None
         self._starts: list[float] = []
-        self._asked = False  # somebody wanted it down
+        self._was_up = False  # since it was started
         self._ending = False  # what is left of it has been told to go
         self._had_main = False  # when it was
         self.processes = Processes(loop, plan, around, self._main_ended)
         self.plan = plan
         self.state = state
+        self.asked = False  # somebody wanted it down
         self.result = "success"  # how it ended, in systemd's words
         self.code = self.signal = 0  # how the main process ended
         self.status = ""  # what it says of itself
@@ -53,8 +54,16 @@ class Service:
 
     @property
     def is_settled(self) -> bool:
-        """Started or given up: what comes after it need not wait any longer."""
-        return self.state not in (WAITING, STARTING)
+        """Started or given up: what comes after it need not wait any longer.
+
+        A start that has failed, or a oneshot, is over once nothing is left of it.
+        """
+        return self.state not in (WAITING, STARTING) and (self.state != STOPPING or self._was_up)
+
+    @property
+    def start_failed(self) -> bool:
+        """It was never up, and that is not what somebody wanted."""
+        return self.state in OVER and self.result != "success" and not (self._was_up or self.asked)
 
     @property
     def restarts(self) -> bool:
@@ -71,6 +80,7 @@ class Service:
         """To be started, when what comes before it has settled."""
         self._due(0, None)
         self.count = 0
+        self._was_up = self.asked = False
         self._enter(WAITING)
 
     def give_up(self) -> None:
@@ -80,7 +90,7 @@ class Service:
 
     def start(self) -> None:
         self._starts.append(time.monotonic())
-        self._asked = False
+        self._was_up = self.asked = False
         self.result, self.code, self.signal = "success", 0, 0
         self.processes.result = self.status = ""
         self._due(self.plan.start_timeout, self._start_timeout)
@@ -176,6 +186,7 @@ class Service:
         self.state = state
         self.since = time.time_ns() // 1000
         if state in UP:
+            self._was_up = True
             self.up_since = self.since
         elif state in OVER:
             self.down_since = self.since
@@ -193,41 +204,17 @@ class Service:
             self._timer.cancel()
         self._timer = self._loop.after(seconds, call) if call else None
 
-    # Reload.
+    # Reload and stop.
 
     def reload(self, done: "Callable[[bool], None]") -> None:
         """Run the commands of the reload; `done(worked)`."""
-        todo = list(self.plan.reload)
-        over: list[bool] = []
-        ignored = False  # whether the command that runs may fail
+        from vzinit import reloading
 
-        def following(code: int, signal: int) -> None:
-            nonlocal ignored
-            if over:
-                return
-            if ((code or signal) and not ignored) or not todo:
-                finish(ignored or not (code or signal))
-                return
-            command = todo.pop(0)
-            ignored = "-" in command.flags
-            try:
-                self.processes.start(command, None, following)
-            except OSError:
-                finish(False)
-
-        def finish(worked: bool) -> None:
-            over.append(True)
-            patience.cancel()
-            done(worked)
-
-        patience = self._loop.after(self.plan.start_timeout, lambda: finish(False))
-        following(0, 0)
-
-    # Stop.
+        reloading.run(self._loop, self.processes, done)
 
     def stop(self) -> None:
         """Somebody wants it down."""
-        self._asked = True
+        self.asked = True
         if self.state == WAITING or self.restarts:
             self._settle(STOPPED)
         else:
@@ -280,8 +267,8 @@ class Service:
     def _stopped(self) -> None:
         self._ending = False
         self.processes.forget()
-        if self._asked or not self._restart():
-            self._settle(STOPPED if self._asked or self.result == "success" else FAILED)
+        if self.asked or not self._restart():
+            self._settle(STOPPED if self.asked or self.result == "success" else FAILED)
 
 
 def is_alive(pid: int) -> bool:

@@ -146,8 +146,7 @@ class Services:
         return one.is_settled and one.plan.name not in self._going
 
     def _lacks_what_it_requires(self, one: Service) -> bool:
-        required = [self.table[name] for name in one.plan.requires if name in self.table]
-        return any(other.state == FAILED and not other.restarts for other in required)
+        return any(self.table[name].start_failed for name in one.plan.requires if name in self.table)
 
     def _tell(self) -> None:
         """Who waits for a service that has settled hears how."""
