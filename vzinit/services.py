@@ -75,6 +75,7 @@ class Services:
             return
         for name in names:
             one = self.table[name]
+            self._answer(name, "stop", CANCELED)
             if name in self._going or one.state == STOPPING:
                 self._again.add(name)
                 self._going.add(name)
@@ -88,7 +89,9 @@ class Services:
         for name in names:
             one = self.table[name]
             self._answer(name, "start", CANCELED)
-            if not again:
+            if again:
+                self._answer(name, "stop", CANCELED)
+            else:
                 self._again.discard(name)
             if again and (one.state not in OVER or one.restarts or name == wanted):
                 self._again.add(name)
@@ -159,7 +162,7 @@ class Services:
             elif one.state in UP:
                 self._answer(name, "start", DONE)
             elif one.state in OVER:
-                self._answer(name, "start", JOB_RESULTS.get(one.result, JOB_FAILED))
+                self._answer(name, "start", CANCELED if one.asked else JOB_RESULTS.get(one.result, JOB_FAILED))
                 self._answer(name, "stop", DONE)
 
     def _notified(self, pid: int, values: dict[str, str]) -> None:
@@ -191,6 +194,7 @@ class Services:
         """Stop what runs, each service after those that were started after it; then call *then*."""
         self._then = then
         self._on_running = None
+        self._again.clear()
         self._going = set(self.table)
         self._changed()
 

@@ -7,7 +7,7 @@ import pytest
 from vzinit import processes, service, services
 from vzinit.loop import Loop
 from vzinit.plan import BootPlan, Command, ServicePlan
-from vzinit.service import ACTIVE, FAILED, STARTING, STOPPED, STOPPING, WAITING, Service
+from vzinit.service import ACTIVE, FAILED, OVER, STARTING, STOPPED, STOPPING, WAITING, Service
 from vzinit.services import Services
 
 
@@ -197,6 +197,52 @@ def test_a_new_plan_keeps_what_no_unit_file_can_say() -> None:
     world.services.learn([made("a.service", after=["c.service"])], STOPPED)
     assert world["a.service"].plan.after == ["c.service", "tmpfiles"]
     assert world["a.service"].state == WAITING
+
+
+# What is said of jobs.
+
+
+def test_a_oneshot_that_has_ended_is_done() -> None:
+    world = World()
+    world.services.learn([made("once.service", "oneshot")], STOPPED)
+    world.start("once.service")
+    world.works("once.service")
+    assert world.told == [("once.service", "done")]
+
+
+def test_a_start_on_the_way_down_is_canceled() -> None:
+    world = World()
+    world.services.learn([made("a.service")], STOPPED)
+    world.start("a.service")
+    world.services.stop(lambda: None)
+    world.ends("a.service")
+    assert world["a.service"].state in OVER
+    assert world.told == [("a.service", "canceled")]
+
+
+def test_a_start_takes_the_place_of_a_stop() -> None:
+    world = World(made("a.service"))
+    world["a.service"].ready()
+    world.stop("a.service")
+    world.start("a.service")
+    assert world.told == [("a.service", "canceled")]
+    world.ends("a.service")
+    assert world["a.service"].state == STARTING
+    world["a.service"].ready()
+    assert world.told[1:] == [("a.service", "done")]
+
+
+def test_who_was_stopped_and_then_lacks_something_says_so() -> None:
+    world = World(made("a.service"), needing("a.service"))
+    world["a.service"].ready()
+    world["needs.service"].ready()
+    for name in ("needs.service", "a.service"):
+        world.stop(name)
+        world.ends(name)
+    world.start("a.service", "needs.service")
+    world.fails("a.service")
+    world.ends("a.service")
+    assert world.told[2:] == [("needs.service", "dependency")]
 
 
 def test_the_fake_is_as_the_real_one() -> None:
