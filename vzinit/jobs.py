@@ -56,7 +56,9 @@ class Jobs:
         if key(name, states) not in wanted and not is_up(name, states):
             return 0  # its conditions do not hold
         states = self._pid_1.states()
-        return self._pid_1.job("restart", going_with(name, states), key(name, states))
+        going = going_with(name, states)
+        pulled = [one for one in wanted if one not in going]
+        return self._pid_1.job("restart", going, pulled, key(name, states))
 
     def stop(self, name: str) -> int:
         states = self._pid_1.states()

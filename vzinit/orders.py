@@ -155,8 +155,10 @@ class Orders:
     def _stop(self, answer: "Callable[..., None]", job: int, names: list[str], wanted: str) -> None:
         self._services.halt(names, wanted, lambda result: answer("job", job, result))
 
-    def _restart(self, answer: "Callable[..., None]", job: int, names: list[str], wanted: str) -> None:
-        self._services.halt(names, wanted, lambda result: answer("job", job, result), again=True)
+    def _restart(
+        self, answer: "Callable[..., None]", job: int, names: list[str], pulled: list[str], wanted: str
+    ) -> None:
+        self._services.restart(names, pulled, wanted, lambda result: answer("job", job, result))
 
     def _reload(self, answer: "Callable[..., None]", job: int, name: str) -> None:
         one = self._services.table[name]

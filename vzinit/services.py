@@ -73,6 +73,11 @@ class Services:
         if self._then:
             done(CANCELED)
             return
+        self._want(names)
+        self._wait_for(wanted, "start", done)
+        self._changed()
+
+    def _want(self, names: list[str]) -> None:
         for name in names:
             one = self.table[name]
             self._answer(name, "stop", CANCELED)
@@ -81,8 +86,11 @@ class Services:
                 self._going.add(name)
             elif one.state in OVER:
                 one.await_turn()
-        self._wait_for(wanted, "start", done)
-        self._changed()
+
+    def restart(self, names: list[str], pulled: list[str], wanted: str, done: "Done") -> None:
+        """Stop *names*; start *wanted*, and those of them that were up, after what they pull in."""
+        self._want(pulled)
+        self.halt(names, wanted, done, again=True)
 
     def halt(self, names: list[str], wanted: str, done: "Done", again: bool = False) -> None:
         """Stop *names* in their order, and with *again* those that were up are started afterwards."""

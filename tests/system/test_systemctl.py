@@ -30,6 +30,9 @@ UNITS = {
     "remains": "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\nExecStop=/bin/touch /stopped\n",
     "not-here": f"[Unit]\nConditionPathExists=/no/such/path\n{SLEEPS.format(1005)}",
     "wants-it": f"[Unit]\nWants=not-here.service\nAfter=not-here.service\n{SLEEPS.format(1006)}",
+    "wishes": f"[Unit]\nWants=new.service\n{SLEEPS.format(1007)}",
+    "again-starts": "[Service]\nType=oneshot\nExecStart=/bin/false\nRestart=on-failure\nRestartSec=20\n",
+    "wants-again": f"[Unit]\nRequires=again-starts.service\nAfter=again-starts.service\n{SLEEPS.format(1008)}",
     "shape@": SLEEPS.format(1004),
 }
 # Given one after the other to both: exit code and what is printed must be the same.
@@ -65,6 +68,11 @@ SAME = (
     "systemctl start once; systemctl is-active once; journalctl -o cat -u once | grep 'one line'",
     "systemctl start needs; systemctl is-active needs new; systemctl stop new; systemctl is-active needs new",
     "systemctl start orphan; systemctl is-active orphan; systemctl reset-failed",
+    "systemctl stop new; systemctl restart needs; systemctl is-active needs new; systemctl stop new",
+    "systemctl start wishes; systemctl stop new; systemctl restart wishes; systemctl is-active wishes new",
+    "systemctl stop wishes new; systemctl try-restart wishes; systemctl is-active wishes new",
+    "systemctl restart orphan; systemctl is-active orphan; systemctl reset-failed",
+    "systemctl start wants-again; systemctl is-active wants-again again-starts; systemctl stop again-starts",
     "systemctl start remains; systemctl is-active remains; systemctl stop remains; ls /stopped",
     "systemctl start not-here; systemctl is-active not-here",
     "systemctl restart not-here; systemctl is-active not-here",

@@ -199,6 +199,15 @@ def test_a_new_plan_keeps_what_no_unit_file_can_say() -> None:
     assert world["a.service"].state == WAITING
 
 
+def test_a_restart_comes_after_what_it_pulls_in() -> None:
+    world = World()
+    world.services.learn([made("a.service"), needing("a.service")], STOPPED)
+    world.services.restart(["needs.service"], ["a.service"], "needs.service", lambda result: None)
+    assert (world["a.service"].state, world["needs.service"].state) == (STARTING, WAITING)
+    world["a.service"].ready()
+    assert world["needs.service"].state == STARTING
+
+
 # What is said of jobs.
 
 
