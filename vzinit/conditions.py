@@ -62,4 +62,7 @@ def unmet(unit: unitfile.Unit) -> str:
 def check(kind: str, value: str) -> bool:
     wanted = not value.startswith("!")
     test = TESTS.get(kind)
-    return test is None or test(value.lstrip("!").strip()) == wanted
+    try:
+        return test is None or test(value.lstrip("!").strip()) == wanted
+    except ValueError:
+        return False  # a path that cannot be

@@ -3,7 +3,7 @@
 Runs in the helper of systemctl.  Unit files are read at each job, so what they say now is what is done.
 """
 
-from vzinit import conditions, on_off, rclinks, unitfile, units
+from vzinit import conditions, on_off, rclinks, unit_values, unitfile, units
 from vzinit.service import OVER
 from vzinit.unit_view import PASSIVE, SERVICE, TARGET, View, script_of
 
@@ -104,20 +104,20 @@ class Jobs:
             raise not_supported(name, f"it has no {name.rpartition('.')[2]} units")
         if path := script_of(name) if unitfile.load(name) is None else "":
             script = rclinks.script(name.removesuffix(SERVICE), path, [])
-            self._pid_1.learn([script])
+            self._pid_1.learn([script], [])
             return [script.name]
         pulled = units.closure(name)
-        loaded = [unitfile.load(one) for one in states if one.endswith(SERVICE)]
+        loaded = [unit_values.load(one) for one in states if one.endswith(SERVICE)]
         known = {unit.name: unit for unit in loaded if unit and unit.name in states}
         everything = known | pulled
-        plans = [units.planned(unit) for unit in everything.values() if not units.unsupported(unit)]
+        made = {one: units.attempt(unit) for one, unit in everything.items()}
+        plans = [one for one in made.values() if not isinstance(one, str)]
         units.order(plans, everything)
-        self._pid_1.learn(plans)
+        self._pid_1.learn(plans, [text for unit in pulled.values() for text in unit.complaints])
         able = {one.name for one in plans}
         itself = key(name, states)
         if name.endswith(SERVICE) and itself not in able:
-            why = units.unsupported(pulled[itself]) if itself in pulled else "it is of systemd's own"
-            raise not_supported(name, why)
+            raise not_supported(name, str(made.get(itself, "it is of systemd's own")))
         return [one for one, unit in pulled.items() if one in able and not conditions.unmet(unit)]
 
 

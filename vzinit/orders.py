@@ -146,7 +146,10 @@ class Orders:
         answer("end")
 
     def _learn(self, answer: "Callable[..., None]", data: bytes) -> None:
-        self._services.learn(plan.load(data).services, STOPPED)
+        found = plan.load(data)
+        for note in found.notes:
+            self._log(note)
+        self._services.learn(found.services, STOPPED)
         answer("end")
 
     def _start(self, answer: "Callable[..., None]", job: int, names: list[str], wanted: str) -> None:

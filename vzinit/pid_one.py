@@ -96,10 +96,12 @@ class PidOne:
             answer = self._receive() or ("rows", [])
         return found
 
-    def learn(self, plans: list[plan.ServicePlan]) -> None:
+    def learn(self, plans: list[plan.ServicePlan], notes: list[str]) -> None:
+        """What services are now, and what the console is to say of them."""
         for at in range(0, len(plans), SERVICES_AT_ONCE):
             part = plan.BootPlan()
             part.services = plans[at : at + SERVICES_AT_ONCE]
+            part.notes = notes if at == 0 else []
             self._ask("learn", plan.dump(part))
 
     def job(self, verb: str, *arguments: "Any") -> int:

@@ -30,6 +30,8 @@ class Unit:
     def __init__(self, name: str) -> None:
         self.name = name
         self.values: dict[str, Section] = {}
+        self.files: list[str] = []  # where it is written
+        self.complaints: list[str] = []  # about values that cannot be read: `unit_values`
 
     def all(self, section: str, key: str) -> list[str]:
         return [self.expand(value) for value in self.values.get(section, {}).get(key, [])]
@@ -110,10 +112,10 @@ def load(name: str) -> Unit | None:
     if "@" not in name and behind.rpartition(".")[2] == name.rpartition(".")[2]:
         name = behind
     unit = Unit(name)
-    parse(fds.read_text(path), unit.values)
-    for owner in {name, template_of(name)} - {""}:
-        for drop_in in drop_ins(owner):
-            parse(fds.read_text(drop_in), unit.values)
+    owners = {name, template_of(name)} - {""}
+    unit.files = [path, *(file for owner in owners for file in drop_ins(owner))]
+    for file in unit.files:
+        parse(fds.read_text(file), unit.values)
     return unit
 
 
@@ -210,9 +212,14 @@ def escaped(letters: "Iterator[str]") -> str:
 
 
 def unescape(name: str) -> str:
-    """Undo systemd-escape: `-` is /, `\\x2d` is -."""
+    """Undo systemd-escape: `-` is /, `\\x2d` is -; what is no number stays."""
     head, *rest = name.replace("-", "/").split("\\x")
-    return head + "".join(chr(int(part[:2], 16)) + part[2:] for part in rest)
+    for part in rest:
+        try:
+            head += chr(int(part[:2], 16)) + part[2:]
+        except ValueError:
+            head += "\\x" + part
+    return head
 
 
 UNITS = {  # systemd.time(7), "Parsing Time Spans"

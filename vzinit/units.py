@@ -4,7 +4,7 @@ A unit that needs what vzinit does not have (a process for each connection, a ty
 init script of the same name, if the package has one, and noted otherwise.
 """
 
-from vzinit import conditions, listen, on_off, unitfile
+from vzinit import conditions, listen, on_off, unit_values, unitfile
 from vzinit.plan import BootPlan, Command, ServicePlan
 from vzinit.unitfile import Unit, seconds
 
@@ -21,10 +21,6 @@ KINDS = {
     "": "simple", "simple": "simple", "exec": "simple", "idle": "simple", "notify": "notify",
     "notify-reload": "notify", "dbus": "simple",
     "forking": "forking", "oneshot": "oneshot",
-}  # fmt: skip
-SIGNALS = {
-    "SIGHUP": 1, "SIGINT": 2, "SIGQUIT": 3, "SIGKILL": 9, "SIGUSR1": 10, "SIGUSR2": 12, "SIGTERM": 15,
-    "SIGCONT": 18,    "SIGWINCH": 28,
 }  # fmt: skip
 # Keys that `prepare` needs; the rest (sandboxing, slices, limits of the whole unit) does not apply here.
 FOR_PREPARE = (
@@ -46,16 +42,16 @@ def from_image(plan: BootPlan) -> set[str]:
     units = closure(TARGET)
     covered = set()
     for unit in units.values():
-        unmet = conditions.unmet(unit)
-        problem = unsupported(unit)
-        if problem:
-            plan.notes.append(f"{unit.name}: not run: {problem}")
+        made = attempt(unit)
+        plan.notes += unit.complaints
+        if isinstance(made, str):
+            plan.notes.append(f"{unit.name}: not run: {made}")
             continue
         covered |= names_of(unit)
-        if unmet:
+        if unmet := conditions.unmet(unit):
             plan.notes.append(f"{unit.name}: not run: {unmet}")
         else:
-            plan.services.append(planned(unit))
+            plan.services.append(made)
     order([service for service in plan.services if service.name in units], units)
     return covered
 
@@ -78,7 +74,7 @@ def closure(target: str) -> dict[str, Unit]:
         if name in seen or not is_ours(name):
             continue
         seen.add(name)
-        unit = unitfile.load(name) if name.endswith((".service", ".target", ".socket")) else None
+        unit = unit_values.load(name) if name.endswith((".service", ".target", ".socket")) else None
         if unit is None or unit.name in units:
             continue
         if unit.name.endswith(".service"):
@@ -105,6 +101,14 @@ def unsupported(unit: Unit) -> str:
     if not unit.all("Service", "ExecStart"):
         return "no ExecStart"
     return ""
+
+
+def attempt(unit: Unit) -> ServicePlan | str:
+    """Its plan, or why it has none."""
+    try:
+        return unsupported(unit) or planned(unit)
+    except ValueError as error:
+        return f"it cannot be read: {error}"
 
 
 def names_of(unit: Unit) -> set[str]:
@@ -138,7 +142,7 @@ def planned(unit: Unit) -> ServicePlan:
         burst=int(unit.last("Unit", "StartLimitBurst", "5")),
         interval=seconds(unit.last("Unit", "StartLimitIntervalSec"), 10.0),
         kill_mode=unit.last("Service", "KillMode", "control-group"),
-        kill_signal=SIGNALS.get(unit.last("Service", "KillSignal"), 15),
+        kill_signal=unit_values.signal(unit.last("Service", "KillSignal", "SIGTERM")),
         start_timeout=limit(unit.last("Service", "TimeoutStartSec", timeout), kind == "oneshot"),
         stop_timeout=limit(unit.last("Service", "TimeoutStopSec", timeout), False),
         options=options(unit),
@@ -148,8 +152,9 @@ def planned(unit: Unit) -> ServicePlan:
 def options(unit: Unit) -> dict[str, list[str]]:
     """What `prepare` is to know of the unit, and of its sockets."""
     found = {key: unit.all("Service", key) for key in FOR_PREPARE if unit.all("Service", key)}
-    if lines := [line for socket in sockets_of(unit) for line in listen.described(socket)]:
-        found["Listen"] = lines
+    for socket in sockets_of(unit):
+        unit.complaints += socket.complaints
+        found.setdefault("Listen", []).extend(listen.described(socket))
     return found
 
 
@@ -160,7 +165,7 @@ def sockets_of(unit: Unit) -> list[Unit]:
     own = unit.name.removesuffix(".service") + ".socket"
     if on_off.is_on(own, own in unitfile.wanted_by_links("sockets.target")):
         names.append(own)
-    found = (unitfile.load(name) for name in dict.fromkeys(names) if is_ours(name))
+    found = (unit_values.load(name) for name in dict.fromkeys(names) if is_ours(name))
     return [socket for socket in found if socket and service_of(socket) == unit.name]
 
 

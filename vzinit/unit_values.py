@@ -1,0 +1,117 @@
+"""Values of a unit file that nobody can read: told with file and line, and ignored, as systemd does.
+
+Runs in the planner and in helpers; pure but for the look for the line.
+"""
+
+from vzinit import fds, unitfile
+from vzinit.unitfile import Unit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SIGNALS = {
+    "HUP": 1, "INT": 2, "QUIT": 3, "ILL": 4, "TRAP": 5, "ABRT": 6, "IOT": 6, "BUS": 7, "FPE": 8, "KILL": 9, "USR1": 10,
+    "SEGV": 11, "USR2": 12, "PIPE": 13, "ALRM": 14, "TERM": 15, "STKFLT": 16, "CHLD": 17, "CONT": 18, "STOP": 19,
+    "TSTP": 20, "TTIN": 21, "TTOU": 22, "URG": 23, "XCPU": 24, "XFSZ": 25, "VTALRM": 26, "PROF": 27, "WINCH": 28,
+    "IO": 29, "PWR": 30, "SYS": 31, "RTMIN": 34, "RTMAX": 64,
+}  # fmt: skip
+RESTARTS = ("no", "always", "on-success", "on-failure", "on-abnormal", "on-abort", "on-watchdog")
+KILL_MODES = ("control-group", "process", "mixed", "none")
+BOOLEANS = ("1", "yes", "y", "true", "t", "on", "0", "no", "n", "false", "f", "off")
+SCALE = "KMGT"
+
+
+def signal(text: str) -> int:
+    """The number of `SIGTERM`, `TERM`, `15`, `SIGRTMIN+3`.  Raises ValueError."""
+    name, plus, more = text.removeprefix("SIG").partition("+")
+    number = int(name) if name.isdigit() else SIGNALS.get(name, 0)
+    number += int(more) if plus else 0
+    if not 0 < number <= SIGNALS["RTMAX"]:
+        raise ValueError(text)
+    return number
+
+
+def span(text: str) -> float:
+    """Seconds.  Raises ValueError."""
+    value = unitfile.seconds(text, -1.0)
+    if value < 0:
+        raise ValueError(text)
+    return value
+
+
+def between(least: int, most: int, base: int = 10) -> "Callable[[str], object]":
+    def number(text: str) -> None:
+        if not least <= int(text, base) <= most:
+            raise ValueError(text)
+
+    return number
+
+
+def one_of(words: tuple[str, ...]) -> "Callable[[str], object]":
+    return words.index
+
+
+def limits(text: str) -> None:
+    """`soft:hard` of setrlimit(2), each a number or `infinity`.  Raises ValueError."""
+    for part in text.split(":"):
+        if part != "infinity":
+            int(part.rstrip(SCALE))
+
+
+MODE, BOOLEAN = between(0, 0o7777, 8), one_of(BOOLEANS)
+READERS: "dict[str, dict[str, Callable[[str], object]]]" = {
+    "Unit": {"StartLimitBurst": between(0, 1 << 31), "StartLimitIntervalSec": span},
+    "Service": {
+        **dict.fromkeys(("TimeoutSec", "TimeoutStartSec", "TimeoutStopSec", "RestartSec"), span),
+        **dict.fromkeys(("LimitNOFILE", "LimitCORE", "LimitMEMLOCK", "LimitNPROC"), limits),
+        **dict.fromkeys(("RemainAfterExit", "IgnoreSIGPIPE"), BOOLEAN),
+        **dict.fromkeys(
+            ("ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost", "ExecReload", "ExecStop", "ExecStopPost",
+             "Environment"), unitfile.split,
+        ),
+        **dict.fromkeys(
+            ("UMask", "RuntimeDirectoryMode", "StateDirectoryMode", "CacheDirectoryMode", "LogsDirectoryMode",
+             "ConfigurationDirectoryMode"), MODE,
+        ),
+        "Restart": one_of(RESTARTS), "KillMode": one_of(KILL_MODES), "KillSignal": signal,
+        "Nice": between(-20, 19), "OOMScoreAdjust": between(-1000, 1000),
+    },
+    "Socket": {"SocketMode": MODE, "Backlog": between(0, 1 << 32), "Accept": BOOLEAN},
+}  # fmt: skip
+
+
+def load(name: str) -> Unit | None:
+    """As `unitfile.load`, without what cannot be read, which is in `complaints`."""
+    unit = unitfile.load(name)
+    if unit:
+        sift(unit)
+    return unit
+
+
+def sift(unit: Unit) -> None:
+    for section, readers in READERS.items():
+        assignments = unit.values.get(section, {})
+        for key, reader in readers.items():
+            for text in list(assignments.get(key, ())):
+                if not is_readable(unit, text, reader):
+                    assignments[key].remove(text)
+                    unit.complaints.append(f"{where(unit, key, text)}: Failed to parse {key}=, ignoring: {text}")
+
+
+def is_readable(unit: Unit, text: str, reader: "Callable[[str], object]") -> bool:
+    try:
+        reader(unit.expand(text))
+        return True
+    except ValueError:
+        return False
+
+
+def where(unit: Unit, key: str, text: str) -> str:
+    """FILE:LINE of an assignment; the unit's name if it is written in a way that is not found again."""
+    for path in unit.files:
+        for number, line in enumerate(fds.read_text(path).splitlines(), 1):
+            name, equals, value = line.partition("=")
+            if equals and name.strip() == key and text.startswith(value.rstrip("\\").strip()):
+                return f"{path}:{number}"
+    return unit.name
