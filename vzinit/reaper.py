@@ -7,6 +7,7 @@ import posix
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Protocol, TypeVar
 
     class Reaped(Protocol):
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     T = TypeVar("T", bound=Reaped)
 
 children: "dict[int, Reaped]" = {}  # what vzinit itself started; orphans have no entry
+watchers: "list[Callable[[], None]]" = []  # called when somebody has ended: the last of a group is a child of PID 1
 
 
 def adopt(child: "T") -> "T":
@@ -28,7 +30,14 @@ def adopt(child: "T") -> "T":
 
 
 def reap() -> bool:
-    """Collect what has ended.  False when no process is left besides PID 1."""
+    """Collect what has ended, and tell the watchers.  False when no process is left besides PID 1."""
+    some_left = collect()
+    for watcher in [*watchers]:
+        watcher()
+    return some_left
+
+
+def collect() -> bool:
     while True:
         try:
             pid, status = posix.waitpid(-1, posix.WNOHANG)

@@ -3,7 +3,7 @@
 import posix
 import time
 
-from vzinit import fds, supervise
+from vzinit import cgroup, fds, reaper, supervise
 from vzinit.processes import SIGKILL, Processes, Surroundings, how_it_ended
 
 TYPE_CHECKING = False
@@ -116,6 +116,7 @@ class Service:
     def _up(self) -> None:
         if self.plan.kind != "oneshot":
             self._settle(ACTIVE)
+            self._watch_group()
         elif self.plan.remain:
             self._settle(DONE)
         else:
@@ -144,6 +145,19 @@ class Service:
         self._failed("timeout")
 
     # What ends by itself.
+
+    def _watch_group(self) -> None:
+        """Without a main process (a daemon of several, and no PID file) it has ended when its group is empty."""
+        if self.state == ACTIVE and not self.processes.main and self.processes.group:
+            reaper.watchers.append(self._look_at_group)
+            self._look_at_group()
+
+    def _look_at_group(self) -> None:
+        if self.state == ACTIVE and not self.processes.main and cgroup.pids(self.processes.group):
+            return
+        reaper.watchers.remove(self._look_at_group)
+        if self.state == ACTIVE and not self.processes.main:
+            self._main_ended(0, 0)
 
     def _main_ended(self, code: int, signal: int) -> None:
         self.code, self.signal = code, signal

@@ -33,6 +33,8 @@ UNITS = {
     "wishes": f"[Unit]\nWants=new.service\n{SLEEPS.format(1007)}",
     "again-starts": "[Service]\nType=oneshot\nExecStart=/bin/false\nRestart=on-failure\nRestartSec=20\n",
     "wants-again": f"[Unit]\nRequires=again-starts.service\nAfter=again-starts.service\n{SLEEPS.format(1008)}",
+    "forks": "[Service]\nType=forking\nExecStart=/bin/sh -c 'sleep 1009 & sleep 1009 & sleep 0.2'\n",
+    "forks-none": "[Service]\nType=forking\nExecStart=/bin/true\n",
     "shape@": SLEEPS.format(1004),
 }
 # Given one after the other to both: exit code and what is printed must be the same.
@@ -78,6 +80,9 @@ SAME = (
     "systemctl restart not-here; systemctl is-active not-here",
     "systemctl start wants-it; systemctl is-active not-here wants-it",
     "systemctl restart wants-it; systemctl is-active not-here wants-it; systemctl stop wants-it",
+    "systemctl start forks; systemctl show -P MainPID forks; pkill -o -f '[s]leep 1009'; systemctl is-active forks",
+    "pkill -f '[s]leep 1009'; sleep 0.5; systemctl is-active forks; systemctl show -P Result forks",
+    "systemctl start forks-none; sleep 0.5; systemctl is-active forks-none; systemctl show -P Result forks-none",
     "systemctl start shape@round; systemctl is-active shape@round; systemctl stop 'shape@round'",
     "systemctl start again; systemctl kill -s KILL again; sleep 1; systemctl is-active again; systemctl stop again",
     "systemctl kill cron; sleep 0.5; systemctl is-active cron; systemctl start cron",

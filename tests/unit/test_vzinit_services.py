@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from vzinit import processes, service, services
+from vzinit import cgroup, processes, reaper, service, services
 from vzinit.loop import Loop
 from vzinit.plan import BootPlan, Command, ServicePlan
 from vzinit.service import ACTIVE, FAILED, OVER, STARTING, STOPPED, STOPPING, WAITING, Service
@@ -206,6 +206,32 @@ def test_a_restart_comes_after_what_it_pulls_in() -> None:
     assert (world["a.service"].state, world["needs.service"].state) == (STARTING, WAITING)
     world["a.service"].ready()
     assert world["needs.service"].state == STARTING
+
+
+def test_a_daemon_of_several_processes_has_ended_with_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of them is the main process: the group tells."""
+    there = [11, 12]
+    monkeypatch.setattr(cgroup, "pids", lambda _path: there)
+    monkeypatch.setattr(reaper, "watchers", [])
+    world = World(made("a.service", "forking", restart="always", restart_delay=100.0))
+    world.fakes("a.service").group = "/a"
+    for _ in ("the command has ended", "there is nothing to be done after it"):
+        world.works("a.service")
+    for left in (2, 1):
+        assert (len(there), world["a.service"].state) == (left, ACTIVE)
+        there.pop()
+        for watcher in [*reaper.watchers]:
+            watcher()
+    assert world["a.service"].restarts
+    assert (world["a.service"].result, reaper.watchers) == ("success", [])
+
+
+def test_a_daemon_that_leaves_nobody_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroup, "pids", lambda _path: [])
+    world = World(made("a.service", "forking"))
+    world.fakes("a.service").group = "/a"
+    world.works("a.service")
+    assert (world["a.service"].state, world["a.service"].result) == (STOPPED, "success")
 
 
 # What is said of jobs.
