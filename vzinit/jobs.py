@@ -5,7 +5,7 @@ Runs in the helper of systemctl.  Unit files are read at each job, so what they 
 
 from vzinit import conditions, on_off, rclinks, unit_values, unitfile, units
 from vzinit.service import OVER
-from vzinit.unit_view import PASSIVE, SERVICE, TARGET, View, script_of
+from vzinit.unit_view import PASSIVE, SERVICE, TARGET, View, at_boot, script_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ class Jobs:
             return 0
         if name.endswith(PASSIVE):
             check_loaded(name)
-            on_off.switch(name, True)
+            if not is_on(name):
+                on_off.switch(name, True)
         if name.endswith(".timer"):
             self._pid_1.wake(0)
             return 0
@@ -48,7 +49,11 @@ class Jobs:
 
     def restart(self, name: str, only_if_up: bool = False) -> int:
         if name.endswith(PASSIVE):
-            return self.start(name)
+            check_loaded(name)
+            if is_on(name) or not only_if_up:
+                on_off.switch(name, True)
+                return self.start(name)
+            return 0
         states = self._pid_1.states()
         if only_if_up and not is_up(name, states):
             return 0
@@ -141,6 +146,11 @@ def key(name: str, states: "dict[str, State]") -> str:
     if unit is None and (bare in states or script_of(name)):
         return bare
     return unit.name if unit else name
+
+
+def is_on(name: str) -> bool:
+    """A unit without processes is active."""
+    return View(name, None, name in at_boot()).active[0] == "active"
 
 
 def is_up(name: str, states: "dict[str, State]") -> bool:

@@ -134,7 +134,8 @@ class Manager:
         state = states.get(key(name, states))
         if state and state.state == service.STOPPED and state.name not in units.closure(DEFAULT_TARGET):
             state = None  # systemd forgets what is down and nobody wants
-        return View(name, state, not name.endswith(SERVICE) and name in at_boot())
+        from_boot = not name.endswith(SERVICE) and name in at_boot()
+        return View(name, state, from_boot, lambda other: states.get(key(other, states)))
 
     # Units.
 

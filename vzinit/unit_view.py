@@ -41,15 +41,23 @@ TYPES = ("simple", "exec", "forking", "oneshot", "dbus", "notify", "notify-reloa
 
 
 class View:
-    """One unit.  *state* is None for what PID 1 has not met; *from_boot*: what is no service was pulled in then."""
+    """One unit.  *state* is None for what PID 1 has not met; *from_boot*: what is no service was pulled in then;
+    *find* tells the state of the unit that a timer starts.
+    """
 
-    def __init__(self, name: str, state: "State | None", from_boot: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        state: "State | None",
+        from_boot: bool = False,
+        find: "Callable[[str], State | None]" = lambda _name: None,
+    ) -> None:
         self.unit = unitfile.load(name)
         self.name = self.unit.name if self.unit else name
         self.state = state
         self.timer: timers.Timer | None = None
         if self.unit and name.endswith(".timer"):
-            self.timer = timers.Timer(self.unit)
+            self.timer = timers.Timer(self.unit, find)
         self._on = on_off.is_on(self.name, from_boot)
         self.path = unitfile.find(self.name) or ""
         self.script = "" if self.unit else script_of(name)

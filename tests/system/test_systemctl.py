@@ -35,8 +35,10 @@ UNITS = {
     "wants-again": f"[Unit]\nRequires=again-starts.service\nAfter=again-starts.service\n{SLEEPS.format(1008)}",
     "forks": "[Service]\nType=forking\nExecStart=/bin/sh -c 'sleep 1009 & sleep 1009 & sleep 0.2'\n",
     "forks-none": "[Service]\nType=forking\nExecStart=/bin/true\n",
+    "soon": "[Service]\nType=oneshot\nExecStart=/bin/touch /soon\n",
     "shape@": SLEEPS.format(1004),
 }
+SOON = "[Timer]\nOnActiveSec=3\nAccuracySec=100ms\n"
 # Given one after the other to both: exit code and what is printed must be the same.
 SAME = (
     "systemctl is-active ssh cron nonsense",
@@ -66,6 +68,9 @@ SAME = (
     "systemctl --failed --no-legend --plain",
     "systemctl start fails-again; systemctl is-active fails-again; systemctl stop fails-again",
     "systemctl restart apt-daily.timer; systemctl is-active apt-daily.timer",
+    "systemctl start soon.timer; sleep 1; ls /soon; sleep 4; ls /soon; rm -f /soon; systemctl start soon.timer",
+    "sleep 4; ls /soon; systemctl restart soon.timer; sleep 5; ls /soon; systemctl stop soon.timer",
+    "systemctl try-restart soon.timer; systemctl is-active soon.timer",
     "systemctl reset-failed bad-start; systemctl is-failed bad-start",
     "systemctl start once; systemctl is-active once; journalctl -o cat -u once | grep 'one line'",
     "systemctl start needs; systemctl is-active needs new; systemctl stop new; systemctl is-active needs new",
@@ -133,7 +138,7 @@ def both(vz: Vz, image: str) -> None:
     vz.start(int(THEIRS), "--init", "handoff", template=image)
     for ctid in (OURS, THEIRS):
         machine.until("up", partial(is_up, vz, ctid), 60)
-        give(vz, ctid, {f"{name}.service": text for name, text in UNITS.items()})
+        give(vz, ctid, {f"{name}.service": text for name, text in UNITS.items()} | {"soon.timer": SOON})
 
 
 def is_up(vz: Vz, ctid: str) -> bool:
