@@ -7,7 +7,7 @@ import _socket
 import posix
 import time
 
-from vzinit import cgroup, datagrams, fds, journal
+from vzinit import cgroup, datagrams, fds, journal, rates
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,9 +23,7 @@ BOOT_ID = "/proc/sys/kernel/random/boot_id"
 LONGEST = 48 << 10  # bytes of a line, as journald's LineMax=
 DATAGRAM = 64 << 10
 MOST_FIELDS = 64  # of an entry; more is nothing that anybody reads
-INFO, NOTICE = 6, 5
-# As journald's RateLimitBurst= and RateLimitIntervalSec=, for each unit.
-BURST, INTERVAL = 10000, 30.0
+WARNING, NOTICE, INFO = 4, 5, 6
 
 
 class Logs:
@@ -39,11 +37,11 @@ class Logs:
         self._journal = journal.Journal(
             f"{place}/{machine}/system.journal", bytes.fromhex(machine), bytes.fromhex(boot)
         )
-        self._rates: dict[str, list[float]] = {}  # unit: begin of its interval, lines in it
+        self._rates = rates.Rates()
         self._forward = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
 
     def open(self) -> None:
-        """Listen for syslog and for the journal's protocol.  Raises OSError."""
+        """Listen for syslog, and for the journal's protocols.  Raises OSError."""
         datagrams.listen(self._loop, SYSLOG, self._syslog, DATAGRAM)
         datagrams.listen(self._loop, NATIVE, self._native, DATAGRAM)
         try:
@@ -58,25 +56,23 @@ class Logs:
 
     def stream(self, unit: str, ident: str) -> "Stream":
         """For the output of a program of *unit*."""
-        return Stream(self._loop, lambda pid, line: self._line(unit, ident, pid, line))
+        return Stream(self._loop, lambda pid, line: self.said(unit, ident, pid, line))
 
-    def _line(self, unit: str, ident: str, pid: int, line: bytes) -> None:
-        if self._within_rate(unit):
-            priority, text = INFO, line
-            if line[:1] == b"<" and line[2:3] == b">" and line[1:2].isdigit():
-                priority, text = int(line[1:2]), line[3:]
-            self._journal.append(journal.line_fields(unit, pid, ident, text, priority & 7))
+    def said(
+        self, unit: str, ident: str, pid: int, line: bytes, priority: int = INFO, prefixed: bool = True
+    ) -> None:
+        """A line of the output of process *pid*; what is *prefixed* may begin with its priority: `<3>`."""
+        if prefixed and line[:1] == b"<" and line[2:3] == b">" and line[1:2].isdigit():
+            priority, line = int(line[1:2]) & 7, line[3:]
+        if line and self._is_due(unit, priority, len(line)):
+            self._journal.append(journal.line_fields(unit, pid, ident, line, priority))
 
-    def _within_rate(self, unit: str) -> bool:
-        """False when *unit* has had its share of lines; said once in an interval."""
-        now = time.monotonic()
-        rate = self._rates.setdefault(unit, [now, 0])
-        if now - rate[0] > INTERVAL:
-            if rate[1] > BURST:
-                self.about(unit, f"{int(rate[1] - BURST)} lines of {unit} were suppressed", 4)
-            rate[:] = [now, 0]
-        rate[1] += 1
-        return rate[1] <= BURST
+    def _is_due(self, unit: str, priority: int, size: int) -> bool:
+        """False when *unit* has had its share."""
+        before = self._rates.take(unit, priority, size, time.monotonic())
+        if before > 0:
+            self.about(unit, f"Suppressed {before} messages from {unit}", WARNING)
+        return before != rates.TOO_MUCH
 
     # Datagrams.
 
@@ -87,45 +83,65 @@ class Logs:
         except OSError:
             pass  # nobody is there, or does not keep up
         unit = unit_of(pid)
-        if self._within_rate(unit):
-            priority, ident, text = from_syslog(data.rstrip(b"\n\0"))
+        priority, ident, text = from_syslog(data.rstrip(b"\n\0"))
+        if self._is_due(unit, priority, len(text)):
             self._journal.append(journal.line_fields(unit, pid, ident, text, priority))
 
     def _native(self, pid: int, data: bytes) -> None:
         unit = unit_of(pid)
         fields = [field for field in from_native(data) if is_field(field)][:MOST_FIELDS]
-        if fields and self._within_rate(unit):
+        if fields and self._is_due(unit, priority_of(fields), len(data)):
             trusted = [b"_PID=%d" % pid, b"_SYSTEMD_UNIT=" + unit.encode(), hostname()]
             self._journal.append([*fields, *trusted])
 
 
-class Stream:
-    """Lines of one pipe, whose end `writer` is the program's: to be closed here after the fork."""
+class Lines:
+    """Calls `on_line` for each line of a pipe or connection, which is closed at its end; then `on_end`."""
 
-    def __init__(self, loop: "Loop", on_line: "Callable[[int, bytes], None]") -> None:
+    def __init__(
+        self, loop: "Loop", fd: int, on_line: "Callable[[bytes], None]", on_end: "Callable[[], object] | None" = None
+    ) -> None:
         self._loop = loop
+        self._fd = fd
         self._on_line = on_line
+        self._on_end = on_end
         self._rest = b""
-        self.pid = 0  # of the program
-        self._fd, self.writer = posix.pipe2(posix.O_CLOEXEC)
-        posix.set_blocking(self._fd, False)
-        loop.watch(self._fd, lambda _events: self._read())
+        posix.set_blocking(fd, False)
+        loop.watch(fd, lambda _events: self._read())
 
     def _read(self) -> None:
         try:
             part = posix.read(self._fd, 4096)
         except BlockingIOError:
             return
+        except OSError:
+            part = b""  # the other end has left something unread, and gone
         *lines, self._rest = (self._rest + part).split(b"\n")
         if self._rest and (not part or len(self._rest) > LONGEST):
             lines.append(self._rest)
             self._rest = b""
         for line in lines:
-            if line:
-                self._on_line(self.pid, line)
+            if self._fd >= 0:
+                self._on_line(line)
         if not part:
-            self._loop.unwatch(self._fd)
-            fds.close(self._fd)
+            self.close()
+
+    def close(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            self._loop.unwatch(fd)
+            fds.close(fd)
+            if self._on_end:
+                self._on_end()
+
+
+class Stream(Lines):
+    """Lines of one pipe, whose end `writer` is the program's: to be closed here after the fork."""
+
+    def __init__(self, loop: "Loop", on_line: "Callable[[int, bytes], None]") -> None:
+        self.pid = 0  # of the program
+        reader, self.writer = posix.pipe2(posix.O_CLOEXEC)
+        super().__init__(loop, reader, lambda line: on_line(self.pid, line))
 
 
 def unit_of(pid: int) -> str:
@@ -149,6 +165,12 @@ def from_syslog(data: bytes) -> tuple[int, str, bytes]:
     if colon and name and b" " not in name:
         return priority, name.decode("utf-8", "replace"), rest.lstrip(b" ")
     return priority, "unknown", text
+
+
+def priority_of(fields: list[bytes]) -> int:
+    """What a program of the journal's protocol says of its message."""
+    values = [field[9:] for field in fields if field.startswith(b"PRIORITY=")]
+    return int(values[0]) & 7 if values and values[0].isdigit() and len(values[0]) < 4 else INFO
 
 
 def is_field(field: bytes) -> bool:
