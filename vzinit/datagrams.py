@@ -1,4 +1,4 @@
-"""Datagram sockets at which a container's programs speak to PID 1; the kernel vouches for the sender's pid."""
+"""Sockets at which a container's programs speak to PID 1; of datagrams, the kernel vouches for the sender's pid."""
 
 import _socket
 import posix
@@ -20,14 +20,7 @@ def listen(loop: "Loop", path: str, on_datagram: "Callable[[int, bytes], None]",
 
     Everybody may write there: daemons under User= do, and the pid decides what counts.
     """
-    fds.make_parents(path)
-    if fds.exists(path):
-        posix.unlink(path)
-    kind = _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
-    listener = _socket.socket(_socket.AF_UNIX, kind)
-    listener.setsockopt(_socket.SOL_SOCKET, _socket.SO_PASSCRED, 1)
-    listener.bind(path)
-    posix.chmod(path, 0o666)
+    listener = bound(path, _socket.SOCK_DGRAM)
 
     def receive(_events: int) -> None:
         data, extra, _, _ = listener.recvmsg(limit, SPACE, _socket.MSG_CMSG_CLOEXEC)
@@ -35,6 +28,18 @@ def listen(loop: "Loop", path: str, on_datagram: "Callable[[int, bytes], None]",
         on_datagram(sender(extra), data)
 
     loop.watch(listener.fileno(), receive)
+
+
+def bound(path: str, kind: int) -> _socket.socket:
+    """A socket of that kind at *path*, for everybody.  Raises OSError."""
+    fds.make_parents(path)
+    if fds.exists(path):
+        posix.unlink(path)
+    made = _socket.socket(_socket.AF_UNIX, kind | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
+    made.setsockopt(_socket.SOL_SOCKET, _socket.SO_PASSCRED, 1)
+    made.bind(path)
+    posix.chmod(path, 0o666)
+    return made
 
 
 def sender(extra: "list[tuple[int, int, bytes]]") -> int:

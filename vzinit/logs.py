@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 ON_DISK, IN_MEMORY = "/var/log/journal", "/run/log/journal"  # the former where somebody has made it
 SYSLOG, LINK = "/run/systemd/journal/dev-log", "/dev/log"
 NATIVE = "/run/systemd/journal/socket"
+STREAMS = "/run/systemd/journal/stdout"
 FORWARD = "/run/systemd/journal/syslog"  # rsyslog listens here when it is started with its socket unit
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 LONGEST = 48 << 10  # bytes of a line, as journald's LineMax=
@@ -44,6 +45,9 @@ class Logs:
         """Listen for syslog, and for the journal's protocols.  Raises OSError."""
         datagrams.listen(self._loop, SYSLOG, self._syslog, DATAGRAM)
         datagrams.listen(self._loop, NATIVE, self._native, DATAGRAM)
+        self._streams = datagrams.bound(STREAMS, _socket.SOCK_STREAM)
+        self._streams.listen(64)
+        self._loop.watch(self._streams.fileno(), lambda _events: self._accept())
         try:
             posix.unlink(LINK)
         except FileNotFoundError:
@@ -73,6 +77,11 @@ class Logs:
         if before > 0:
             self.about(unit, f"Suppressed {before} messages from {unit}", WARNING)
         return before != rates.TOO_MUCH
+
+    def _accept(self) -> None:
+        from vzinit import streams
+
+        streams.accept(self._loop, self._streams, self)
 
     # Datagrams.
 

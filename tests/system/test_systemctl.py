@@ -68,6 +68,8 @@ SAME = (
     "systemctl --failed --no-legend --plain",
     "systemctl start fails-again; systemctl is-active fails-again; systemctl stop fails-again",
     "systemctl restart apt-daily.timer; systemctl is-active apt-daily.timer",
+    "echo '<4>hi' | systemd-cat -t tagged; systemd-cat -t tagged -p err echo plain; sleep 0.5; "
+    "journalctl -q -o cat -t tagged; journalctl -q -o cat -t tagged -p err",
     "systemctl start soon.timer; sleep 1; ls /soon; sleep 4; ls /soon; rm -f /soon; systemctl start soon.timer",
     "sleep 4; ls /soon; systemctl restart soon.timer; sleep 5; ls /soon; systemctl stop soon.timer",
     "systemctl try-restart soon.timer; systemctl is-active soon.timer",

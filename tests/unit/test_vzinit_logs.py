@@ -1,11 +1,20 @@
-"""Who may write how much into the log."""
+"""Who may write how much into the log, and what is read from streams."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
-from vzinit import logs
+from vzinit import datagrams, logs, streams
+from vzinit.loop import Loop
 from vzinit.rates import BURST, BYTES, INTERVAL, TOO_MUCH, Rates
 
 ERROR, INFO = 3, 6
+
+# Rates.
 
 
 def test_so_many_messages_and_no_more() -> None:
@@ -43,3 +52,75 @@ def test_units_that_are_silent_are_forgotten() -> None:
 )
 def test_the_priority_of_a_message(fields: list[bytes], priority: int) -> None:
     assert logs.priority_of(fields) == priority
+
+
+# Streams.
+
+
+class FakeLogs:
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str, int, bytes, int, bool]] = []
+
+    def said(self, *line: object) -> None:
+        self.lines.append(line)  # type: ignore[arg-type]
+
+
+class Journal:
+    """A stream socket that is read as PID 1 does it."""
+
+    def __init__(self, path: str, stack: ExitStack) -> None:
+        self.stack = stack
+        self.loop = Loop(lambda _where, error: pytest.fail(repr(error)))
+        self.path = path
+        self.logs = FakeLogs()
+        self.listener = datagrams.bound(path, socket.SOCK_STREAM)
+        stack.callback(self.listener.close)
+        self.listener.listen(4)
+
+    def connect(self) -> socket.socket:
+        client = self.stack.enter_context(socket.socket(socket.AF_UNIX))
+        client.connect(self.path)
+        streams.accept(self.loop, self.listener, self.logs)  # type: ignore[arg-type]
+        return client
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    with ExitStack() as stack:
+        yield Journal(f"{tmp_path}/stdout", stack)
+
+
+HEADER = b"tag\n\n3\n1\n0\n0\n0\n"
+
+
+def test_a_stream(journal: Journal) -> None:
+    client = journal.connect()
+    for part in (HEADER[:7], HEADER[7:] + b"one\ntw", b"o\n\nlast"):
+        client.send(part)
+        journal.loop.turn()
+    client.close()
+    journal.loop.turn()
+    who = ("init.scope", "tag", os.getpid())
+    texts = (b"one", b"two", b"", b"last")
+    assert journal.logs.lines == [(*who, text, 3, True) for text in texts]
+    assert not streams.there
+
+
+@pytest.mark.parametrize("header", [b"tag\n\nhigh\n1\n0\n0\n0\n", b"tag\n\n\n1\n0\n0\n0\n", b"tag\n\n99999\n1\n0\n0\n0\n"])
+def test_a_header_that_is_none_ends_it(journal: Journal, header: bytes) -> None:
+    client = journal.connect()
+    client.send(header + b"line\nline\n")
+    journal.loop.turn()
+    assert journal.logs.lines == []
+    assert not streams.there
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        client.send(b"x")
+
+
+def test_there_are_only_so_many(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "MOST", 1)
+    first, second = journal.connect(), journal.connect()
+    assert second.recv(1) == b""
+    first.close()
+    journal.loop.turn()
+    assert not streams.there
