@@ -61,6 +61,12 @@ _SERVICES = (
     "php-fpm", "postfix", "memcached", "dropbear", "prometheus-node-exporter",
 )  # fmt: skip
 
+# Containers in a container (--features nesting:on); iptables is what netavark calls, and uidmap gives users their ids.
+_PODMAN = (
+    "systemd-sysv", *_SERVER, "dbus", "podman", "crun", "conmon", "fuse-overlayfs", "uidmap", "slirp4netns", "netavark",
+    "aardvark-dns", "iptables", "catatonit",
+)  # fmt: skip
+
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
@@ -69,6 +75,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe("debian-13", "debian", "trixie", ("systemd-sysv", *_SERVER)),
         Recipe("debian-12-services", "debian", "bookworm", _SERVICES),
         Recipe("debian-13-services", "debian", "trixie", _SERVICES),
+        Recipe("debian-12-podman", "debian", "bookworm", _PODMAN),
         # Debian without systemd: init scripts, and the other reboot, halt and shutdown that Debian has.
         Recipe("debian-12-sysvinit", "debian", "bookworm", ("sysvinit-core", *_SERVER)),
         Recipe("debian-13-sysvinit", "debian", "trixie", ("sysvinit-core", *_SERVER)),

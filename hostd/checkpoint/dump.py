@@ -9,6 +9,7 @@ from hostd.checkpoint.aside import aside
 from hostd.errors import Exit, Failure
 from hostd.kernel.descriptors import open_by_handle
 from hostd.kernel.fd import Fd
+from hostd.kernel.namespace import IDS
 from hostd.log import log, timed
 
 # Things that pass by themselves: a connection not yet accepted, a message with descriptors in a queue.
@@ -35,6 +36,7 @@ class DumpSpec:
     channel: int
     runtime: str
     cgroups: tuple[str, ...]
+    uid_count: int = IDS
     lower: Fd | None = None
     upper: Fd | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -141,6 +143,7 @@ def _saved(spec: DumpSpec, external: dict[str, str], version: str) -> saved.Save
         settings=dict(spec.settings),
         configured=dict(spec.configured),
         criu=version,
+        uid_count=spec.uid_count,
     )
 
 

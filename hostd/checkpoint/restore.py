@@ -20,7 +20,7 @@ class RestoreSpec:
     """What to restore, and with what.
 
         *root* is a freshly made detached tree of the container's storage, idmapped as at the dump.
-    *uid_base* must be `saved_uid_base(images_dir)`.  *runtime* is where the runtime `saved_runtime(images_dir)`
+    *uid_base* must be where `saved_ids(images_dir)` begin.  *runtime* is where the runtime `saved_runtime(images_dir)`
     is mounted.  *channel* is PID 1's end of a fresh SEQPACKET pair of
     the host's; PID 1 then makes a lasting one (`newpair`).  *devices* says for each network device inside
     what the prepared container end is called on the host now.  *join* and *into* are the ways into the
@@ -40,11 +40,10 @@ class RestoreSpec:
     devices: dict[str, str] = field(default_factory=dict)
 
 
-def saved_uid_base(path: str) -> int:
-    """The first id of the range that the checkpoint at *path* needs.  Raises Failure(17) when it is not
-    complete.
-    """
-    return saved.load(path).uid_base
+def saved_ids(path: str) -> range:
+    """The user ids that the checkpoint at *path* needs.  Raises Failure(17) when it is not complete."""
+    found = saved.load(path)
+    return range(found.uid_base, found.uid_base + found.uid_count)
 
 
 def saved_runtime(path: str) -> str:
@@ -87,7 +86,7 @@ def check(kept: saved.Saved, spec: RestoreSpec) -> None:
     if kept.machine != here:
         raise Failure(Exit.RESTORE, f"Restoring failed: saved on {kept.machine}, this is {here}")
     if kept.uid_base != spec.uid_base:
-        need = f"{kept.uid_base}..{kept.uid_base + 65535}"
+        need = f"{kept.uid_base}..{kept.uid_base + kept.uid_count - 1}"
         raise Failure(Exit.RESTORE, f"Restoring failed: it needs the user ids {need}, not {spec.uid_base}")
 
 

@@ -11,6 +11,7 @@ from hostd.checkpoint.cgmap import Group
 from hostd.checkpoint.dev_tree import DevTree, Node
 from hostd.checkpoint.network import Network
 from hostd.errors import Exit, Failure
+from hostd.kernel.namespace import IDS
 
 # Mount points that the host brings, and what CRIU's images call them.
 EXTERNAL = {"/.vz": "vzruntime", "/dev": "vzdev", "/sys/fs/cgroup": "vzcgroup"}
@@ -30,6 +31,7 @@ class Saved:
     settings: dict[str, str] = field(default_factory=dict)  # with which it ran: `hostd.config.live`
     configured: dict[str, str] = field(default_factory=dict)  # what its files said at that time
     criu: str = ""
+    uid_count: int = IDS
     kernel: str = field(default_factory=lambda: os.uname().release)
     machine: str = field(default_factory=lambda: os.uname().machine)
 

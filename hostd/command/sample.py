@@ -43,7 +43,7 @@ def over(call: Call, found: Changes, conf: VeConf, *, save: bool) -> Sample:
         taken = {key: value for key, value in texts.items() if key in live.KEYS}
         return Sample(_with(found, taken), (note,) if waiting else ())
     rows = {key: BY_KEY[key] for key in texts if key in BY_KEY}
-    kept = [key for key, row in rows.items() if row.only_kept(texts[key])]
+    kept = [key for key, row in rows.items() if row.idle(texts[key])]
     note = f"Warning: of the sample {name}, stored and not enforced yet: {' '.join(kept)}"
     restart = [row for key, row in rows.items() if row.effect is Effect.RESTART and texts[key] != conf.get(key)]
     changes = _with(found, {**texts, "ORIGIN_SAMPLE": name})

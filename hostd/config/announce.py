@@ -49,7 +49,7 @@ _WEIGHTY = ("NETIF", "NETDEV", "PCI", "DEVICES", "DEVNODES", "CAPABILITY", "FEAT
 
 def missing(config: CtConfig) -> list[str]:
     """What the configuration asks for and the container does not get."""
-    keys = [key for key in _WEIGHTY if (text := config.raw.get(key)) and BY_KEY[key].only_kept(text)]
+    keys = [key for key in _WEIGHTY if (text := config.raw.get(key)) and BY_KEY[key].idle(text)]
     return [f"Warning: not enforced yet: {' '.join(keys)} of {config.raw.origin}"] if keys else []
 
 

@@ -115,6 +115,15 @@ class CtConfig:
     capabilities: Mapping[str, bool]
     raw: VeConf
 
+    def has(self, feature: str) -> bool:
+        """It is on in FEATURES."""
+        return self.features.get(feature, False)
+
+    @property
+    def nesting(self) -> bool:
+        """Containers inside may have user namespaces of their own; those of a privileged one would be the host's."""
+        return self.has("nesting") and not self.privileged
+
     @property
     def sized(self) -> bool:
         """Its disk is a file system of its own."""

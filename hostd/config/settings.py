@@ -42,10 +42,18 @@ class Setting:
     v2: str = ""
     beancounter: str = ""
     nothing: tuple[str, ...] = ("unlimited",)  # texts that ask for nothing
+    only_kept: frozenset[str] = frozenset()  # of switches: those that do nothing
 
-    def only_kept(self, text: str) -> bool:
-        """Given *text* it asks for something that does not happen."""
-        return self.effect in (Effect.UNENFORCED, Effect.REFUSED) and text not in self.nothing
+    def idle(self, text: str) -> str:
+        """What *text* asks for and does not happen: the option, with the switches if it is some of them; else ""."""
+        if self.effect in (Effect.UNENFORCED, Effect.REFUSED):
+            return "" if text in self.nothing else f"--{self.option}"
+        names = [name for name in _switched(text) if name in self.only_kept]
+        return " ".join((f"--{self.option}", *names)) if names else ""
+
+    def waits(self, text: str) -> bool:
+        """Given *text* it asks a running container for something that takes a restart."""
+        return self.effect is Effect.RESTART and not (self.only_kept and self.only_kept.issuperset(_switched(text)))
 
     @property
     def live(self) -> bool:
@@ -54,6 +62,10 @@ class Setting:
     @property
     def supported(self) -> bool:
         return self.effect is not Effect.REFUSED
+
+
+def _switched(text: str) -> list[str]:
+    return [word.partition(":")[0] for word in text.replace(",", " ").split()]
 
 
 _PAGES, _BYTES, _ITEMS = values.size_pages, values.size_bytes, values.items
@@ -196,7 +208,10 @@ _HOST = (
     Setting("bridge", "NETIF", one_line, "BRIDGE", "bridge of its outside end", _REFUSED),
     Setting("mac_filter", "NETIF", one_line, "on|off", "keep the address fixed", _REFUSED),
     Setting("name", "NAME", texts.name, "NAME", 'a name instead of the number; "" removes it', _STORED),
-    Setting("features", "FEATURES", texts.features, "NAME:on|off,…", "kernel features", _UNENFORCED),
+    Setting(
+        *("features", "FEATURES", texts.features, "NAME:on|off,…", "nesting, fuse, tun; kernel features", _RESTART),
+        only_kept=values.FEATURES_KEPT,
+    ),
     Setting("ioprio", "IOPRIO", texts.number(0, 7), "0..7", "I/O priority (4)", _UNENFORCED),
     Setting("iolimit", "IOLIMIT", texts.iolimit, "N[K|M|G]", "I/O in MB/s, 0 is none", _UNENFORCED, nothing=_ZERO),
     Setting(

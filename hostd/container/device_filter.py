@@ -3,19 +3,24 @@
 from functools import cache
 
 from hostd.cgroup.tree import CtCgroup
+from hostd.container.devices import Device
 from hostd.errors import Exit, Failure
 from hostd.kernel import bpf
 from hostd.kernel.fd import Fd
 
 
 @cache
-def _program() -> Fd:
-    """One program for all containers: it holds no state."""
-    return bpf.load_device(bpf.device_program(bpf.DEFAULT_DEVICES))
+def _program(devices: tuple[Device, ...]) -> Fd:
+    """One program for all containers that have the same *devices*: it holds no state."""
+    given = (bpf.DeviceRule("c", device.major, device.minor, "rwm", True) for device in devices)
+    return bpf.load_device(bpf.device_program([*given, *bpf.DEFAULT_DEVICES]))
 
 
-def protect(cgroup: CtCgroup) -> None:
-    """Attach the filter.  A host without a unified tree cannot, and a container must not start without it."""
+def protect(cgroup: CtCgroup, devices: tuple[Device, ...]) -> None:
+    """Attach the filter, which allows *devices* beside those of every container.
+
+    A host without a unified tree cannot, and a container must not start without it.
+    """
     directory = cgroup.unified()
     if directory is None:
         raise Failure(
@@ -24,4 +29,4 @@ def protect(cgroup: CtCgroup) -> None:
             hint="mount -t cgroup2 none /sys/fs/cgroup/unified",
         )
     with directory:
-        bpf.attach_device(directory, _program())
+        bpf.attach_device(directory, _program(devices))

@@ -8,7 +8,7 @@ from ipaddress import ip_interface
 from hostd.cgroup import limits
 from hostd.cgroup.limits import Limits
 from hostd.config.model import CtConfig
-from hostd.container import device_filter, faults, lease, mounts
+from hostd.container import device_filter, devices, faults, lease, mounts
 from hostd.container.run import Run
 from hostd.container.storage import layout_named, storage_spec
 from hostd.errors import Exit, Failure
@@ -28,7 +28,9 @@ def _take_lease(run: Run) -> None:
         run.save()
         return
     with leases.taken(but=ctid) as taken:
-        leases.ours[ctid] = run.record.uid_base = lease.lease(run.world.paths.tag, taken, lease.subuid())
+        count = lease.NESTING if run.configuration.nesting else lease.RANGE
+        ids = leases.ours[ctid] = lease.lease(run.world.paths.tag, taken, lease.subuid(), count)
+        run.record.uid_base, run.record.uid_count = ids.start, len(ids)
         run.save()
 
 
@@ -57,8 +59,8 @@ def _mount_storage(run: Run) -> tuple[str, ...]:
     run.save()
     faults.point("storage.noted")
     warnings = _fit(layout, spec)
-    base = None if layout.copies_can_be_mapped else run.record.uid_base
-    with userns(base) if base is not None else nullcontext() as ns, layout.open(spec, ns) as opened:
+    ids = None if layout.copies_can_be_mapped else run.record.ids
+    with userns(ids.start, len(ids)) if ids is not None else nullcontext() as ns, layout.open(spec, ns) as opened:
         run.record.storage = opened.record()
         faults.point("storage.open")
         mount_setattr(opened.root, set=mounts.AT_VE_ROOT, propagation=Propagation.SHARED)
@@ -101,7 +103,7 @@ async def make_cgroup(run: Run) -> None:
     cgroup = run.cgroup
     cgroup.create(run.record.uid_base)
     faults.point("cgroup.made")
-    device_filter.protect(cgroup)
+    device_filter.protect(cgroup, devices.of(run.configuration))
     limits.apply(cgroup, limits_of(run.configuration))
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 
-from hostd.container import faults, furnish, last_words, mounts, scripts
+from hostd.container import devices, faults, furnish, last_words, mounts, scripts
 from hostd.container.init_link import ChannelLost, InitLink
 from hostd.container.mounts import Submount
 from hostd.container.plan import spawn_plan
@@ -31,7 +31,8 @@ async def make_mounts(run: Run) -> None:
 
 
 def _make_mounts(run: Run) -> tuple[Submount, ...]:
-    return mounts.below_root(run.record.uid_base or 0, run.world.runtimes.at(run.record.runtime))
+    config, runtime = run.configuration, run.world.runtimes.at(run.record.runtime)
+    return mounts.below_root(run.record.uid_base or 0, runtime, devices.of(config), nesting=config.nesting)
 
 
 async def drop_mounts(run: Run) -> None:
@@ -92,7 +93,7 @@ def _plan(run: Run, root: Fd, channel: Fd, words: Fd, extra: tuple[Submount, ...
         submounts=(*extra, *run.submounts),
         channel=channel,
         words=words,
-        uid_base=run.record.uid_base,
+        ids=run.record.ids,
         join=tuple(owned.enter_context(join) for join in run.cgroup.joins()),
         into=owned.enter_context(into) if into is not None else None,
     )
@@ -102,7 +103,7 @@ async def _made_by_the_host(run: Run) -> tuple[Submount, ...]:
     """What the administrator mounted below VE_ROOT: by scripts, or by hand before the container rebooted."""
     if run.record.intent != "reboot" and not scripts.mounting(run.world.paths, run.ct.ctid):
         return ()
-    return await asyncio.to_thread(mounts.made_below, run.record.root, run.record.uid_base)
+    return await asyncio.to_thread(mounts.made_below, run.record.root, run.record.ids)
 
 
 async def kill_init(run: Run) -> None:

@@ -1,6 +1,7 @@
 """User id ranges: leased when a container starts, given back when it is down; nothing on disk depends on them.
 
-A range is 65536 ids at a multiple of 65536; ranges in /etc/subuid belong to others.  Several hostds, each with its own
+A range begins at a multiple of 65536 and is 65536 ids, or a multiple of that for a container that gives ids to
+containers of its own; ranges in /etc/subuid belong to others.  Several hostds, each with its own
 prefix, know of each other by links in a directory of the machine: what is leased is in the records of all of them.
 """
 
@@ -15,9 +16,11 @@ from hostd.container.leased import Installation, as_configured
 from hostd.errors import Exit, Failure
 from hostd.kernel import flock
 from hostd.kernel.fd import Fd
+from hostd.kernel.namespace import IDS
 from hostd.log import log
 
-RANGE = 65536
+RANGE = IDS
+NESTING = 16 * RANGE  # it holds what useradd gives users as subordinate ids, from 100000 or from 524288 on
 FIRST = 28672  # 0x70000000: above the ranges systemd-nspawn takes for itself
 LAST = 32765  # 0x7FFDFFFF: below systemd's foreign ranges
 WINDOW = (LAST - FIRST) // 2  # the plain installation has one half, prefixes share the other
@@ -30,19 +33,24 @@ def window(prefix_tag: str) -> range:
     return range(first, first + WINDOW)
 
 
-def lease(prefix_tag: str, taken: Iterable[int], foreign: Iterable[tuple[int, int]]) -> int:
-    """The lowest free base; *taken* are leased bases, *foreign* (start, count) ranges of /etc/subuid."""
-    used = set(taken)
+def blocks(leased: Iterable[range]) -> set[int]:
+    """Where the pieces of RANGE ids begin of which *leased* are made."""
+    return {base for ids in leased for base in ids[::RANGE]}
+
+
+def lease(prefix_tag: str, taken: Iterable[range], foreign: Iterable[tuple[int, int]], count: int = RANGE) -> range:
+    """The lowest *count* ids that are free; *taken* are leased ones, *foreign* (start, count) ranges of /etc/subuid."""
+    used = blocks(taken)
     others = list(foreign)
     candidates = window(prefix_tag)
     start_at = zlib.crc32(prefix_tag.encode()) % len(candidates)
     for multiple in (*candidates[start_at:], *candidates[:start_at]) if prefix_tag else candidates:
-        base = multiple * RANGE
-        if base not in used and not any(
-            start < base + RANGE and base < start + count for start, count in others
-        ):
-            return base
-    raise Failure(Exit.RESOURCE, f"no free range of user ids: all {WINDOW} are leased")
+        ids = range(multiple * RANGE, multiple * RANGE + count)
+        if ids.stop > candidates.stop * RANGE or not used.isdisjoint(ids[::RANGE]):
+            continue
+        if not any(start < ids.stop and ids.start < start + length for start, length in others):
+            return ids
+    raise Failure(Exit.RESOURCE, f"no free range of {count} user ids among the {WINDOW * RANGE} that may be leased")
 
 
 def subuid(path: str = "/etc/subuid") -> list[tuple[int, int]]:
@@ -61,10 +69,10 @@ def subuid(path: str = "/etc/subuid") -> list[tuple[int, int]]:
 
 
 class Leases:
-    """What is leased on this machine.  `ours`: CTID -> base of our containers that run, as the records say."""
+    """What is leased on this machine.  `ours`: CTID -> ids of our containers that run, as the records say."""
 
     def __init__(self, paths: Paths) -> None:
-        self.ours: dict[int, int] = {}
+        self.ours: dict[int, range] = {}
         self._paths = paths
         self._directory = paths.hostds_dir
         self._us = Installation(lambda: paths)
@@ -73,8 +81,8 @@ class Leases:
         self._told: set[str] = set()
 
     @contextmanager
-    def taken(self, *, but: int) -> Iterator[set[int]]:
-        """The bases leased on this machine, to all containers but our *but*.
+    def taken(self, *, but: int) -> Iterator[set[range]]:
+        """The ids leased on this machine, to all containers but our *but*.
 
         Until the end no other hostd leases one: what is chosen must be in the record by then.  Raises Failure(9) when
         the machine's lock is not to be had.
@@ -82,7 +90,7 @@ class Leases:
         with self._locked():
             self._join()
             ours = {**self._us.suspended(), **self.ours}
-            yield {base for ctid, base in ours.items() if ctid != but}.union(*self._known())
+            yield {ids for ctid, ids in ours.items() if ctid != but}.union(*self._known())
 
     def leave(self) -> None:
         """This hostd has nothing leased any more, unless it sleeps in a checkpoint.  Raises Failure(9), OSError."""
@@ -122,7 +130,7 @@ class Leases:
         except OSError as error:
             self._warn(f"{link}: {error.strerror}: other hostds may lease the user ids of our containers")
 
-    def _known(self) -> Iterator[set[int]]:
+    def _known(self) -> Iterator[set[range]]:
         """What each of the other installations has leased; links to those that were removed go away."""
         for name in os.listdir(self._directory):
             link = f"{self._directory}/{name}"
@@ -132,7 +140,7 @@ class Leases:
             except OSError as error:
                 self._warn(f"{link} is ignored, it leads to no hostd: {error.strerror}")
 
-    def _of_link(self, link: str) -> set[int]:
+    def _of_link(self, link: str) -> set[range]:
         paths = Paths(os.readlink(link))
         other = self._others.get(paths.prefix)
         if other is None:

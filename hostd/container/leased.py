@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable
 
 from hostd.checkpoint import images_dir
-from hostd.checkpoint.restore import saved_uid_base
+from hostd.checkpoint.restore import saved_ids
 from hostd.config.cache import ConfCache
 from hostd.config.paths import Paths
 from hostd.container import record
@@ -26,26 +26,26 @@ class Installation:
         """A hostd has worked here, and nobody has removed what it left."""
         return os.path.isdir(self._paths().records_dir) or bool(self.suspended())
 
-    def leased(self) -> set[int]:
-        """The bases of all containers.  Raises OSError."""
+    def leased(self) -> set[range]:
+        """The ids of all containers.  Raises OSError."""
         paths = self._paths()
         running = self._records.of(record.recorded(paths), paths.ct_record)
         return {*running.values(), *self.suspended().values()}
 
-    def suspended(self) -> dict[int, int]:
-        """CTID -> base of those that sleep."""
+    def suspended(self) -> dict[int, range]:
+        """CTID -> ids of those that sleep."""
         paths = self._paths()
         names = os.listdir(paths.dump_dir) if os.path.isdir(paths.dump_dir) else ()
         ctids = (int(name[5:]) for name in names if name.startswith("Dump.") and name[5:].isdecimal())
         return self._checkpoints.of(ctids, lambda ctid: f"{paths.dump(ctid)}/{images_dir.SAVED}")
 
-    def _of_record(self, ctid: int, _path: str) -> int | None:
+    def _of_record(self, ctid: int, _path: str) -> range | None:
         found = record.load(self._paths(), ctid)
-        return found.uid_base if found else None
+        return found.ids if found else None
 
-    def _of_checkpoint(self, _ctid: int, path: str) -> int | None:
+    def _of_checkpoint(self, _ctid: int, path: str) -> range | None:
         try:
-            return saved_uid_base(os.path.dirname(path))
+            return saved_ids(os.path.dirname(path))
         except Failure:  # damaged: it cannot come back
             return None
 
@@ -64,14 +64,14 @@ def as_configured(paths: Paths) -> Callable[[], Paths]:
 
 
 class Remembered:
-    """The base that each container's file tells, by *read(CTID, path)*."""
+    """The ids that each container's file tells, by *read(CTID, path)*."""
 
-    def __init__(self, read: Callable[[int, str], int | None]) -> None:
+    def __init__(self, read: Callable[[int, str], range | None]) -> None:
         self._read = read
-        self._known: dict[int, tuple[_Stamp, int | None]] = {}
+        self._known: dict[int, tuple[_Stamp, range | None]] = {}
 
-    def of(self, ctids: Iterable[int], path_of: Callable[[int], str]) -> dict[int, int]:
-        """CTID -> base, of those that have one."""
+    def of(self, ctids: Iterable[int], path_of: Callable[[int], str]) -> dict[int, range]:
+        """CTID -> ids, of those that have one."""
         before, self._known = self._known, {}
         for ctid in ctids:
             path = path_of(ctid)
@@ -82,4 +82,4 @@ class Remembered:
                 self._known[ctid] = known if known and known[0] == stamp else (stamp, self._read(ctid, path))
             except OSError:  # it went away meanwhile
                 continue
-        return {ctid: base for ctid, (_, base) in self._known.items() if isinstance(base, int)}
+        return {ctid: ids for ctid, (_, ids) in self._known.items() if ids is not None}

@@ -8,6 +8,7 @@ import stat
 from contextlib import nullcontext
 from dataclasses import dataclass
 
+from hostd.container.devices import Device
 from hostd.kernel.fd import Fd
 from hostd.kernel.mount import (
     MountAttr,
@@ -22,12 +23,12 @@ from hostd.kernel.namespace import userns
 TTY_GROUP = 5  # group `tty` of Debian and most others
 
 DEVICES = (
-    ("null", 1, 3),
-    ("zero", 1, 5),
-    ("full", 1, 7),
-    ("random", 1, 8),
-    ("urandom", 1, 9),
-    ("tty", 5, 0),
+    Device("null", 1, 3),
+    Device("zero", 1, 5),
+    Device("full", 1, 7),
+    Device("random", 1, 8),
+    Device("urandom", 1, 9),
+    Device("tty", 5, 0),
 )
 DEV_LINKS = (
     ("ptmx", "pts/ptmx"),
@@ -38,6 +39,7 @@ DEV_LINKS = (
     ("core", "/proc/kcore"),
 )
 DEV_DIRS = (("pts", 0o755), ("shm", 0o1777), ("mqueue", 0o1777))
+NESTING_DIRS = ((".bare", 0), (".bare/proc", 0o555), (".bare/sys", 0o555))  # for `spawn.NESTING_MOUNTS`
 
 
 @dataclass(frozen=True)
@@ -48,19 +50,20 @@ class Submount:
     path: str
 
 
-def dev(base: int) -> Fd:
-    """A fresh /dev for a container whose root is the host's user *base*."""
+def dev(base: int, devices: tuple[Device, ...] = (), *, nesting: bool = False) -> Fd:
+    """A fresh /dev for a container whose root is the host's user *base*, with *devices* beside those of all."""
     options = {"source": "dev", "mode": "755", "size": "512k", "nr_inodes": "1024"}
     mount = _tmpfs(base, options, MountAttr.NOSUID | MountAttr.NOEXEC)
-    for name, major, minor in DEVICES:
-        path = f"{mount.path}/{name}"
-        os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(major, minor))
-        os.chmod(path, 0o666)
-        os.chown(path, base, base)
-    for name, mode in DEV_DIRS:
+    folders = {os.path.dirname(device.name): 0o755 for device in devices if "/" in device.name}
+    for name, mode in (*DEV_DIRS, *folders.items(), *(NESTING_DIRS if nesting else ())):
         path = f"{mount.path}/{name}"
         os.mkdir(path)
         os.chmod(path, mode)
+        os.chown(path, base, base)
+    for name, major, minor in (*DEVICES, *devices):
+        path = f"{mount.path}/{name}"
+        os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(major, minor))
+        os.chmod(path, 0o666)
         os.chown(path, base, base)
     for name, target in DEV_LINKS:
         os.symlink(target, f"{mount.path}/{name}")
@@ -110,22 +113,24 @@ def runtime(directory: str) -> Fd:
     return mount
 
 
-def below_root(base: int, runtime_dir: str) -> tuple[Submount, ...]:
+def below_root(
+    base: int, runtime_dir: str, devices: tuple[Device, ...], *, nesting: bool
+) -> tuple[Submount, ...]:
     """All mounts that the host makes for a container, in the order in which they are attached."""
     return (
         Submount(runtime(runtime_dir), ".vz"),
-        Submount(dev(base), "dev"),
+        Submount(dev(base, devices, nesting=nesting), "dev"),
         Submount(devpts(base), "dev/pts"),
         Submount(scratch(base, "1777"), "dev/shm"),
         Submount(scratch(base, "755"), "run"),
     )
 
 
-def made_below(root: str, base: int | None) -> tuple[Submount, ...]:
+def made_below(root: str, ids: range | None) -> tuple[Submount, ...]:
     """Copies of the mounts below *root* on the host, with their owners as the container's, where that can be done."""
     top = os.path.realpath(root)
     points = [point for point in reversed(mounts_below(top)) if point != top]
-    with userns(base) if base is not None else nullcontext() as ns:
+    with userns(ids.start, len(ids)) if ids is not None else nullcontext() as ns:
         return tuple(Submount(_copy(point, ns), os.path.relpath(point, top)) for point in dict.fromkeys(points))
 
 

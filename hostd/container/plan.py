@@ -10,7 +10,7 @@ from hostd.image import runtime
 from hostd.kernel import caps
 from hostd.kernel.fd import Fd
 from hostd.kernel.seccomp import deny_filter
-from hostd.kernel.spawn import SpawnPlan
+from hostd.kernel.spawn import DEFAULT_MOUNTS, NESTING_MOUNTS, SpawnPlan
 
 LAST_WORDS, CHANNEL = 2, 3  # what PID 1 has to say in the end; its channel to the host
 
@@ -28,7 +28,7 @@ def spawn_plan(
     submounts: Sequence[Submount],
     channel: Fd,
     words: Fd,
-    uid_base: int | None,
+    ids: range | None,
     join: tuple[Fd, ...],
     into: Fd | None,
 ) -> SpawnPlan:
@@ -39,11 +39,13 @@ def spawn_plan(
         argv=runtime.argv(),
         env={},
         fds={LAST_WORDS: words, CHANNEL: channel},
-        uid_base=uid_base,
+        uid_base=None if ids is None else ids.start,
+        id_count=len(ids or ()),
         hostname=furnish.hostname(config),
         join=join,
         into=into,
         seccomp=_filter(),
-        drop_caps=caps.PRIVILEGED_DROP if uid_base is None else caps.DEFAULT_DROP,
+        drop_caps=caps.PRIVILEGED_DROP if ids is None else caps.DEFAULT_DROP,
+        mounts=NESTING_MOUNTS if config.nesting else DEFAULT_MOUNTS,
         parent=True,
     )

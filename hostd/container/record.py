@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 
 from hostd.config.paths import Paths
 from hostd.kernel.boot import boot_id
+from hostd.kernel.namespace import IDS
 from hostd.log import log
 
 HALF = ".tmp"  # after the name of a record that is being written
@@ -28,6 +29,7 @@ class Record:
     pid: int = 0
     identity: str = ""
     uid_base: int | None = None
+    uid_count: int = IDS
     layout: str = ""
     private: str = ""
     template_tree: str = ""
@@ -46,6 +48,11 @@ class Record:
     setup: bool = False  # started only to run a script in it: no services
 
     @property
+    def ids(self) -> range | None:
+        """The user ids of the host that are its own; None: it has the host's."""
+        return None if self.uid_base is None else range(self.uid_base, self.uid_base + self.uid_count)
+
+    @property
     def child_name(self) -> str:
         """How the keeper knows this PID 1; never the same for two starts."""
         return f"{self.ctid}:{self.serial}"
@@ -61,6 +68,7 @@ class Record:
             ctid=self.ctid,
             intent=intent,
             uid_base=self.uid_base,
+            uid_count=self.uid_count,
             layout=self.layout,
             private=self.private,
             template_tree=self.template_tree,

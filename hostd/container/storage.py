@@ -52,8 +52,8 @@ async def container_root(record: Record) -> Fd:
 def _container_root(record: Record) -> Fd:
     tree = mounts.root(record.root)
     try:
-        if record.uid_base is not None and layout_named(record.layout).copies_can_be_mapped:
-            with userns(record.uid_base) as ns:
+        if record.ids is not None and layout_named(record.layout).copies_can_be_mapped:
+            with userns(record.ids.start, len(record.ids)) as ns:
                 mount_setattr(tree, userns=ns)
     except BaseException:
         tree.close()

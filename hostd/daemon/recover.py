@@ -55,8 +55,8 @@ def load(registry: Registry) -> None:
     records.sweep(paths)
     for ctid in records.recorded(paths):
         record = registry[ctid].record = records.load(paths, ctid) or _whatever_is_left(registry, ctid)
-        if record.uid_base is not None:
-            registry.world.leases.ours[ctid] = record.uid_base
+        if record.ids is not None:
+            registry.world.leases.ours[ctid] = record.ids
 
 
 def _whatever_is_left(registry: Registry, ctid: int) -> Record:

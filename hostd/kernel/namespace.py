@@ -8,6 +8,8 @@ from hostd.kernel.fd import Fd
 from hostd.kernel.process import ended
 from hostd.kernel.steps import STEPS
 
+IDS = 65536  # of users, and as many of groups: what a distribution knows of
+
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
@@ -16,7 +18,7 @@ CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 
 
-def userns(base: int, count: int = 65536) -> Fd:
+def userns(base: int, count: int = IDS) -> Fd:
     """A user namespace whose ids 0..*count*-1 are *base*.. of the host: for idmapped mounts."""
     what = f"user namespace {base}+{count}"
     step = array("int", 1)

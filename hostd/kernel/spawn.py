@@ -50,6 +50,13 @@ SYS = ChildMount("sysfs", "sys", {"source": "sysfs"}, attrs=LOCKED_DOWN | MountA
 CGROUP2 = ChildMount("cgroup2", "sys/fs/cgroup", {"source": "cgroup2"})
 MQUEUE = ChildMount("mqueue", "dev/mqueue", {"source": "mqueue"})
 DEFAULT_MOUNTS = (PROC, SYS, CGROUP2, MQUEUE)
+# A user namespace below the container's may mount a proc or sysfs only where one without masks is in sight of the
+# kernel.  In nobody else's: the folder is closed.
+NESTING_MOUNTS = (
+    *DEFAULT_MOUNTS,
+    ChildMount("proc", "dev/.bare/proc", {"source": "proc"}),
+    ChildMount("sysfs", "dev/.bare/sys", {"source": "sysfs"}),
+)
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ class SpawnPlan:
     fds: Mapping[int, Fd]
     uid_base: int | None
     hostname: str
-    id_count: int = 65536
+    id_count: int = namespace.IDS
     join: tuple[Fd, ...] = ()
     into: Fd | None = None
     seccomp: bytes = b""

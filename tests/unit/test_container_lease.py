@@ -21,17 +21,23 @@ CHECKPOINT = {"channel": 1, "runtime": "x", "external": {}, "dev": {"options": "
               "network": {}}  # fmt: skip
 
 
+def ids(base: int) -> range:
+    """What a container has that begins there and nests nothing."""
+    return range(base, base + lease.RANGE)
+
+
 def test_bases_are_whole_ranges_outside_of_what_systemd_takes() -> None:
-    base = lease.lease("", [], [])
-    assert base % lease.RANGE == 0
-    assert 0x70000000 <= base <= 0x7FFE0000 - lease.RANGE
+    for count in (lease.RANGE, lease.NESTING):
+        ids = lease.lease("", [], [], count)
+        assert ids.start % lease.RANGE == 0 and len(ids) == count
+        assert ids.start >= 0x70000000 and ids.stop <= 0x7FFE0000
 
 
-def test_a_taken_base_is_not_given_twice() -> None:
-    taken: list[int] = []
-    for _ in range(50):
-        taken.append(lease.lease("ab", taken, []))
-    assert len(set(taken)) == 50
+def test_nobody_gets_what_another_has() -> None:
+    taken: list[range] = []
+    for count in (lease.RANGE, lease.NESTING) * 25:
+        taken.append(lease.lease("ab", taken, [], count))
+    assert len(lease.blocks(taken)) == 25 + 25 * 16
 
 
 def test_prefixes_begin_elsewhere() -> None:
@@ -40,13 +46,17 @@ def test_prefixes_begin_elsewhere() -> None:
 
 def test_ranges_of_subuid_are_avoided() -> None:
     free = lease.lease("", [], [])
-    assert lease.lease("", [], [(free + 10, 1)]) == free + lease.RANGE
+    assert lease.lease("", [], [(free.start + 10, 1)]) == ids(free.stop)
+    assert lease.lease("", [], [(free.start + 10, 1)], lease.NESTING).start == free.stop
 
 
 def test_when_all_are_taken_it_says_so() -> None:
-    everything = [multiple * lease.RANGE for multiple in lease.window("")]
-    with pytest.raises(Failure, match="no free range of user ids"):
+    everything = [ids(multiple * lease.RANGE) for multiple in lease.window("")]
+    with pytest.raises(Failure, match="no free range of 65536 user ids"):
         lease.lease("", everything, [])
+    assert lease.lease("", everything[1:], []) == everything[0]
+    with pytest.raises(Failure, match="no free range of 1048576 user ids"):
+        lease.lease("", everything[15::16], [], lease.NESTING)
 
 
 def test_subuid_lines_that_do_not_parse_are_ignored(tmp_path: Path) -> None:
@@ -79,17 +89,17 @@ def join(paths: Paths) -> lease.Leases:
         return leases
 
 
-def taken(leases: lease.Leases, but: int = 0) -> set[int]:
+def taken(leases: lease.Leases, but: int = 0) -> set[range]:
     with leases.taken(but=but) as found:
         return found
 
 
 def test_what_other_installations_have_is_taken(tmp_path: Path, machine: Path) -> None:
     ours, other = join(installation(tmp_path, "one")), installation(tmp_path, "two", 11 << 16, 12 << 16)
-    ours.ours |= {101: 21 << 16, 102: 22 << 16}
-    assert taken(ours) == {21 << 16, 22 << 16}, "the other has never leased"
+    ours.ours |= {101: ids(21 << 16), 102: ids(22 << 16)}
+    assert taken(ours) == {ids(21 << 16), ids(22 << 16)}, "the other has never leased"
     join(other)
-    assert taken(ours, but=101) == {22 << 16, 11 << 16, 12 << 16}
+    assert taken(ours, but=101) == {ids(22 << 16), ids(11 << 16), ids(12 << 16)}
 
 
 def test_only_changed_records_are_read_again(
@@ -105,13 +115,13 @@ def test_only_changed_records_are_read_again(
         return load(paths, ctid)
 
     monkeypatch.setattr(record, "load", noted)
-    assert taken(ours) == {11 << 16, 12 << 16} and sorted(read) == [101, 102]
+    assert taken(ours) == {ids(11 << 16), ids(12 << 16)} and sorted(read) == [101, 102]
     read.clear()
     Record(ctid=102, uid_base=13 << 16).save(other)
     Record(ctid=103, uid_base=14 << 16).save(other)
     os.unlink(other.ct_record(101))
-    assert taken(ours) == {13 << 16, 14 << 16} and sorted(read) == [102, 103]
-    assert taken(ours) == {13 << 16, 14 << 16} and sorted(read) == [102, 103]
+    assert taken(ours) == {ids(13 << 16), ids(14 << 16)} and sorted(read) == [102, 103]
+    assert taken(ours) == {ids(13 << 16), ids(14 << 16)} and sorted(read) == [102, 103]
 
 
 def test_a_link_goes_away_with_its_installation_and_stays_with_its_checkpoints(tmp_path: Path, machine: Path) -> None:
@@ -122,7 +132,7 @@ def test_a_link_goes_away_with_its_installation_and_stays_with_its_checkpoints(t
         shutil.rmtree(paths.run_dir)
     os.makedirs(asleep.dump(101))
     Path(asleep.dump(101), "vzhost.json").write_text(json.dumps(CHECKPOINT | {"uid_base": 7 << 16}))
-    assert taken(ours) == {7 << 16}
+    assert taken(ours) == {ids(7 << 16)}
     assert set(os.listdir(machine)) == {paths.cgroup_root for paths in (Paths(str(tmp_path / "one")), asleep)}
 
 
@@ -137,7 +147,7 @@ def test_checkpoints_are_where_a_hostd_has_them(tmp_path: Path, machine: Path) -
         os.makedirs(paths.dump(101))
         Path(paths.dump(101), "vzhost.json").write_text(json.dumps(CHECKPOINT | {"uid_base": base}))
     join(other)
-    assert taken(join(ours)) == {6 << 16, 7 << 16}
+    assert taken(join(ours)) == {ids(6 << 16), ids(7 << 16)}
 
 
 def test_what_is_no_link_is_passed_over_and_told_once(
@@ -151,7 +161,7 @@ def test_what_is_no_link_is_passed_over_and_told_once(
     (machine / "host").symlink_to("/etc")
     ours = join(installation(tmp_path, "one"))
     for _ in range(2):
-        assert taken(ours) == {11 << 16}
+        assert taken(ours) == {ids(11 << 16)}
     wanted = [f"{machine}/{name} is ignored, it leads to no hostd: Invalid argument" for name in ("file", "folder")]
     assert sorted(caplog.messages) == wanted
     assert {"file", "folder"} <= set(os.listdir(machine)) and not os.path.lexists(machine / "dangling")

@@ -17,7 +17,7 @@ from hostd.command.host import Change, Facts, StopOptions
 from hostd.command.verbs import start
 from hostd.config import announce, live, names
 from hostd.config.model import effective
-from hostd.config.settings import BEANCOUNTERS, BY_OPTION, Effect
+from hostd.config.settings import BEANCOUNTERS, BY_OPTION, Effect, Setting
 from hostd.config.veconf import VeConf
 from hostd.errors import AlreadyRunning, BadValue, Exit, Failure, NotRunning, Usage, VzError
 
@@ -55,9 +55,9 @@ async def run(call: Call) -> int:
     request = _request(call, conf)
     if not facts.running and not request.save and not request.only_password:
         raise NotRunning("Unable to apply UBC parameters: container is not running")
-    unenforced = _unenforced(request)
-    if unenforced and not request.save:
-        raise BadValue(f"--{unenforced[0]} is not enforced yet; with --save it is kept in the configuration")
+    idle = _idle(request)
+    if idle and not request.save:
+        raise BadValue(f"{idle[0]} is not enforced yet; with --save it is kept in the configuration")
     _refuse_while_running(call, request, facts, conf)
     typed_places.check(call, request.changes.texts, conf)
     code = await _apply(call, request, facts, conf)
@@ -137,8 +137,13 @@ def _waiting(request: Request, conf: VeConf) -> str:
     """The options that a running container cannot take over, as far as they change something."""
     after = conf.copy()
     request.changes.edit(after)
+    return " ".join(f"--{row.option}" for row in _restarting(request) if after.get(row.key) != conf.get(row.key))
+
+
+def _restarting(request: Request) -> list[Setting]:
+    """The settings given that a running container has only after a restart."""
     rows = [BY_OPTION[option] for option in request.changes.options(Effect.RESTART)]
-    return " ".join(f"--{row.option}" for row in rows if after.get(row.key) != conf.get(row.key))
+    return [row for row in rows if row.waits(request.changes.texts[row.key])]
 
 
 # Applying
@@ -161,8 +166,8 @@ async def _apply(call: Call, request: Request, facts: Facts, conf: VeConf) -> in
             raise Failure(error.exit_code, f"{edge.report(error)[0]}\n{text}") from error
         call.console.error(edge.report(error)[0])
         return error.exit_code
-    for option in _unenforced(request):
-        call.console.say(f"Warning: --{option} {BY_OPTION[option].effect.value}")
+    for what in _idle(request):
+        call.console.say(f"Warning: {what} {Effect.UNENFORCED.value}")
     for line in request.notes:
         call.console.say(line)
     return Exit.OK
@@ -206,10 +211,11 @@ def _change(call: Call, request: Request, facts: Facts, conf: VeConf) -> Change:
     )
 
 
-def _unenforced(request: Request) -> list[str]:
-    """The options given that are only kept; without --save nothing at all would happen."""
-    rows = [BY_OPTION[option] for option in request.changes.options(Effect.UNENFORCED)]
-    return [row.option for row in rows if row.only_kept(request.changes.texts[row.key])]
+def _idle(request: Request) -> list[str]:
+    """The options given, or the switches in them, that are only kept; without --save nothing at all would happen."""
+    options = request.changes.options(Effect.UNENFORCED) + request.changes.options(Effect.RESTART)
+    rows = [BY_OPTION[option] for option in options]
+    return list(filter(None, (row.idle(request.changes.texts[row.key]) for row in rows)))
 
 
 # Writing
@@ -251,8 +257,7 @@ def _write(conf: VeConf, path: str) -> None:
 
 async def _settle(call: Call, request: Request, facts: Facts, idle: frozenset[str]) -> int:
     """What a saved change that needs a restart means for the running container; for *idle* keys no restart helps."""
-    rows = [BY_OPTION[option] for option in request.changes.options(Effect.RESTART)]
-    options = [row.option for row in rows if row.key not in idle] if facts.running else []
+    options = [row.option for row in _restarting(request) if row.key not in idle] if facts.running else []
     if not options:
         return Exit.OK
     if request.ignore:

@@ -29,6 +29,7 @@ async def chkpnt(ct: Container, path: str, report: Report) -> None:
             images_dir=path,
             cache_dir=ct.world.criu_cache,
             uid_base=record.uid_base,
+            uid_count=record.uid_count,
             channel=record.channel,
             runtime=record.runtime,
             cgroups=tuple(CtCgroup(ct.world.tree, ct.ctid).paths()),

@@ -8,11 +8,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from hostd.checkpoint import images_dir
-from hostd.checkpoint.restore import RestoreSpec, saved_runtime, saved_settings, saved_uid_base
+from hostd.checkpoint.restore import RestoreSpec, saved_ids, saved_runtime, saved_settings
 from hostd.checkpoint.restore import restore as criu_restore
 from hostd.config import live
 from hostd.config.model import CtConfig, effective
-from hostd.container import faults, furnish, host_side, init_side, rescue, scripts
+from hostd.container import faults, furnish, host_side, init_side, lease, rescue, scripts
 from hostd.container.container import Container
 from hostd.container.init_link import ChannelLost, InitLink, Message
 from hostd.container.ops import start
@@ -43,12 +43,13 @@ async def take_saved_lease(run: Resurrection) -> None:
 
 
 def _take_saved_lease(run: Resurrection) -> None:
-    base = saved_uid_base(run.images)
+    ids = saved_ids(run.images)
     leases, ctid = run.world.leases, run.ct.ctid
     with leases.taken(but=ctid) as taken:
-        if base in taken:
-            raise Failure(Exit.RESTORE, f"Restoring failed: its user ids {base}.. are in use by another container")
-        leases.ours[ctid] = run.record.uid_base = base
+        if lease.blocks(taken) & lease.blocks([ids]):
+            raise Failure(Exit.RESTORE, f"Restoring failed: its user ids {ids.start}.. are in use by another container")
+        leases.ours[ctid] = ids
+        run.record.uid_base, run.record.uid_count = ids.start, len(ids)
         run.save()
 
 
