@@ -4,7 +4,20 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hostd.checkpoint import cgmap, criu, dev_tree, images_dir, irmap, log_text, network, precheck, private, run, saved
+from hostd.checkpoint import (
+    cgmap,
+    criu,
+    dev_tree,
+    images_dir,
+    irmap,
+    log_text,
+    netfilter,
+    network,
+    precheck,
+    private,
+    run,
+    saved,
+)
 from hostd.checkpoint.aside import aside
 from hostd.errors import Exit, Failure
 from hostd.kernel.descriptors import open_by_handle
@@ -100,9 +113,12 @@ def _dump(spec: DumpSpec, program: criu.Criu, lock: Fd) -> list[str]:
     """
     external = _external(spec.pid)
 
-    def at_stage(_stage: str) -> None:
+    def at_stage(stage: str) -> None:
         with timed("dump: ask"):
-            saved.store(run.IMAGES, _saved(spec, external, program.version))
+            if stage == run.ALL_STOPPED:
+                saved.store(run.IMAGES, _saved(spec, external, program.version))
+            else:
+                netfilter.check(run.IMAGES)
 
     with private.mounts({"images": images_dir.part(spec.images_dir)}, {}, spec.cache_dir), timed("dump: criu"):
         for attempt in range(1, ATTEMPTS + 1):

@@ -23,11 +23,16 @@ DENIED = "Permission denied|Operation not permitted|Read-only file system|permis
 
 @pytest.fixture(scope="module")
 def guest() -> Iterator[Guest]:
+    yield from kept_in()
+
+
+def kept_in(*settings: str) -> Iterator[Guest]:
+    """A container with these *settings*; in the end the host is as it was."""
     vz = Vz()
     before = host_state()
     limits = ("--ram", f"{RAM}M", "--swap", "0", "--numproc", str(PROCESSES))
     vz.create(101, "--diskspace", "64M", "--diskinodes", "4000", template="debian-12")
-    vz.ctl("set", "101", *limits, "--save")
+    vz.ctl("set", "101", *limits, *settings, "--save")
     vz.ctl("start", "101")
     yield Guest(vz, 101)
     changed = {key: (value, host_state().get(key)) for key, value in before.items() if host_state().get(key) != value}

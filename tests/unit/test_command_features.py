@@ -1,0 +1,72 @@
+"""--features: OpenVZ's names and ours, what is said of each, and what they give."""
+
+import pytest
+
+from hostd.config.model import GlobalConfig, effective
+from hostd.config.paths import Paths
+from hostd.config.veconf import VeConf
+from hostd.container import devices
+from hostd.container.devices import FUSE, TUN
+from tests.harness.fake_host import Fake, Said
+
+KEPT = "is stored, and not enforced yet\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        ("nesting:on", "nesting:on"),
+        ("NFS:on,ppp:off", "nfs:on ppp:off"),
+        ("fuse:on tun:off", "fuse:on tun:off"),
+        ("sit:on,sit:off", "sit:off"),
+    ],
+)
+def test_normal_form(fake: Fake, given: str, stored: str) -> None:
+    fake.ct(101, "A=1\n")
+    assert fake.ctl("set", "101", "--features", given, "--save").code == 0
+    assert f'FEATURES="{stored}"\n' in fake.conf(101)
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [("nest:on", "nest is unknown; known are bridge, fuse, "), ("nesting", "must be nesting:on or nesting:off"),
+     ("nesting:yes", "must be on or off")],
+)  # fmt: skip
+def test_what_cannot_be_is_told_in_a_line(fake: Fake, given: str, why: str) -> None:
+    fake.ct(101, "A=1\n")
+    said = fake.ctl("set", "101", "--features", given, "--save")
+    assert said.code == 21 and said.stderr.startswith(f"Bad parameter for --features: {given}") and why in said.stderr
+    assert fake.conf(101) == "A=1\n"
+
+
+def test_others_stay_and_only_what_is_given_is_spoken_of(fake: Fake) -> None:
+    fake.ct(101, 'FEATURES="nfs:on"\n')
+    said = fake.ctl("set", "101", "--features", "nesting:on", "--save")
+    assert said.code == 0 and KEPT not in said.stdout
+    assert 'FEATURES="nfs:on nesting:on"\n' in fake.conf(101)
+    assert f"Warning: --features nfs {KEPT}" in fake.ctl("set", "101", "--features", "nfs:off", "--save").stdout
+
+
+def test_a_running_container_takes_none_of_them_over(fake: Fake) -> None:
+    fake.up(101, "A=1\n")
+    refused = "Unable to change --features of a running container (use --save)\n"
+    assert fake.ctl("set", "101", "--features", "nesting:on") == Said(32, "", refused)
+    said = fake.ctl("set", "101", "--features", "nesting:on,nfs:on", "--save")
+    assert f"--features nfs {KEPT}" in said.stdout and "--features takes effect after a restart" in said.stdout
+    said = fake.ctl("set", "101", "--features", "nfs:off", "--save")
+    assert "takes effect" not in said.stdout, "it does not"
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "nesting"),
+    [
+        ("", (), False),
+        ('FEATURES="nesting:on"\n', (FUSE, TUN), True),
+        ('FEATURES="fuse:on,nfs:on"\n', (FUSE,), False),
+        ('FEATURES="tun:on fuse:off nesting:off"\n', (TUN,), False),
+        ('FEATURES="nesting:on tun:on"\nPRIVILEGED="yes"\n', (TUN, FUSE), False),
+    ],
+)
+def test_what_they_give(text: str, given: tuple[devices.Device, ...], nesting: bool) -> None:
+    config = effective(101, VeConf.parse(text), GlobalConfig.from_conf(Paths("/p"), VeConf.parse("")))
+    assert (set(devices.of(config)), config.nesting) == (set(given), nesting)
