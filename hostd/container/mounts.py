@@ -39,7 +39,7 @@ DEV_LINKS = (
     ("core", "/proc/kcore"),
 )
 DEV_DIRS = (("pts", 0o755), ("shm", 0o1777), ("mqueue", 0o1777))
-NESTING_DIRS = ((".bare", 0), (".bare/proc", 0o555), (".bare/sys", 0o555))  # for `spawn.NESTING_MOUNTS`
+NESTING_DIRS = ((".lxc", 0), (".lxc/proc", 0o555), (".lxc/sys", 0o555))  # for `spawn.NESTING_MOUNTS`
 
 
 @dataclass(frozen=True)

@@ -51,11 +51,11 @@ CGROUP2 = ChildMount("cgroup2", "sys/fs/cgroup", {"source": "cgroup2"})
 MQUEUE = ChildMount("mqueue", "dev/mqueue", {"source": "mqueue"})
 DEFAULT_MOUNTS = (PROC, SYS, CGROUP2, MQUEUE)
 # A user namespace below the container's may mount a proc or sysfs only where one without masks is in sight of the
-# kernel.  In nobody else's: the folder is closed.
+# kernel.  In nobody else's: the folder is closed, and has the name that runtimes which look through /dev pass over.
 NESTING_MOUNTS = (
     *DEFAULT_MOUNTS,
-    ChildMount("proc", "dev/.bare/proc", {"source": "proc"}),
-    ChildMount("sysfs", "dev/.bare/sys", {"source": "sysfs"}),
+    ChildMount("proc", "dev/.lxc/proc", {"source": "proc"}),
+    ChildMount("sysfs", "dev/.lxc/sys", {"source": "sysfs"}),
 )
 
 

@@ -21,15 +21,15 @@ def guest() -> Iterator[Guest]:
     yield from test_escape.kept_in("--features", "nesting:on")
 
 
-BARE = (
+WHOLE = (
     "proc/sys/kernel/core_pattern", "proc/sys/vm/drop_caches", "proc/sys/kernel/modprobe", "sys/kernel/uevent_helper",
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("file", BARE)
+@pytest.mark.parametrize("file", WHOLE)
 @pytest.mark.parametrize("shell", ["sh", "unshare -Urm sh"], ids=["root", "nested-root"])
-def test_41_bare_mounts_hold_nothing_of_the_host(guest: Guest, file: str, shell: str) -> None:
-    done = guest.sh(f"{shell} -c 'echo 1 >/dev/.bare/{file}'")
+def test_41_whole_mounts_hold_nothing_of_the_host(guest: Guest, file: str, shell: str) -> None:
+    done = guest.sh(f"{shell} -c 'echo 1 >/dev/.lxc/{file}'")
     assert done.code != 0 and re.search(f"{DENIED}|nonexistent|cannot create", done.stderr), done
 
 

@@ -74,6 +74,7 @@ def test_containers_of_root(ship: Ship) -> None:
     assert ship.sh(f"{RUN} --network=none box echo hi") == "hi\n"
     assert "fuse-overlayfs / fuse" in ship.sh(f"{RUN} --network=none box cat /proc/mounts")
     assert ship.sh(f"{RUN} --network=none box sh -c 'ls -d /proc/[0-9]* && echo $$'").split()[-1] == "1"
+    assert ship.sh(f"{RUN} --privileged --network=none box ls /dev/fuse") == "/dev/fuse\n"
     ship.sh("podman run -d --name web --ip 10.88.0.7 box sh -c 'echo ready; exec nc -l -p 80 -e echo ahoy'")
     machine.until("it serves", lambda: ship.sh("podman logs web", None) == "ready\n")
     assert ship.sh("podman exec web ip -4 -o address show dev eth0").split()[3] == "10.88.0.7/16"
@@ -94,6 +95,7 @@ def test_containers_of_a_user(ship: Ship) -> None:
     assert "fuse-overlayfs / fuse" in ship.owner(f"{RUN} --network=none box cat /proc/mounts")
     assert ship.owner(f"{RUN} --network=none --user 33 box id -u") == "33\n"
     assert "tap0" in ship.owner(f"{RUN} box ip -o address")
+    assert ship.owner(f"{RUN} --privileged box sh -c 'mount -t sysfs s /mnt && ls /mnt/class/net/tap0/mtu'") != ""
     ship.owner("podman run -d --name web box sh -c 'echo ready; exec sleep 1000'")
     assert ship.owner("podman exec web echo inside") == "inside\n"
     machine.until("it is ready", lambda: ship.owner("podman logs web", None) == "ready\n")
@@ -103,31 +105,31 @@ def test_containers_of_a_user(ship: Ship) -> None:
 
 
 def test_the_feature_makes_the_difference(vz: Vz) -> None:
-    """Without: no device, no ids.  With it, but without the bare proc: no proc for those who have ids of their own."""
+    """Without: no device, no ids.  With it, but without the whole proc: no proc for those who have ids of their own."""
     ship = Ship(vz, "vz", "")
     as_owner = f"su - owner -c '{RUN} --network=none box echo hi'"
     refused = ship.ask(f"{RUN} --network=none box echo hi")
     assert refused.code and "fuse: device not found" in refused.stderr
     refused = ship.ask(as_owner)
     assert refused.code and "newuidmap: write to uid_map failed: Operation not permitted" in refused.stderr
-    assert ship.sh("ls -d /dev/fuse /dev/net /dev/.bare 2>/dev/null", None) == ""
+    assert ship.sh("ls -d /dev/fuse /dev/net /dev/.lxc 2>/dev/null", None) == ""
 
     assert "takes effect after a restart" in vz.ctl("set", "101", "--features", "nesting:on", "--save").stdout
     vz.ctl("restart", "101")
     assert ship.sh(f"{RUN} --network=none box echo hi") == "hi\n"
     ship.owner("podman import -q /srv/busybox.tar box && podman system migrate")
-    refused = ship.ask(f"unshare -m sh <<'END'\numount /dev/.bare/proc; {as_owner}\nEND\n")
+    refused = ship.ask(f"unshare -m sh <<'END'\numount /dev/.lxc/proc; {as_owner}\nEND\n")
     assert refused.code and "mount `proc` to `proc`: Operation not permitted" in refused.stderr
     ship.owner("podman system migrate")
     assert ship.sh(as_owner) == "hi\n"
-    assert ship.owner("ls /dev/.bare", None) == "", "nobody's to look at"
+    assert ship.owner("ls /dev/.lxc", None) == "", "nobody's to look at"
 
 
 def test_the_devices_alone(vz: Vz) -> None:
     vz.create(101)
     vz.ctl("set", "101", "--features", "fuse:on,tun:off", "--save")
     vz.ctl("start", "101")
-    found = vz.ctl("exec2", "101", "cd /dev; ls -d fuse net .bare 2>/dev/null; cat /proc/self/uid_map; : <>fuse")
+    found = vz.ctl("exec2", "101", "cd /dev; ls -d fuse net .lxc 2>/dev/null; cat /proc/self/uid_map; : <>fuse")
     assert found.stdout.split()[0] == "fuse" and found.stdout.split()[1::2] == ["0", str(lease.RANGE)], found
     vz.ctl("set", "101", "--features", "fuse:off,tun:on", "--save", "--setmode", "restart")
     assert vz.ctl("exec2", "101", "cd /dev; ls -d fuse net/tun 2>/dev/null; : <>net/tun").stdout == "net/tun\n"
