@@ -13,6 +13,7 @@ PYTHON      := build/venv/bin/python
 CACHE       ?= /var/cache/vzhost
 IMAGES      ?= busybox debian-12 debian-13
 TEST_IMAGES := busybox debian-12 debian-13 debian-12-sysvinit debian-13-sysvinit debian-12-services debian-12-podman
+SNAPSHOT    ?=
 KEEP        ?=
 PYTEST_ARGS ?=
 WORKERS     ?= 2
@@ -57,7 +58,10 @@ deps: build/deps.stamp build/venv.stamp  ## Debian packages (only those missing)
 build: build/shim.stamp build/runtime.stamp build/criu.stamp build/bin.stamp build/completion.stamp  ## Kernel shims, runtime of PID 1, criu, commands in build/bin
 
 .PHONY: images
-images: $(IMAGES:%=image-%)  ## The templates busybox, debian-12 and debian-13, cached by the hash of their recipe
+images: $(IMAGES:%=image-%)  ## The templates busybox, debian-12, debian-13 (image-NAME: one of those in docs/images.md; SNAPSHOT=TIME)
+
+.PHONY: prove
+prove: $(IMAGES:%=prove-%)  ## Build those templates again, and compare: the same recipe makes the same bytes (prove-NAME: one)
 
 # What is already installed is left alone, so a machine without a network can still build.
 build/deps.stamp: Makefile
@@ -121,7 +125,10 @@ build/completion.stamp: $(wildcard images/completion.*) $(wildcard hostd/command
 	touch $@
 
 image-%: | build/venv.stamp
-	$(PYTHON) -m images build $* --cache $(CACHE)/images
+	$(PYTHON) -m images build $* --cache $(CACHE)/images $(if $(SNAPSHOT),--snapshot $(SNAPSHOT))
+
+prove-%: | build/venv.stamp
+	$(PYTHON) -m images prove $* --cache $(CACHE)/images $(if $(SNAPSHOT),--snapshot $(SNAPSHOT))
 
 ##@ Check
 

@@ -8,12 +8,12 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
 from typing import IO
 
-from images import busybox, debian
+from images import busybox, debian, manifest
 from images.errors import BuildError
 from images.recipes import Recipe
 
@@ -26,27 +26,36 @@ _TOLD = ("running apt-get", "downloading", "extracting", "installing", "cleaning
 
 def build(recipe: Recipe, cache: str, arch: str, tell: Progress) -> str:
     """Path in *cache* of the tarball of *recipe*, built now unless it is there.  Raises BuildError."""
-    builder = _BUILDERS[recipe.builder]
     name = recipe.file_name(arch)
-    path = os.path.join(cache, f"{name}-{recipe.digest(arch, builder.ingredients(recipe))}{SUFFIX}")
+    path = os.path.join(cache, f"{name}-{digest(recipe, arch)}{SUFFIX}")
     os.makedirs(cache, exist_ok=True)
     with _one_at_a_time(cache, name):
         if os.path.exists(path):
             tell(f"{name}: in the cache")
             return path
         started = time.monotonic()
-        _make(recipe, builder, path, lambda text: tell(f"{name}: {text}"))
+        make(recipe, arch, path, lambda text: tell(f"{name}: {text}"))
         tell(f"{name}: built in {time.monotonic() - started:.0f} s, {os.path.getsize(path) / 1e6:.1f} MB")
-        for old in glob.glob(os.path.join(cache, f"{glob.escape(name)}-????????????{SUFFIX}")):
-            if old != path:
+        for old in glob.glob(os.path.join(cache, f"{glob.escape(name)}-????????????.*")):
+            if not old.startswith(path.removesuffix(SUFFIX)):
                 os.unlink(old)
     return path
 
 
+def digest(recipe: Recipe, arch: str) -> str:
+    """What an image of *recipe* is known by in the cache: changes whenever another one would come out."""
+    return recipe.digest(arch, _BUILDERS[recipe.builder].ingredients(recipe))
+
+
 def publish(path: str, output: str, name: str) -> str:
-    """Give the cached file *path* its public name in the folder *output*: a link, else a copy; atomic."""
+    """Give the cached file *path*, and its manifest, the public *name* in the folder *output*; answers the former."""
     os.makedirs(output, exist_ok=True)
-    target = os.path.join(output, name + SUFFIX)
+    _publish(manifest.beside(path), os.path.join(output, name + manifest.SUFFIX))
+    return _publish(path, os.path.join(output, name + SUFFIX))
+
+
+def _publish(path: str, target: str) -> str:
+    """A link, else a copy; atomic."""
     part = f"{target}.part"
     if os.path.lexists(part):
         os.unlink(part)
@@ -67,12 +76,17 @@ def _one_at_a_time(cache: str, name: str) -> Iterator[None]:
         yield
 
 
-def _make(recipe: Recipe, builder: ModuleType, path: str, tell: Progress) -> None:
-    """Run the builder and compress what it writes; *path* appears complete or not at all."""
-    part = f"{path}.part"
+def make(recipe: Recipe, arch: str, path: str, tell: Progress, under: Sequence[str] = ()) -> None:
+    """Run the builder, as the last words of the command *under*, and compress what it writes.
+
+    *path* appears complete, after its manifest, or not at all.
+    """
+    builder, part = _BUILDERS[recipe.builder], f"{path}.part"
     with tempfile.TemporaryDirectory(prefix="vz-image-", dir=os.path.dirname(path)) as work:
         try:
-            _compressed(builder.tar_command(recipe, work), part, tell)
+            _compressed([*under, *builder.tar_command(recipe, work)], part, tell)
+            facts = {"image": recipe.file_name(arch), "recipe": digest(recipe, arch), "snapshot": recipe.snapshot}
+            manifest.write(path, part, facts | builder.made_of(recipe, work))
             os.replace(part, path)
         finally:
             if os.path.exists(part):

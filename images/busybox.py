@@ -33,6 +33,12 @@ def tar_command(recipe: Recipe, work: str) -> list[str]:
     return ["tar", "--create", f"--directory={root}", *reproducible, "."]
 
 
+def made_of(recipe: Recipe, work: str) -> dict[str, object]:
+    """The one program that is all of it: what it calls itself."""
+    said = subprocess.check_output([os.path.join(work, "root/bin/busybox")], text=True).splitlines()[0]
+    return {"packages": {"busybox": said.split()[1]}}
+
+
 def lay_out(root: str, program: str, files: str) -> None:
     """Make the tree at *root*."""
     os.makedirs(root, mode=0o755)

@@ -15,12 +15,14 @@ class Recipe:
     builder   "busybox" or "debian"; also the folder below images/files that is copied over the tree
     suite     Debian code name ("" for busybox)
     packages  what is installed on top of the essential packages
+    snapshot  a time, to be built from the archive as it was then ("": as it is now)
     """
 
     name: str
     builder: str
     suite: str = ""
     packages: tuple[str, ...] = ()
+    snapshot: str = ""
 
     def file_name(self, arch: str) -> str:
         """`debian-12-x86_64`: the name in OpenVZ's style."""

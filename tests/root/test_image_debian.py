@@ -93,6 +93,11 @@ def test_what_a_container_needs(debian: Image) -> None:
     assert debian.members["etc/systemd/system/multi-user.target.wants/ssh-host-keys.service"].issym()
 
 
+def test_debian_is_the_same_when_it_is_built_again() -> None:
+    """Two minutes after a change of the recipe; a look at the proof in the cache from then on."""
+    assert command.main(["prove", "debian-12"]) == 0
+
+
 def test_packages_come_from_debians_own_address(debian: Image) -> None:
     listed = debian.content["etc/apt/sources.list.d/debian.sources"].decode()
     suite = "bookworm" if b'VERSION_ID="12"' in debian.content["usr/lib/os-release"] else "trixie"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from images import __main__ as command
-from images import build, busybox, debian, recipes, sources
+from images import build, busybox, debian, manifest, recipes, sources
 from images.errors import BuildError
 
 ARCH = os.uname().machine
@@ -80,8 +80,9 @@ def test_the_hash_follows_recipe_files_and_ingredients() -> None:
         recipe.digest("aarch64"),
         recipe.digest("x86_64", b"another busybox"),
         recipes.RECIPES["debian-13"].digest("x86_64"),
+        replace(recipe, snapshot="20261101T000000Z").digest("x86_64"),
     }
-    assert len(others | {digest}) == 5
+    assert len(others | {digest}) == 6
     assert any(path.endswith("ssh-host-keys.service") for path in recipe.sources())
 
 
@@ -111,6 +112,9 @@ class Shell:
         self.built += 1
         return ["sh", "-c", self.script]
 
+    def made_of(self, recipe: recipes.Recipe, work: str) -> dict[str, object]:
+        return {"packages": {"shell": "1"}}
+
 
 @pytest.fixture
 def shell(monkeypatch: pytest.MonkeyPatch) -> Shell:
@@ -133,11 +137,13 @@ def test_built_once_and_published_atomically(tmp_path: Path, shell: Shell) -> No
     for _ in range(2):
         public = build.publish(first, str(tmp_path), f"shell-{ARCH}")
     assert Path(public).read_bytes() == Path(first).read_bytes()
+    assert manifest.read(public) == manifest.read(first)
     assert not list(tmp_path.glob("*.part"))
 
     shell.script += " changed"
     second = build.build(SHELL, str(tmp_path), ARCH, told.append)
-    assert second != first and not os.path.exists(first), "a replaced image is not kept"
+    assert second != first, "a replaced image is not kept"
+    assert not os.path.exists(first) and not os.path.exists(manifest.beside(first))
 
 
 def test_a_failed_build_says_why_and_leaves_nothing(tmp_path: Path, shell: Shell) -> None:
