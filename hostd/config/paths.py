@@ -78,6 +78,10 @@ class Paths:
     def names_dir(self) -> str:
         return self.below("/etc/vz/names")
 
+    @property
+    def dists_dir(self) -> str:
+        return self.below("/etc/vz/dists")
+
     def ct_conf(self, ctid: int) -> str:
         return f"{self.conf_dir}/{ctid}.conf"
 

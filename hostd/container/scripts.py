@@ -5,6 +5,8 @@
     create                on the host, after a create                          vps.create only
     start, stop           in the container, before its services and at an orderly stop
 
+Beside them are the scripts for a distribution (`hostd.config.dists`), which run in the container.
+
 A script that fails is error 79.  One that mounts ends the start, and all is undone; one that unmounts is told and the
 operation goes on, because what is half down cannot stay.  The record notes which of the first line have begun, so that
 the undo runs their counterparts, after a crash of hostd as well: a script may run twice then.
@@ -15,7 +17,9 @@ import errno
 import logging
 import os
 import signal
+from collections.abc import Mapping
 
+from hostd.config import dists
 from hostd.config.paths import Paths
 from hostd.container.container import Container
 from hostd.container.ops import inside, sessions
@@ -105,14 +109,21 @@ def inner(paths: Paths, ctid: int, action: str) -> str | None:
     return next(iter(_found(paths, action, ctid)), None)
 
 
-async def run_inside(ct: Container, path: str, report: Report) -> None:
-    """Run the file *path* of the host in the container.  Raises Failure(79)."""
+async def run_inside(
+    ct: Container, path: str, report: Report, variables: Mapping[str, str] | None = None
+) -> None:
+    """Run the file *path* of the host in the container: with *variables* as the script of a distribution.
+
+    Raises Failure(79).
+    """
+    of_a_distribution = variables is not None
+    environment = {**sessions.ENVIRONMENT, **(variables or {})}
     try:
-        text = _text(path)
+        text = dists.text(path) if of_a_distribution else _text(path)
         with Lines(report) as output, Fd.open("/dev/null", os.O_RDONLY) as null:
             stdio = (null.fileno(), output.writer.fileno(), output.writer.fileno())
-            async with inside.brought_in(ct, text) as candidates:
-                code = await sessions.run_first(ct, candidates, stdio)
+            async with inside.brought_in(ct, text, shell=of_a_distribution) as candidates:
+                code = await sessions.run_first(ct, candidates, stdio, environment)
     except OSError as error:
         raise Failure(Exit.ACTIONSCRIPT, f"{path} cannot be run in the container: {error.strerror}") from error
     if code:

@@ -142,7 +142,7 @@ class Host:
         ct = self._registry[ctid]
         async with ct.acting("create"):
             ct.world.require(options.config)
-            await create.create(self.paths, options.config, report)
+            await create.create(ct, options.config, report)
 
     async def destroy(self, ctid: int, report: Report) -> None:
         ct = self._registry[ctid]

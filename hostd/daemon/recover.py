@@ -17,7 +17,6 @@ from hostd.container.init_link import ChannelLost, InitLink
 from hostd.container.ops import apply, create, destroy, start
 from hostd.container.record import Record
 from hostd.container.report import to_log
-from hostd.container.world import World
 from hostd.daemon.keeper_link import ChildExit, KeeperLink
 from hostd.daemon.registry import Registry, how_it_ended
 from hostd.errors import VzError
@@ -79,7 +78,7 @@ async def recover(registry: Registry, keeper: KeeperLink) -> None:
     so is one whose PID 1 does not answer: slow or hostile ones must not keep the others waiting.
     """
     patience = asyncio.get_running_loop().time() + PATIENCE
-    await _settle_on_disk(registry.world)
+    await _settle_on_disk(registry)
     _find_lost(registry, keeper)
     slow, again = [], []
     for ct in registry.known():
@@ -102,8 +101,9 @@ async def recover(registry: Registry, keeper: KeeperLink) -> None:
         log.info("taken over in the background: CT %s", " ".join(map(str, slow)))
 
 
-async def _settle_on_disk(world: World) -> None:
+async def _settle_on_disk(registry: Registry) -> None:
     """Containers that were being created or destroyed: their notes survive a loss of power, as records do not."""
+    world = registry.world
     for path in sorted(glob.glob(f"{glob.escape(world.paths.conf_dir)}/*.conf.*")):
         number, _, kind = os.path.basename(path).partition(".conf.")
         if not number.isdigit() or kind not in ("creating", "destroying"):
@@ -111,6 +111,8 @@ async def _settle_on_disk(world: World) -> None:
         ctid = int(number)
         with about(ctid):
             try:
+                if kind == "creating" and create.unscripted(world.paths, ctid):
+                    await start.release(registry[ctid], to_log)  # it may be up for the script
                 done = await (create if kind == "creating" else destroy).settle(world.paths, ctid, world.load_globals())
                 log.info("cut off in the middle: %s; %s", kind, done)
             except (OSError, VzError) as error:

@@ -12,10 +12,12 @@ from hostd.config import skeleton
 from hostd.config.model import GlobalConfig, effective
 from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
+from hostd.container.container import Container
 from hostd.container.ops import create, destroy
 from hostd.container.steps import Step
 from hostd.container.world import World
 from hostd.daemon import recover
+from hostd.daemon.registry import Registry
 from hostd.errors import Failure
 
 CONF = 'VE_PRIVATE="/var/lib/vz/private/$VEID"\nVE_LAYOUT="simfs"\nNAME="web"\n'
@@ -69,6 +71,13 @@ def test_any_other_is_undone(disk: Disk, left: str) -> None:
     assert disk.files() == set()
 
 
+def test_one_whose_script_has_not_ended_is_undone(disk: Disk) -> None:
+    disk.put(disk.paths.ct_creating(101), CONF + create.UNSCRIPTED)
+    disk.area(disk.private)
+    assert disk.settle(create) == "undo"
+    assert disk.files() == set()
+
+
 def test_an_undone_create_leaves_the_file_that_was_there(disk: Disk) -> None:
     disk.put(disk.paths.ct_conf(101), "ONBOOT=no\n")
     disk.put(disk.paths.ct_creating(101))
@@ -108,7 +117,7 @@ def test_one_that_cannot_be_settled_keeps_the_next_from_nothing(disk: Disk, monk
     disk.put(disk.paths.ct_creating(100))
     disk.put(disk.paths.ct_destroying(101))
     world = SimpleNamespace(paths=disk.paths, load_globals=lambda: GlobalConfig.load(disk.paths))
-    asyncio.run(recover._settle_on_disk(cast(World, world)))
+    asyncio.run(recover._settle_on_disk(Registry(cast(World, world))))
     assert disk.files() == {"101.conf.destroyed"}
     assert os.path.exists(disk.paths.ct_creating(100))
 
@@ -118,6 +127,8 @@ def test_two_creates_in_one_place_at_once(disk: Disk, monkeypatch: pytest.Monkey
     config = effective(101, VeConf.parse(CONF), GlobalConfig.load(disk.paths))
     same = VeConf.parse(f'VE_PRIVATE="{config.private}"\nVE_LAYOUT="simfs"\n')
     other = effective(102, same, GlobalConfig.load(disk.paths))
+
+    making = Container(cast(World, SimpleNamespace(paths=disk.paths)), 101)
 
     async def scene() -> None:
         begun, go_on = asyncio.Event(), asyncio.Event()
@@ -129,10 +140,10 @@ def test_two_creates_in_one_place_at_once(disk: Disk, monkeypatch: pytest.Monkey
             disk.area(this.config.private)
 
         monkeypatch.setattr(create, "STEPS", (create.NOTE, Step("private", fill, create._empty), create.CONF))
-        first = asyncio.ensure_future(create.create(disk.paths, config, lambda line: None))
+        first = asyncio.ensure_future(create.create(making, config, lambda line: None))
         await begun.wait()
         with pytest.raises(Failure, match=f"Private area already exists in {config.private}"):
-            await create.create(disk.paths, other, lambda line: None)
+            await create.create(making, other, lambda line: None)
         go_on.set()
         await first
 

@@ -2,7 +2,7 @@
 
 Before anything is made, the configuration is written beside its place, as `CTID.conf.creating`.  After a crash or a
 loss of power that file says what is left to do: the create is finished when the private area is complete, which its
-rename into place makes it, and undone otherwise.
+rename into place makes it, or the script of its distribution, and undone otherwise.
 """
 
 import asyncio
@@ -11,13 +11,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from hostd.config import files, names
+from hostd.config import dists, files, names
 from hostd.config.model import CtConfig, GlobalConfig, effective
 from hostd.config.paths import Paths
 from hostd.config.places import UNFINISHED
 from hostd.config.veconf import VeConf
-from hostd.container import faults, scripts
+from hostd.container import faults, furnish, scripts
+from hostd.container.container import Container
+from hostd.container.ops import start
 from hostd.container.ops.on_disk import OnDisk
+from hostd.container.ops.script import SomehowRunning
 from hostd.container.report import Report, to_log
 from hostd.container.steps import Step, run, undo
 from hostd.container.storage import layout_named, new_storage_spec
@@ -28,11 +31,14 @@ from hostd.storage.trash import discard
 
 @dataclass
 class Creation(OnDisk):
-    """A container that is being created."""
+    """A container that is being created; *script* is the one of its distribution."""
 
     report: Report
+    ct: Container | None = None  # None when only settling
+    script: str | None = None
     spec: StorageSpec | None = None
     replaced: VeConf | None = None  # the file that was in the place of the configuration
+    root_made: bool = False
     parents: tuple[str, ...] = ()  # directories above the private area that had to be made, the innermost first
 
     @property
@@ -40,18 +46,21 @@ class Creation(OnDisk):
         return self.paths.ct_creating(self.ctid)
 
 
+UNSCRIPTED = "# The script of the distribution has not ended.\n"  # at the end of a note
 _in_the_making: set[str] = set()  # private areas: what two containers were given, the second would undo
 
 
-async def create(paths: Paths, config: CtConfig, report: Report) -> None:
+async def create(ct: Container, config: CtConfig, report: Report) -> None:
     """Make the private area of *config* and save its text.  All of it is there afterwards, or nothing."""
     if _filled(config.private) or config.private in _in_the_making:
         raise Failure(Exit.FS_PRVT_AREA_EXIST, f"Private area already exists in {config.private}")
     layout_named(config.layout)
+    paths = ct.world.paths
+    script = dists.script(paths, config, dists.POST_CREATE, report)
     report(f"Creating container private area ({config.ostemplate})")
     _in_the_making.add(config.private)
     try:
-        await run("create", STEPS, Creation(paths, config, report))
+        await run("create", STEPS, Creation(paths, config, report, ct, script))
     finally:
         _in_the_making.discard(config.private)
     report("Container private area was created")
@@ -61,11 +70,17 @@ async def settle(paths: Paths, ctid: int, globals: GlobalConfig) -> str:
     """After a crash: finish or undo the create that the note of *ctid* tells of; answers which.  VzError, OSError."""
     config = effective(ctid, VeConf.load(paths.ct_creating(ctid)), globals)
     cut_off = Creation(paths, config, to_log)
-    if _filled(config.private):
+    if _filled(config.private) and not unscripted(paths, ctid):
         await run("create", (NAME, CONF), cut_off)
         return "finish"
-    await undo((NOTE, PRIVATE), cut_off)
+    cut_off.root_made = True
+    await undo((NOTE, PRIVATE, POSTCREATE), cut_off)
     return "undo"
+
+
+def unscripted(paths: Paths, ctid: int) -> bool:
+    """The create of *ctid* was cut off before the script of its distribution had ended.  VzError, OSError."""
+    return VeConf.load(paths.ct_creating(ctid)).text().endswith(UNSCRIPTED)
 
 
 def _filled(private: str) -> bool:
@@ -82,7 +97,7 @@ def _saving(this: Creation) -> Iterator[None]:
 
 async def _note(this: Creation) -> None:
     with _saving(this):
-        this.config.raw.save(this.note)
+        files.replace(this.note, this.config.raw.text() + (UNSCRIPTED if this.script else ""))
 
 
 async def _forget(this: Creation) -> None:
@@ -115,8 +130,33 @@ def _missing(path: str) -> Iterator[str]:
         path = os.path.dirname(path)
 
 
-async def _give_name(this: Creation) -> None:
+async def _postcreate(this: Creation) -> None:
+    """The script of the distribution changes the container from inside, before anybody knows it."""
     this.report("Performing postcreate actions")
+    if this.script is None:
+        return
+    assert this.ct is not None
+    this.root_made = not os.path.lexists(this.config.root)
+    variables = {
+        "VEID": str(this.ctid),
+        "VE_ROOT": "/",  # OpenVZ's own scripts put it before every path
+        "VE_STATE": "starting",
+        "USERNS": "no" if this.config.privileged else "yes",
+        "HOSTNM": furnish.hostname(this.config),
+    }
+    async with SomehowRunning(this.ct, this.config, start.NEW_STEPS):
+        await scripts.run_inside(this.ct, this.script, this.report, variables)
+    with _saving(this):
+        this.config.raw.save(this.note)
+
+
+async def _leave_root(this: Creation) -> None:
+    if this.root_made:
+        with suppress(OSError):
+            os.rmdir(this.config.root)
+
+
+async def _give_name(this: Creation) -> None:
     with _saving(this):
         if this.config.name:
             names.assign(this.paths, this.ctid, this.config.name)
@@ -150,6 +190,7 @@ async def _script(this: Creation) -> None:
 
 NOTE = Step("note", _note, _forget)
 PRIVATE = Step("private", _fill, _empty)
+POSTCREATE = Step("postcreate", _postcreate, _leave_root, stops=True)
 NAME = Step("name", _give_name, _take_name)
 CONF = Step("conf", _configure, _take_configuration)
-STEPS = (NOTE, Step("template", _unpack), PRIVATE, NAME, CONF, Step("script", _script, stops=True))
+STEPS = (NOTE, Step("template", _unpack), PRIVATE, POSTCREATE, NAME, CONF, Step("script", _script, stops=True))

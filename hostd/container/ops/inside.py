@@ -11,15 +11,15 @@ _SHELLS = ("/bin/bash", "/bin/sh")
 
 
 @asynccontextmanager
-async def brought_in(ct: Container, text: str) -> AsyncIterator[Sequence[Sequence[str]]]:
+async def brought_in(ct: Container, text: str, *, shell: bool = False) -> AsyncIterator[Sequence[Sequence[str]]]:
     """*text* as an executable file inside, for as long; yields the command lines to try, in order.
 
-    Its first line may name the interpreter; otherwise it is a shell script.
+    Its first line may name the interpreter; otherwise, and with *shell*, it is a shell script.
     """
     path = f"{_PATH}.{ct.take_number()}"
     await sessions.link_of(ct).ask("write", path=path, mode="700", data=text)
     try:
-        yield [[path]] if text.startswith("#!") else [[shell, path] for shell in _SHELLS]
+        yield [[path]] if text.startswith("#!") and not shell else [[program, path] for program in _SHELLS]
     finally:
         if ct.link is not None:
             await sessions.quietly(ct, ["/bin/rm", "-f", path])

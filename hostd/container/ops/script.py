@@ -3,6 +3,7 @@
 
 import asyncio
 import os
+from collections.abc import Sequence
 from types import TracebackType
 
 from hostd.config.model import CtConfig
@@ -10,6 +11,8 @@ from hostd.container.container import Container
 from hostd.container.ops import inside, mount, sessions, start, stop
 from hostd.container.ops.sessions import Terminal
 from hostd.container.report import to_log
+from hostd.container.run import Run
+from hostd.container.steps import Step
 from hostd.errors import Exit, Failure
 from hostd.kernel.mount import is_mounted, mounts_below
 
@@ -18,18 +21,20 @@ class SomehowRunning:
     """Inside of this a container runs: as it does already, or in setup mode for so long.
 
     One that is mounted is mounted again afterwards; mounts below would be lost, so it must have none: Failure(41).
+    *steps*: of the setup mode.
     """
 
-    def __init__(self, ct: Container, config: CtConfig) -> None:
+    def __init__(self, ct: Container, config: CtConfig, steps: Sequence[Step[Run]] = start.SETUP_STEPS) -> None:
         self._ct = ct
         self._config = config
+        self._steps = steps
         self._ours = False
         self._mounted = False
 
     async def __aenter__(self) -> None:
         if not self._ct.running:
             self._mounted = await asyncio.to_thread(_mounted, self._config)
-            await start.start(self._ct, self._config, to_log, setup=True)
+            await start.start(self._ct, self._config, to_log, steps=self._steps)
             self._ours = True
 
     async def __aexit__(

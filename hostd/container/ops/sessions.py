@@ -97,9 +97,14 @@ async def _begin(
     return session
 
 
-async def run_first(ct: Container, candidates: Sequence[Sequence[str]], stdio: tuple[int, int, int]) -> int:
+async def run_first(
+    ct: Container,
+    candidates: Sequence[Sequence[str]],
+    stdio: tuple[int, int, int],
+    env: Mapping[str, str],
+) -> int:
     """Run the first of *candidates* whose program exists; returns its exit code, 128 + N for signal N.  OSError."""
-    return await _result(ct, await _begin_first(ct, candidates, stdio, None))
+    return await _result(ct, await _begin_first(ct, candidates, stdio, env))
 
 
 async def quietly(ct: Container, argv: Sequence[str]) -> int:

@@ -6,6 +6,7 @@ itself fails, and in the shorter order of `RELEASE` after a stop and after a cra
 
 import asyncio
 import os
+from collections.abc import Sequence
 
 from hostd.config import live
 from hostd.config.model import CtConfig
@@ -38,13 +39,18 @@ GROUND_STEPS = (LEASE, BEFORE_MOUNT, together("ground", STORAGE, CGROUP, MOUNTS)
 STEPS = (*GROUND_STEPS, *INIT_STEPS)
 # For a script or a password: the addresses may be another container's meanwhile.
 SETUP_STEPS = (*GROUND_STEPS, SPAWN, INSIDE, GO, COMMIT)
+# The same before a container has its configuration, which action scripts would read.
+NEW_STEPS = (LEASE, together("ground", STORAGE, CGROUP, MOUNTS), SPAWN, INSIDE, GO, COMMIT)
 # Undone, these take down the same as RUN_STEPS and STEPS: once PID 1 is dead nothing else depends on anything.
 RUN_RELEASE = (together("ground", CGROUP, MOUNTS, NETWORK), SPAWN)
 RELEASE = (LEASE, BEFORE_MOUNT, together("ground", STORAGE, CGROUP, MOUNTS, NETWORK), AFTER_MOUNT, SPAWN)
 
 
-async def start(ct: Container, config: CtConfig, report: Report, *, setup: bool = False) -> Run:
-    """Start *ct*; when this returns it is READY: network up, services being started."""
+async def start(ct: Container, config: CtConfig, report: Report, *, steps: Sequence[Step[Run]] = STEPS) -> Run:
+    """Start *ct*; when this returns it is READY: network up, services being started.
+
+    By other *steps* than STEPS it comes up without both, for a script.
+    """
     if ct.running:
         raise AlreadyRunning("Container is already running")
     if not os.path.isdir(config.private):
@@ -52,9 +58,9 @@ async def start(ct: Container, config: CtConfig, report: Report, *, setup: bool 
     ct.world.require(config)
     await release(ct, report)  # left mounted by `vzctl mount`, or by a start that an earlier daemon did not finish
     ct.record = Record(ctid=ct.ctid, intent="start", live=live.texts(config, ct.world.load_globals()))
-    this = Run(ct, ct.record, report, config, setup=setup)
+    this = Run(ct, ct.record, report, config, setup=steps is not STEPS)
     try:
-        await run("start", SETUP_STEPS if setup else STEPS, this)
+        await run("start", steps, this)
     except BaseException:
         ct.buried()
         raise
