@@ -12,7 +12,8 @@ HOST_PYTHON := /usr/bin/python3
 PYTHON      := build/venv/bin/python
 CACHE       ?= /var/cache/vzhost
 IMAGES      ?= busybox debian-12 debian-13
-TEST_IMAGES := busybox debian-12 debian-13 debian-12-sysvinit debian-13-sysvinit debian-12-services debian-12-podman
+TEST_IMAGES := busybox debian-12 debian-13 debian-12-sysvinit debian-13-sysvinit debian-12-openrc debian-12-runit \
+    debian-12-services debian-12-podman
 SNAPSHOT    ?=
 KEEP        ?=
 PYTEST_ARGS ?=

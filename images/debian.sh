@@ -53,7 +53,7 @@ ln -sf ../locale.conf "$root/etc/default/locale"
 ln -s /etc/systemd/system/ssh-host-keys.service "$root/etc/systemd/system/multi-user.target.wants/"
 ln -sf /lib/systemd/system/multi-user.target "$root/etc/systemd/system/default.target"
 case ,$packages, in
-*,sysvinit-core,*) chroot "$root" update-rc.d ssh-host-keys defaults >&2 ;;
+*,sysvinit-core,* | *,runit-init,*) chroot "$root" update-rc.d ssh-host-keys defaults >&2 ;;
 *) rm "$root/etc/init.d/ssh-host-keys" ;;
 esac
 

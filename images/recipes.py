@@ -81,6 +81,9 @@ RECIPES: dict[str, Recipe] = {
         # Debian without systemd: init scripts, and the other reboot, halt and shutdown that Debian has.
         Recipe("debian-12-sysvinit", "debian", "bookworm", ("sysvinit-core", *_SERVER)),
         Recipe("debian-13-sysvinit", "debian", "trixie", ("sysvinit-core", *_SERVER)),
+        # The other inits that Debian has: OpenRC's runlevels below sysvinit's PID 1, and runit.
+        Recipe("debian-12-openrc", "debian", "bookworm", ("sysvinit-core", "openrc", *_SERVER)),
+        Recipe("debian-12-runit", "debian", "bookworm", ("runit-init", "runit-services", *_SERVER)),
     )
 }
 

@@ -22,14 +22,20 @@ if TYPE_CHECKING:
 PROMPTS = ("respawn", "askfirst")  # actions of inittab
 INITS = ("/sbin/init", "/etc/init", "/bin/init")  # in the order of OpenVZ
 TELL_TIME = 5.0  # seconds that a PID 1 without its program leaves the agent to say so
-# How an init is asked by the one that its commands stand for; any other gets the command itself.
+# How an init is asked: by a signal that it has for this, else by a command; those of sysvinit and runit are named so.
 SIGNALS = {
     "systemd": {"halt": SIGRTMIN + 3, "poweroff": SIGRTMIN + 4, "reboot": SIGRTMIN + 5},
     "busybox": {"halt": _signal.SIGUSR1, "poweroff": _signal.SIGUSR2, "reboot": _signal.SIGTERM},
 }
+COMMANDS = {"openrc-init": {how: ["openrc-shutdown", f"--{how}", "now"] for how in ("halt", "poweroff", "reboot")}}
 # A service in namespaces of these kinds could not be checkpointed, and no one of them keeps a neighbour out.
 DROP_IN = "/run/systemd/system/service.d/10-vz.conf"
 CAN_BE_CHECKPOINTED = b"[Service]\nProtectHostname=no\nPrivateUsers=no\nPrivateIPC=no\n"
+# OpenRC looks for these words anywhere in the environment of PID 1, and leaves modules, clocks, file systems and
+# cgroups to the host then.  Of the containers that it knows this one has least to do by itself.
+OPENRC = "/sbin/openrc"
+KNOWN_TO_OPENRC = {"openrc_container": "container=systemd-nspawn"}
+SERVICES = ("/etc/service", "/etc/runlevels/default")  # of runit and OpenRC: a name for each in there
 
 
 class Agent:
@@ -55,7 +61,8 @@ class Agent:
             posix.kill(1, number)
             return
         output = self._console.slave
-        command = child.Program([self.how], {"PATH": child.PATH, "TERM": "linux"}, [output, output, output])
+        argv = COMMANDS.get(self._init, {}).get(self.how, [self.how])
+        command = child.Program(argv, {"PATH": child.PATH, "TERM": "linux"}, [output, output, output])
         reaper.adopt(child.start(self._loop, command, self._asked_by_command, lambda _code, _signal: None))
 
     def _asked_by_command(self, number: int, text: str) -> None:
@@ -79,8 +86,10 @@ def hand_over(loop: "Loop", consoles: "Consoles", on_running: "Callable[[], None
         environment["NOTIFY_SOCKET"] = socket.open()
         fds.write_file(DROP_IN, CAN_BE_CHECKPOINTED)
     else:
-        for number in terminals(fds.read_text("/etc/inittab")):
+        for number in terminals(fds.read_text("/etc/inittab"), services()):
             consoles.get(number)
+    if fds.is_program(OPENRC):
+        environment |= KNOWN_TO_OPENRC
     consoles.leave_prompts_to_others()
     split(child.Program([path], environment, [consoles.first.slave] * 3, controlling_tty=True))
     if name != "systemd":
@@ -88,10 +97,17 @@ def hand_over(loop: "Loop", consoles: "Consoles", on_running: "Callable[[], None
     return Agent(loop, consoles.first, name)
 
 
-def terminals(text: str) -> set[int]:
-    """The numbers of the ttys at which an inittab has login prompts: one without its terminal would end for ever."""
+def services() -> list[str]:
+    return [name for place in SERVICES if fds.is_dir(place) for name in posix.listdir(place)]
+
+
+def terminals(text: str, services: list[str]) -> set[int]:
+    """The numbers of the ttys at which an inittab, or a service (`getty-tty2`, `agetty.tty2`), has login prompts: one
+    without its terminal would end for ever.
+    """
     prompts = [line for line in inittab.parse(text) if line.action in PROMPTS and inittab.is_prompt(line)]
     words = {word.rpartition("/")[2] for line in prompts for word in (line.name, *line.process.split())}
+    words |= {name.replace(".", "-").rpartition("-")[2] for name in services if name.lstrip("a").startswith("getty")}
     numbers = {int(word[3:]) for word in words if word.startswith("tty") and word[3:].isdigit()}
     return numbers & set(range(1, LAST_TTY + 1))
 

@@ -1,4 +1,6 @@
-"""INIT=handoff on real images: systemd, sysvinit and busybox are PID 1, and vzctl does what it always does."""
+"""INIT=handoff on real images: systemd, sysvinit, OpenRC, runit and busybox are PID 1, and vzctl does what it always
+does.
+"""
 
 import os
 
@@ -38,6 +40,13 @@ E
 chmod 755 /etc/init.d/witness
 update-rc.d witness defaults
 """
+WITNESS_SERVICE = """\
+mkdir /etc/sv/witness
+printf '#!/bin/sh\nexec sleep 1000\n' >/etc/sv/witness/run
+printf '#!/bin/sh\necho down >>/witness\n' >/etc/sv/witness/finish
+chmod 755 /etc/sv/witness/*
+ln -s /etc/sv/witness /etc/service/
+"""
 WITNESS_INITTAB = """echo '::shutdown:/bin/sh -c "echo down >>/witness"' >>/etc/inittab"""
 IMAGES = {
     "busybox": ("busybox", WITNESS_INITTAB),
@@ -45,8 +54,11 @@ IMAGES = {
     "debian-13": ("systemd", WITNESS_UNIT),
     "debian-12-sysvinit": ("init", WITNESS_SCRIPT),
     "debian-13-sysvinit": ("init", WITNESS_SCRIPT),
+    "debian-12-openrc": ("init", WITNESS_SCRIPT),
+    "debian-12-runit": ("runit", WITNESS_SERVICE),
 }
 SYSTEMD = ("debian-12", "debian-13")
+RUNLEVEL = "rc-status -f ini default"
 
 
 def inside(vz: Vz, command: str, check: int | None = 0) -> str:
@@ -69,6 +81,8 @@ def up(vz: Vz) -> None:
     """Wait until the init has started everything; of systemd's units none has failed."""
     if init(vz) == "init":
         machine.until("runlevel 2", lambda: inside(vz, "runlevel", check=None).endswith("2\n"), 60)
+    if init(vz) == "runit":
+        machine.until("runit's services", lambda: "run: witness" in inside(vz, "sv status witness", check=None), 60)
     if init(vz) == "systemd":
         machine.until("systemd is up", lambda: state(vz) in ("running", "degraded"), 60)
         assert state(vz) == "running", inside(vz, "systemctl --failed", check=None)
@@ -168,6 +182,35 @@ def busy(vz: Vz) -> float:
     before = used()
     inside(vz, "sleep 2")
     return (used() - before) / os.sysconf("SC_CLK_TCK") / 2
+
+
+def test_openrc_init(vz: Vz) -> None:
+    """OpenRC without sysvinit: it has commands of its own.  OpenRC knows that this is a container."""
+    vz.create(101, "--init", "handoff", template="debian-12-openrc")
+    vz.ctl("runscript", "101", script(vz, f"ln -sf openrc-init /sbin/init\n{WITNESS_SCRIPT}"))
+    vz.ctl("start", "101", "--wait")
+    assert init(vz) == "openrc-init"
+    machine.until("the default runlevel", lambda: "witness =  started" in inside(vz, RUNLEVEL, None), 60)
+    assert inside(vz, "openrc --sys") == "SYSTEMD-NSPAWN\n"
+    assert inside(vz, "grep -c ' cgroup ' /proc/mounts", check=1) == "0\n"
+    clock = vz.uptime_clock(101)
+    vz.ctl("exec", "101", "openrc-shutdown --reboot now", check=None)
+    vz.wait_reboot(101, clock, 60)
+    machine.until("the default runlevel", lambda: "witness =  started" in inside(vz, RUNLEVEL, None), 60)
+    vz.ctl("stop", "101")
+    assert vz.ctl("runscript", "101", script(vz, "cat /witness")).stdout.endswith("down\ndown\n"), "killed"
+
+
+def test_runit_has_a_prompt_on_each_of_its_terminals(vz: Vz) -> None:
+    vz.start(101, "--init", "handoff", template="debian-12-runit")
+    for number in ("1", "3"):
+        console = vz.spawn("vzctl", "console", "101", number, timeout=60)
+        console.send("\r")
+        console.expect("login: ")
+        console.send("\r\x1b.")
+        console.expect("Detached")
+    vz.ctl("exec", "101", "poweroff", check=None)
+    vz.wait_status(101, DOWN)
 
 
 def test_an_image_without_an_init(vz: Vz) -> None:
