@@ -74,6 +74,8 @@ def read(given: Iterable[tuple[str, str]]) -> Changes:
             case "userpasswd":
                 user, _, secret = text.partition(":")
                 passwords[user] = secret
+            case _ if not row.key:
+                pass  # a file: `hostd.command.given`
             case _ if row.key in _LISTS:
                 texts[row.key] = _joined(row, f"{texts.get(row.key, '')} {text}")
             case _ if row.key in _SWITCHES:

@@ -24,6 +24,7 @@ _OF_OPTION: dict[str, Value] = {
     "ostemplate": ("templates",),
     "private": ("directories",),
     "root": ("directories",),
+    "sshkey": ("files",),
     "setmode": ("words", "restart", "ignore"),
     "capability": ("switches", *sorted(name.lower() for name in values.CAPABILITIES)),
     "features": ("switches", *sorted(values.FEATURES)),

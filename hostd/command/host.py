@@ -16,6 +16,8 @@ from hostd.config.model import CtConfig
 from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
 from hostd.kernel.fd import Fd
+from hostd.userdata.plan import Plan
+from hostd.userdata.sshkeys import PublicKey
 
 Report = Callable[[str], None]
 
@@ -119,16 +121,20 @@ class Ended:
 @dataclass(frozen=True, slots=True)
 class CreateOptions:
     """`conf` is the whole file to save (`paths.ct_conf`), `config` what it means; `config.name` gets its
-    symlink.
+    symlink.  `plan`: what the first boot is to do.
     """
 
     conf: VeConf
     config: CtConfig
+    plan: Plan | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StartOptions:
+    """`ssh_keys` are added once it is up."""
+
     wait: bool = False
+    ssh_keys: tuple[PublicKey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +231,9 @@ class Host(Protocol):
 
     async def set_passwords(self, ctid: int, passwords: Mapping[str, str]) -> None:
         """By user; also of a stopped container.  An unknown user is created.  Failure 74."""
+
+    async def add_keys(self, ctid: int, ssh_keys: Sequence[PublicKey]) -> None:
+        """To those that root may log in with; also of a stopped container.  Failure 74."""
 
     async def exec(
         self, ctid: int, candidates: Sequence[Sequence[str]], env: Mapping[str, str], session: Session

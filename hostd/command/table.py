@@ -57,13 +57,13 @@ _SET = (
 )
 _CREATE = (
     *_values("ostemplate", "config", "layout", "private", "root", "ipadd", "hostname", "name", "description"),
-    *_values("diskspace", "diskinodes", "init", "local_uid", "local_gid", "distribution", "uuid"),
+    *_values("diskspace", "diskinodes", "init", "sshkey", "local_uid", "local_gid", "distribution", "uuid"),
     Option("ve_layout", value=True, dest="layout"),
     Option("velayout", value=True, dest="layout"),
     Option("ip", value=True, dest="ipadd"),
     *_flags("force", "skip_app_templates"),
 )
-_START = _flags("wait", "force", "skip-fsck", "skip-remount", "skip_ve_setup", "repair")
+_START = (*_flags("wait", "force", "skip-fsck", "skip-remount", "skip_ve_setup", "repair"), *_values("sshkey"))
 _CHKPNT = (
     *_flags("suspend", "dump", "resume", "kill", "skip_arpdetect"),
     *_flags("keep_pages", "unfreeze", "stop-tracker", "create-devmap"),

@@ -26,9 +26,11 @@ _OPTIONS = {
         ("--private PATH, --root PATH", "where they are, and are mounted; $VEID is the number"),
         ("--ipadd, --hostname, --name, --description", "as of vzctl set; saved"),
         ("--diskspace, --diskinodes", "as of vzctl set; saved"),
+        ("--sshkey FILE", "root may log in with the public keys in it"),
     ),
     "start, restart": (
         ("--wait", "return when its services are up"),
+        ("--sshkey FILE", "as of vzctl set"),
         ("--force", "start it though it is disabled"),
         ("--fast", "of restart: kill it at once"),
     ),

@@ -2,19 +2,18 @@
 
 import os
 import tempfile
+from contextlib import suppress
 
 
-def replace(path: str, text: str) -> None:
-    """Write *text* to *path* by tmp + fsync + rename; keeps the permissions of an existing file, else 0644.
+def replace(path: str, text: str, *, mode: int = 0o644) -> None:
+    """Write *text* to *path* by tmp + fsync + rename; keeps the permissions of an existing file, else *mode*.
 
     A symlink stays one: its target is replaced.  OSError names *path*.
     """
     path = os.path.realpath(path)
     directory = os.path.dirname(path)
-    try:
+    with suppress(FileNotFoundError):
         mode = os.stat(path).st_mode & 0o7777
-    except FileNotFoundError:
-        mode = 0o644
     fd, tmp = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", suffix=".tmp", dir=directory)
     try:
         with open(fd, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:

@@ -93,6 +93,10 @@ class Paths:
         """The configuration of a container that is being destroyed."""
         return f"{self.ct_conf(ctid)}.destroying"
 
+    def ct_first_boot(self, ctid: int) -> str:
+        """What the first boot of the container has to do; gone when that is done."""
+        return f"{self.conf_dir}/{ctid}.firstboot"
+
     def sample_conf(self, name: str) -> str:
         return f"{self.conf_dir}/ve-{name}.conf-sample"
 

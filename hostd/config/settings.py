@@ -144,6 +144,7 @@ _IDENTITY = (
     Setting(
         "searchdomain", "SEARCHDOMAIN", texts.search_domains, "NAME|inherit", "DNS domain (repeatable)", _LIVE
     ),
+    Setting("sshkey", "", one_line, "FILE", "add the public keys in it for root (repeatable)", _LIVE),
     Setting("userpasswd", "", texts.user_password, "USER:PASSWORD", "set a password; a new user is made", _LIVE),
 )
 

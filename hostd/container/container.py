@@ -7,7 +7,7 @@ import asyncio
 import errno
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -57,6 +57,7 @@ class Container:
     unwanted: asyncio.Event = field(default_factory=asyncio.Event)  # somebody stops it: no reboot starts it again
     stays_mounted: bool = False  # whoever stops it wants it so
     sessions: dict[int, OpenSession] = field(default_factory=dict)
+    first_boot: "asyncio.Future[Sequence[str]] | None" = None  # what failed, once it is over
     awake: Awake = field(default_factory=Awake)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _services: asyncio.Event = field(default_factory=asyncio.Event)

@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from hostd.container import devices, faults, furnish, last_words, mounts, scripts
 from hostd.container.init_link import ChannelLost, InitLink
 from hostd.container.mounts import Submount
+from hostd.container.ops import first_boot
 from hostd.container.plan import spawn_plan
 from hostd.container.run import Run
 from hostd.container.storage import container_root
@@ -167,11 +168,15 @@ async def release_barrier(run: Run) -> None:
     ct = run.ct
     assert ct.link is not None
     script = None if run.setup else scripts.inner(run.world.paths, ct.ctid, "start")
-    services = "no" if run.setup else "later" if script else "yes"
+    plan = None if run.setup else first_boot.load(run.world.paths, ct.ctid)
+    services = "no" if run.setup else "later" if script or plan else "yes"
     with _no_init():
         await ct.link.ask("go", timeout=HELLO_TIMEOUT, services=services, init=run.configuration.init)
+    if plan:
+        await first_boot.early(ct, plan, run.report)
     if script:
         await scripts.run_inside(ct, script, run.report)
+    if script or plan:
         with _no_init():
             await ct.link.ask("services")
 
@@ -192,3 +197,4 @@ async def commit(run: Run) -> None:
     run.save()
     if not run.setup:  # what is up for a script alone has nothing to show
         run.ct.awake.begin()
+        first_boot.go_on(run.ct)

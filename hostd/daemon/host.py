@@ -5,13 +5,10 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
-from hostd.cgroup import stats
-from hostd.cgroup.tree import CtCgroup
 from hostd.checkpoint import images_dir
 from hostd.command.host import (
     Change,
     CheckRow,
-    Counter,
     CreateOptions,
     Ended,
     Facts,
@@ -23,10 +20,10 @@ from hostd.command.host import (
 )
 from hostd.config import announce, live
 from hostd.config.cache import ConfCache
-from hostd.config.model import SIZED, STOP_TIMEOUT, CtConfig, expand
+from hostd.config.model import STOP_TIMEOUT, CtConfig, expand
 from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
-from hostd.container import numproc, trees
+from hostd.container import numproc, services, trees
 from hostd.container.container import Container
 from hostd.container.ops import (
     apply,
@@ -35,6 +32,8 @@ from hostd.container.ops import (
     create,
     destroy,
     disk,
+    first_boot,
+    keys,
     mount,
     password,
     restore,
@@ -46,12 +45,14 @@ from hostd.container.ops import (
 from hostd.container.ops.apply import LiveChange
 from hostd.container.record import Record
 from hostd.container.steps import unstoppable
+from hostd.daemon import usage
 from hostd.daemon.registry import Registry
 from hostd.errors import BadConfig, Exit, Failure, NotRunning, VzError
 from hostd.kernel.fd import Fd
 from hostd.kernel.features import ROWS, probe
 from hostd.kernel.mount import is_mounted
 from hostd.log import timed
+from hostd.userdata.sshkeys import PublicKey
 
 COMING_UP = ("start", "restore", "reboot")  # operations during which PID 1 is there, but nobody was told
 CLEARING = ("stop",)  # what a container that ended by itself is cleared away with
@@ -121,13 +122,7 @@ class Host:
         )
 
     def usage(self, ctid: int, parts: Set[str]) -> Usage:
-        ct = self._registry.get(ctid)
-        record = ct.record if ct is not None else None
-        if ct is None or record is None:
-            return Usage()
-        counters = _counters(CtCgroup(self._registry.world.tree, ctid), parts) if ct.running else {}
-        kib, inodes = _disk_use(record.root) if "disk" in parts and record.layout in SIZED else (None, None)
-        return Usage(counters=counters, load=None, disk_kib=kib, disk_inodes=inodes)
+        return usage.of(self._registry.get(ctid), parts)
 
     def other_inodes(self, ctid: int, config: CtConfig) -> int | None:
         return disk.other_inodes(self._registry[ctid], config)
@@ -142,7 +137,7 @@ class Host:
         ct = self._registry[ctid]
         async with ct.acting("create"):
             ct.world.require(options.config)
-            await create.create(ct, options.config, report)
+            await create.create(ct, options.config, options.plan, report)
 
     async def destroy(self, ctid: int, report: Report) -> None:
         ct = self._registry[ctid]
@@ -162,16 +157,19 @@ class Host:
             report("Container is mounted")
             for line in announce.starting(config):
                 report(line)
+            if options.ssh_keys:
+                await keys.add(ct, options.ssh_keys)
             await restore.forget(self.paths.dump(ctid))
             report("Container start in progress..." + (", waiting ..." if options.wait else ""))
             if options.wait:
-                await self._services(ct)
+                await self._all_up(ct)
                 report("Container started successfully")
 
-    async def _services(self, ct: Container) -> None:
+    async def _all_up(self, ct: Container) -> None:
         """The container is up: who gives up now gives up waiting."""
         try:
-            await start.services_up(ct)
+            await services.up(ct)
+            await first_boot.finished(ct)
         except asyncio.CancelledError:
             raise Failure(Exit.WAIT_FAILED, "not waited any longer; the container runs") from None
 
@@ -226,6 +224,11 @@ class Host:
         async with ct.acting("set"), self._somehow_running(ct):
             await password.change(ct, passwords)
 
+    async def add_keys(self, ctid: int, ssh_keys: Sequence[PublicKey]) -> None:
+        ct = self._registry[ctid]
+        async with ct.acting("set"), self._somehow_running(ct):
+            await keys.add(ct, ssh_keys)
+
     # --- sessions: several at once, beside an action ------------------------------------------------------
 
     async def exec(
@@ -260,6 +263,8 @@ class Host:
         async with ct.acting("chkpnt"):
             if not ct.running:
                 raise NotRunning("Unable to setup checkpointing: container is not running")
+            if first_boot.under_way(ct):
+                raise Failure(Exit.CHKPNT, "Unable to setup checkpointing: the first boot is not done yet")
             with timed("chkpnt:"):
                 await chkpnt.chkpnt(ct, dumpfile or self.paths.dump(ctid), report)
 
@@ -271,23 +276,6 @@ class Host:
                 await restore.restore(ct, config, dumpfile or self.paths.dump(ctid), report)
                 if dumpfile is None:
                     await restore.forget(self.paths.dump(ctid))
-
-
-def _counters(cgroup: CtCgroup, parts: Set[str]) -> dict[str, Counter]:
-    if "counters" in parts:
-        rows = stats.usage(cgroup).counters()
-        return {name: Counter(row.held, row.maxheld, row.failcnt) for name, row in rows.items()}
-    processes = stats.processes(cgroup) if "processes" in parts else None
-    return {} if processes is None else {"numproc": Counter(processes)}
-
-
-def _disk_use(root: str) -> tuple[int | None, int | None]:
-    """Used KiB and inodes of the mounted tree *root*, a file system of its own."""
-    try:
-        status = os.statvfs(root)
-    except OSError:
-        return None, None
-    return (status.f_blocks - status.f_bfree) * status.f_frsize // 1024, status.f_files - status.f_ffree
 
 
 def _read_script(file: Fd) -> str:

@@ -14,7 +14,7 @@ from hostd.container import record as records
 from hostd.container import rescue
 from hostd.container.container import Container
 from hostd.container.init_link import ChannelLost, InitLink
-from hostd.container.ops import apply, create, destroy, start
+from hostd.container.ops import apply, create, destroy, first_boot, start
 from hostd.container.record import Record
 from hostd.container.report import to_log
 from hostd.daemon.keeper_link import ChildExit, KeeperLink
@@ -209,6 +209,7 @@ async def _take_over(registry: Registry, ct: Container, record: Record) -> None:
         log.error("runs, but its channel cannot be restored: %s", error)
     if not record.setup:
         ct.awake.begin()
+        first_boot.go_on(ct)
     record.try_save(registry.world.paths)
     if reverting:
         await apply.settle(ct, registry.world.load_config(ct.ctid))

@@ -32,6 +32,7 @@ from hostd.config.model import CtConfig
 from hostd.config.paths import Paths
 from hostd.errors import VzError
 from hostd.kernel.fd import Fd
+from hostd.userdata.sshkeys import PublicKey
 
 
 class FakeSession:
@@ -149,6 +150,9 @@ class FakeHost:
 
     async def set_passwords(self, ctid: int, passwords: Mapping[str, str]) -> None:
         self._do("set_passwords", ctid, dict(passwords))
+
+    async def add_keys(self, ctid: int, ssh_keys: Sequence[PublicKey]) -> None:
+        self._do("add_keys", ctid, tuple(ssh_keys))
 
     async def exec(
         self, ctid: int, candidates: Sequence[Sequence[str]], env: Mapping[str, str], session: Session

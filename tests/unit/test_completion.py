@@ -106,7 +106,7 @@ def listening(bash: Bash) -> Iterator[None]:
         ("vzctl snap", ""),
         ("vzctl create ", ""),
         ("vzctl check ", ""),
-        ("vzctl start 101 ", "--wait --force --skip-fsck"),
+        ("vzctl start 101 ", "--wait --force --skip-fsck --sshkey"),
         ("vzctl start 101 --wait --fo", "--force"),
         ("vzctl stop 101 -", "--fast --skip-umount"),
         ("vzctl status 101 ", ""),

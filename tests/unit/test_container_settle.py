@@ -140,10 +140,10 @@ def test_two_creates_in_one_place_at_once(disk: Disk, monkeypatch: pytest.Monkey
             disk.area(this.config.private)
 
         monkeypatch.setattr(create, "STEPS", (create.NOTE, Step("private", fill, create._empty), create.CONF))
-        first = asyncio.ensure_future(create.create(making, config, lambda line: None))
+        first = asyncio.ensure_future(create.create(making, config, None, lambda line: None))
         await begun.wait()
         with pytest.raises(Failure, match=f"Private area already exists in {config.private}"):
-            await create.create(making, other, lambda line: None)
+            await create.create(making, other, None, lambda line: None)
         go_on.set()
         await first
 

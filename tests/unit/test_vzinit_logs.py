@@ -106,7 +106,10 @@ def test_a_stream(journal: Journal) -> None:
     assert not streams.there
 
 
-@pytest.mark.parametrize("header", [b"tag\n\nhigh\n1\n0\n0\n0\n", b"tag\n\n\n1\n0\n0\n0\n", b"tag\n\n99999\n1\n0\n0\n0\n"])
+HEADERS = [b"tag\n\nhigh\n1\n0\n0\n0\n", b"tag\n\n\n1\n0\n0\n0\n", b"tag\n\n99999\n1\n0\n0\n0\n"]
+
+
+@pytest.mark.parametrize("header", HEADERS)
 def test_a_header_that_is_none_ends_it(journal: Journal, header: bytes) -> None:
     client = journal.connect()
     client.send(header + b"line\nline\n")

@@ -2,7 +2,7 @@
 
 import os
 
-from hostd.command import changes, disk, edge, typed_places
+from hostd.command import changes, disk, edge, given, typed_places
 from hostd.command.call import Call
 from hostd.command.host import CreateOptions
 from hostd.command.sample import OF_ONE_CONTAINER
@@ -34,6 +34,7 @@ async def run(call: Call) -> int:
             raise BadValue(f"--{option} is not supported yet")
     globals = call.host.confs.globals()
     conf = _configuration(call, globals)
+    plan = given.plan(call)
     config = effective(call.ctid, conf, globals)
     _check_private(config.private)
     if not config.ostemplate:
@@ -45,7 +46,7 @@ async def run(call: Call) -> int:
     for line in announce.disk_limits(config, disk.KEYS):
         call.console.say(line)
     try:
-        await call.host.create(call.ctid, CreateOptions(conf, config), call.console.say)
+        await call.host.create(call.ctid, CreateOptions(conf, config, plan), call.console.say)
     except VzError as error:
         text, code = edge.report(error)
         raise Failure(code, f"{text}\nCreation of container private area failed") from error

@@ -1,5 +1,6 @@
 """vzctl restart: stop if running, start."""
 
+from hostd.command import given
 from hostd.command.call import Call
 from hostd.command.host import StopOptions
 from hostd.command.verbs.chkpnt import refuse
@@ -13,8 +14,9 @@ async def run(call: Call) -> int:
         raise Failure(Exit.VE_START_DISABLED, "Container start disabled")
     call.private_area()
     check(call)
+    keys = given.ssh_keys(call)
     call.console.say("Restarting container")
     if call.facts().stoppable:
         await call.host.stop(call.ctid, StopOptions(fast=call.flag("fast")), call.console.say)
-    await boot(call)
+    await boot(call, keys)
     return Exit.OK

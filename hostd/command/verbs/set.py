@@ -10,7 +10,7 @@ import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from hostd.command import changes, disk, edge, in_use, sample, typed_places
+from hostd.command import changes, disk, edge, given, in_use, sample, typed_places
 from hostd.command.call import Call
 from hostd.command.changes import Changes
 from hostd.command.host import Change, Facts, StopOptions
@@ -20,6 +20,7 @@ from hostd.config.model import effective
 from hostd.config.settings import BEANCOUNTERS, BY_OPTION, Effect, Setting
 from hostd.config.veconf import VeConf
 from hostd.errors import AlreadyRunning, BadValue, Exit, Failure, NotRunning, Usage, VzError
+from hostd.userdata.sshkeys import PublicKey
 
 _NEED_SAVE = ("ostemplate", "stop-timeout", "force")
 _UBC_KEYS = frozenset(name.upper() for name in BEANCOUNTERS) | {"AVNUMPROC"}
@@ -38,22 +39,28 @@ class Request:
     reset_ub: bool
     map_names: bool
     changes: Changes
+    ssh_keys: tuple[PublicKey, ...]
     notes: tuple[str, ...]
 
     @property
-    def empty(self) -> bool:
-        return not (self.changes.keys or self.changes.passwords or self.map_names or self.reset_ub)
+    def logins(self) -> bool:
+        """Something that is changed inside, of a stopped container as well, and of which no file of the host knows."""
+        return bool(self.changes.passwords or self.ssh_keys)
 
     @property
-    def only_password(self) -> bool:
-        return bool(self.changes.passwords) and not self.changes.keys
+    def empty(self) -> bool:
+        return not (self.changes.keys or self.logins or self.map_names or self.reset_ub)
+
+    @property
+    def only_logins(self) -> bool:
+        return self.logins and not self.changes.keys
 
 
 async def run(call: Call) -> int:
     facts = call.facts()
     conf = _file(call)
     request = _request(call, conf)
-    if not facts.running and not request.save and not request.only_password:
+    if not facts.running and not request.save and not request.only_logins:
         raise NotRunning("Unable to apply UBC parameters: container is not running")
     idle = _idle(request)
     if idle and not request.save:
@@ -88,7 +95,7 @@ def _request(call: Call, conf: VeConf) -> Request:
     found = changes.read(parsed.given)
     if not save:
         _need_save(call, found)
-    given = sample.over(call, found, conf, save=save)
+    whole = sample.over(call, found, conf, save=save)
     return Request(
         save=save,
         force=parsed.has("force"),
@@ -96,8 +103,9 @@ def _request(call: Call, conf: VeConf) -> Request:
         ignore=mode == "ignore",
         reset_ub=parsed.has("reset_ub"),
         map_names=parsed.has("applyconfig_map"),
-        changes=given.changes,
-        notes=given.notes,
+        changes=whole.changes,
+        ssh_keys=given.ssh_keys(call),
+        notes=whole.notes,
     )
 
 
@@ -158,6 +166,8 @@ async def _apply(call: Call, request: Request, facts: Facts, conf: VeConf) -> in
             await _resize(call, request, conf)
         if request.changes.passwords:
             await call.host.set_passwords(call.ctid, request.changes.passwords)
+        if request.ssh_keys:
+            await call.host.add_keys(call.ctid, request.ssh_keys)
     except VzError as error:
         if not request.save:
             raise

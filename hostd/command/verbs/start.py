@@ -1,11 +1,12 @@
 """vzctl start."""
 
-from hostd.command import edge, in_use
+from hostd.command import edge, given, in_use
 from hostd.command.call import Call
 from hostd.command.host import StartOptions
 from hostd.command.verbs.chkpnt import refuse
 from hostd.config import beancounters
 from hostd.errors import AlreadyRunning, Exit, Failure, VzError
+from hostd.userdata.sshkeys import PublicKey
 
 LATER = ("skip-remount", "skip_ve_setup", "repair")
 
@@ -18,7 +19,7 @@ async def run(call: Call) -> int:
     call.private_area()
     if call.facts().running:
         raise AlreadyRunning("Container is already running")
-    await boot(call)
+    await boot(call, given.ssh_keys(call))
     return Exit.OK
 
 
@@ -28,12 +29,14 @@ def check(call: Call) -> None:
     in_use.check(call.host, call.ctid, call.config().addresses)
 
 
-async def boot(call: Call) -> None:
+async def boot(call: Call, ssh_keys: tuple[PublicKey, ...] = ()) -> None:
     """Start a container that is down: from its dump if there is one, otherwise from its init."""
     check(call)
     if call.facts().suspended and await _resumed(call):
+        if ssh_keys:
+            await call.host.add_keys(call.ctid, ssh_keys)
         return
-    await call.host.start(call.ctid, StartOptions(wait=call.flag("wait")), call.console.say)
+    await call.host.start(call.ctid, StartOptions(call.flag("wait"), ssh_keys), call.console.say)
 
 
 async def _resumed(call: Call) -> bool:

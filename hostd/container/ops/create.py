@@ -18,7 +18,7 @@ from hostd.config.places import UNFINISHED
 from hostd.config.veconf import VeConf
 from hostd.container import faults, furnish, scripts
 from hostd.container.container import Container
-from hostd.container.ops import start
+from hostd.container.ops import first_boot, start
 from hostd.container.ops.on_disk import OnDisk
 from hostd.container.ops.script import SomehowRunning
 from hostd.container.report import Report, to_log
@@ -27,6 +27,7 @@ from hostd.container.storage import layout_named, new_storage_spec
 from hostd.errors import Exit, Failure
 from hostd.storage.base import StorageSpec
 from hostd.storage.trash import discard
+from hostd.userdata.plan import Plan
 
 
 @dataclass
@@ -36,6 +37,7 @@ class Creation(OnDisk):
     report: Report
     ct: Container | None = None  # None when only settling
     script: str | None = None
+    plan: Plan | None = None
     spec: StorageSpec | None = None
     replaced: VeConf | None = None  # the file that was in the place of the configuration
     root_made: bool = False
@@ -50,8 +52,11 @@ UNSCRIPTED = "# The script of the distribution has not ended.\n"  # at the end o
 _in_the_making: set[str] = set()  # private areas: what two containers were given, the second would undo
 
 
-async def create(ct: Container, config: CtConfig, report: Report) -> None:
-    """Make the private area of *config* and save its text.  All of it is there afterwards, or nothing."""
+async def create(ct: Container, config: CtConfig, plan: Plan | None, report: Report) -> None:
+    """Make the private area of *config* and save its text, and what the first boot is to do by *plan*.
+
+    All of it is there afterwards, or nothing.
+    """
     if _filled(config.private) or config.private in _in_the_making:
         raise Failure(Exit.FS_PRVT_AREA_EXIST, f"Private area already exists in {config.private}")
     layout_named(config.layout)
@@ -60,7 +65,7 @@ async def create(ct: Container, config: CtConfig, report: Report) -> None:
     report(f"Creating container private area ({config.ostemplate})")
     _in_the_making.add(config.private)
     try:
-        await run("create", STEPS, Creation(paths, config, report, ct, script))
+        await run("create", STEPS, Creation(paths, config, report, ct, script, plan))
     finally:
         _in_the_making.discard(config.private)
     report("Container private area was created")
@@ -74,7 +79,7 @@ async def settle(paths: Paths, ctid: int, globals: GlobalConfig) -> str:
         await run("create", (NAME, CONF), cut_off)
         return "finish"
     cut_off.root_made = True
-    await undo((NOTE, PRIVATE, POSTCREATE), cut_off)
+    await undo((NOTE, PLAN, PRIVATE, POSTCREATE), cut_off)
     return "undo"
 
 
@@ -102,6 +107,17 @@ async def _note(this: Creation) -> None:
 
 async def _forget(this: Creation) -> None:
     files.remove(this.note)
+
+
+async def _lay_plan(this: Creation) -> None:
+    first_boot.forget(this.paths, this.ctid)  # of another one with this number
+    if this.plan is not None:
+        with _saving(this):
+            first_boot.save(this.paths, this.ctid, this.plan)
+
+
+async def _drop_plan(this: Creation) -> None:
+    first_boot.forget(this.paths, this.ctid)
 
 
 async def _unpack(this: Creation) -> None:
@@ -189,8 +205,12 @@ async def _script(this: Creation) -> None:
 
 
 NOTE = Step("note", _note, _forget)
+PLAN = Step("plan", _lay_plan, _drop_plan)
 PRIVATE = Step("private", _fill, _empty)
 POSTCREATE = Step("postcreate", _postcreate, _leave_root, stops=True)
 NAME = Step("name", _give_name, _take_name)
 CONF = Step("conf", _configure, _take_configuration)
-STEPS = (NOTE, Step("template", _unpack), PRIVATE, POSTCREATE, NAME, CONF, Step("script", _script, stops=True))
+STEPS = (
+    *(NOTE, PLAN, Step("template", _unpack), PRIVATE, POSTCREATE, NAME, CONF),
+    Step("script", _script, stops=True),
+)

@@ -12,6 +12,7 @@ from hostd.config import files, names
 from hostd.config.model import CtConfig, GlobalConfig, effective
 from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
+from hostd.container.ops import first_boot
 from hostd.container.ops.on_disk import OnDisk
 from hostd.container.report import Report
 from hostd.container.steps import Step, run, unstoppable
@@ -100,6 +101,8 @@ async def _retire(this: Destruction) -> None:
         path = f"{this.paths.conf_dir}/{this.ctid}.{action}"
         if os.path.lexists(path) and not os.path.lexists(this.file):
             os.rename(path, f"{path}.destroyed")
+    if not os.path.lexists(this.file):
+        first_boot.forget(this.paths, this.ctid)
     _rename(this.note, f"{this.file}.destroyed")
 
 

@@ -114,19 +114,32 @@ async def quietly(ct: Container, argv: Sequence[str]) -> int:
     return await _result(ct, session)
 
 
-async def capture(ct: Container, argv: Sequence[str], data: bytes) -> tuple[int, bytes]:
-    """Run *argv* with *data* (small) on stdin; returns its exit code and the first 4 KiB of what it printed."""
-    (stdin, typed), (output, printed) = _pipe(), _pipe()
+async def capture(
+    ct: Container, argv: Sequence[str], data: bytes, *, outlives: bool = False
+) -> tuple[int, bytes]:
+    """Run *argv* with *data* on stdin; returns its exit code and the first 4 KiB of what it printed.
+
+    One that *outlives* its caller is not hung up when that is cancelled.
+    """
+    output, printed = _pipe()
     with output:
-        with stdin, typed, printed:
-            os.write(typed.fileno(), data)
+        with memory_file(data) as stdin, printed:
             session = await _begin(ct, argv, (stdin.fileno(), printed.fileno(), printed.fileno()))
-        code = await _result(ct, session)
+        code = exit_code(await session.ended) if outlives else await _result(ct, session)
         os.set_blocking(output.fileno(), False)
         try:
             return code, os.read(output.fileno(), 4096)
         except BlockingIOError:
             return code, b""
+
+
+def memory_file(data: bytes) -> Fd:
+    """A file to be read from its beginning, for a program that may take its time: however long, it waits for nobody."""
+    file = Fd(os.memfd_create("stdin", os.MFD_CLOEXEC), "standard input")
+    with open(file.fileno(), "wb", closefd=False) as stream:
+        stream.write(data)
+        stream.seek(0)
+    return file
 
 
 def _pipe() -> tuple[Fd, Fd]:

@@ -4,7 +4,6 @@
 itself fails, and in the shorter order of `RELEASE` after a stop and after a crash of hostd in the middle of anything.
 """
 
-import asyncio
 import os
 from collections.abc import Sequence
 
@@ -17,8 +16,6 @@ from hostd.container.report import Report
 from hostd.container.run import Run
 from hostd.container.steps import Step, run, together, undo
 from hostd.errors import AlreadyRunning, Exit, Failure
-
-SERVICES_TIMEOUT = 300.0  # seconds for `start --wait`
 
 LEASE = Step("lease", host_side.take_lease, host_side.give_back)
 STORAGE = Step("storage", host_side.mount_storage, host_side.unmount_storage)
@@ -103,19 +100,3 @@ async def release(ct: Container, report: Report) -> list[Failure]:
         finally:
             ct.buried()
     return failures
-
-
-async def services_up(ct: Container) -> None:
-    """Wait until every service was started.  Raises Failure(133) when that does not happen."""
-    try:
-        async with asyncio.timeout(SERVICES_TIMEOUT):
-            up, end = asyncio.ensure_future(ct.services_up()), asyncio.ensure_future(ct.ended())
-            try:
-                await asyncio.wait({up, end}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                up.cancel()
-                end.cancel()
-    except TimeoutError:
-        raise Failure(Exit.WAIT_FAILED, f"services were not up after {SERVICES_TIMEOUT:g} s") from None
-    if not ct.running:
-        raise Failure(Exit.WAIT_FAILED, "the container stopped before its services were up")
