@@ -13,7 +13,7 @@ PYTHON      := build/venv/bin/python
 CACHE       ?= /var/cache/vzhost
 IMAGES      ?= busybox debian-12 debian-13
 TEST_IMAGES := busybox debian-12 debian-13 debian-12-sysvinit debian-13-sysvinit debian-12-openrc debian-12-runit \
-    debian-12-services debian-12-podman
+    debian-12-services debian-12-podman debian-12-logins
 SNAPSHOT    ?=
 KEEP        ?=
 PYTEST_ARGS ?=
@@ -93,7 +93,7 @@ build/venv.stamp: pyproject.toml | build/deps.stamp
 	if [ ! -x $(PYTHON) ] || [ "$$wanted" != "$$(cat $@ 2>/dev/null)" ]; then
 	    echo "deps: build/venv with $$(wc -l <<<"$$wanted") pinned packages"
 	    [ -x build/venv/bin/pip ] || $(HOST_PYTHON) -m venv build/venv
-	    build/venv/bin/pip -q --disable-pip-version-check install $$wanted
+	    $(PYTHON) -m pip -q --disable-pip-version-check install $$wanted
 	fi
 	echo "$$wanted" >$@
 

@@ -26,7 +26,7 @@ HOST_PYTHON = "/usr/bin/python3"
 DAEMON = "import sys; sys.path.insert(0, {code!r}); sys.path.append({site!r}); import hostd.daemon.__main__"
 
 # What the daemon imports beyond the standard library: files and directories of a site-packages.
-LIBRARIES = ("cffi", "_cffi_backend*.so", "pyroute2", "pr2modules", "pycparser")
+LIBRARIES = ("cffi", "_cffi_backend*.so", "pyroute2", "pr2modules", "pycparser", "yaml", "_yaml*")
 
 # installed path below DESTDIR -> source below the checkout (glob)
 FILES = {

@@ -69,6 +69,9 @@ _PODMAN = (
     "aardvark-dns", "iptables", "catatonit",
 )  # fmt: skip
 
+# How people become one another and stay logged in: what the terminal of a login has to bear.
+_LOGINS = ("systemd-sysv", *_SERVER, "sudo", "screen", "tmux")
+
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
@@ -78,6 +81,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe("debian-12-services", "debian", "bookworm", _SERVICES),
         Recipe("debian-13-services", "debian", "trixie", _SERVICES),
         Recipe("debian-12-podman", "debian", "bookworm", _PODMAN),
+        Recipe("debian-12-logins", "debian", "bookworm", _LOGINS),
         # Debian without systemd: init scripts, and the other reboot, halt and shutdown that Debian has.
         Recipe("debian-12-sysvinit", "debian", "bookworm", ("sysvinit-core", *_SERVER)),
         Recipe("debian-13-sysvinit", "debian", "trixie", ("sysvinit-core", *_SERVER)),

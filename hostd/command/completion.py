@@ -25,6 +25,7 @@ _OF_OPTION: dict[str, Value] = {
     "private": ("directories",),
     "root": ("directories",),
     "sshkey": ("files",),
+    "userdata": ("files",),
     "setmode": ("words", "restart", "ignore"),
     "capability": ("switches", *sorted(name.lower() for name in values.CAPABILITIES)),
     "features": ("switches", *sorted(values.FEATURES)),

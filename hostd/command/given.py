@@ -1,13 +1,14 @@
 """Files of the host that a command line names: read before anything is done, and refused by name and line."""
 
+import asyncio
 import os
 import stat
 
 from hostd.command.call import Call
 from hostd.errors import BadValue
 from hostd.kernel.fd import Fd
-from hostd.userdata import sshkeys
-from hostd.userdata.plan import Plan
+from hostd.userdata import reader, sshkeys
+from hostd.userdata.reader import UserData
 from hostd.userdata.sshkeys import PublicKey
 
 LONGEST = 1 << 20  # bytes
@@ -24,10 +25,26 @@ def ssh_keys(call: Call) -> tuple[PublicKey, ...]:
     return tuple(found.values())
 
 
-def plan(call: Call) -> Plan | None:
-    """What the first boot has to do because of --sshkey.  Raises BadValue."""
-    keys = ssh_keys(call)
-    return Plan(keys=keys) if keys else None
+async def user_data(call: Call) -> UserData | None:
+    """What --userdata asks for; keys of it that nothing is done about are told.  Raises BadValue."""
+    path = call.parsed.last("userdata")
+    if path is None:
+        return None
+    try:
+        found = await asyncio.to_thread(reader.read, text(call, "userdata", path))
+    except ValueError as error:
+        raise BadValue(f"Bad parameter for --userdata: {path}: {error}") from error
+    if found.unknown:
+        call.console.say(f"Warning: {path}: nothing is done about {', '.join(found.unknown)}")
+    return found
+
+
+def with_hostname(call: Call, data: UserData | None) -> list[tuple[str, str]]:
+    """The options of the line, and the host name of the user data unless they have one."""
+    given = list(call.parsed.given)
+    if data is None or not data.hostname or call.parsed.has("hostname"):
+        return given
+    return [*given, ("hostname", data.hostname)]
 
 
 def text(call: Call, option: str, path: str) -> str:

@@ -235,6 +235,9 @@ class Host(Protocol):
     async def add_keys(self, ctid: int, ssh_keys: Sequence[PublicKey]) -> None:
         """To those that root may log in with; also of a stopped container.  Failure 74."""
 
+    async def lay_plan(self, ctid: int, plan: Plan) -> None:
+        """Have the next start carry out *plan*, in the place of one that waits.  OSError."""
+
     async def exec(
         self, ctid: int, candidates: Sequence[Sequence[str]], env: Mapping[str, str], session: Session
     ) -> Ended:

@@ -57,7 +57,7 @@ _SET = (
 )
 _CREATE = (
     *_values("ostemplate", "config", "layout", "private", "root", "ipadd", "hostname", "name", "description"),
-    *_values("diskspace", "diskinodes", "init", "sshkey", "local_uid", "local_gid", "distribution", "uuid"),
+    *_values("diskspace", "diskinodes", "init", "sshkey", "userdata", "local_uid", "local_gid", "distribution", "uuid"),
     Option("ve_layout", value=True, dest="layout"),
     Option("velayout", value=True, dest="layout"),
     Option("ip", value=True, dest="ipadd"),

@@ -27,6 +27,7 @@ _OPTIONS = {
         ("--ipadd, --hostname, --name, --description", "as of vzctl set; saved"),
         ("--diskspace, --diskinodes", "as of vzctl set; saved"),
         ("--sshkey FILE", "root may log in with the public keys in it"),
+        ("--userdata FILE", "cloud-config or script for its first boot"),
     ),
     "start, restart": (
         ("--wait", "return when its services are up"),

@@ -145,6 +145,7 @@ _IDENTITY = (
         "searchdomain", "SEARCHDOMAIN", texts.search_domains, "NAME|inherit", "DNS domain (repeatable)", _LIVE
     ),
     Setting("sshkey", "", one_line, "FILE", "add the public keys in it for root (repeatable)", _LIVE),
+    Setting("userdata", "", one_line, "FILE", "cloud-config or script for the next start", _RESTART),
     Setting("userpasswd", "", texts.user_password, "USER:PASSWORD", "set a password; a new user is made", _LIVE),
 )
 

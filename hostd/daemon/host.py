@@ -52,6 +52,7 @@ from hostd.kernel.fd import Fd
 from hostd.kernel.features import ROWS, probe
 from hostd.kernel.mount import is_mounted
 from hostd.log import timed
+from hostd.userdata.plan import Plan
 from hostd.userdata.sshkeys import PublicKey
 
 COMING_UP = ("start", "restore", "reboot")  # operations during which PID 1 is there, but nobody was told
@@ -228,6 +229,10 @@ class Host:
         ct = self._registry[ctid]
         async with ct.acting("set"), self._somehow_running(ct):
             await keys.add(ct, ssh_keys)
+
+    async def lay_plan(self, ctid: int, plan: Plan) -> None:
+        async with self._registry[ctid].acting("set"):
+            first_boot.lay(self.paths, ctid, plan)
 
     # --- sessions: several at once, beside an action ------------------------------------------------------
 

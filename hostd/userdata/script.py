@@ -16,7 +16,7 @@ ARGV = ("/bin/sh", "-c", 'eval "$(cat)"', "vz-first-boot")  # the script on stdi
 
 _BEGIN = f"""
 journal=/var/lib/vz-first-boot/@ID@ running=/run/vz-first-boot
-mkdir -p /var/log && exec 3>&1 >>{LOG} 2>&1 </dev/null || exit 1
+mkdir -p /var/log && (umask 027; : >>{LOG}) && exec 3>&1 >>{LOG} 2>&1 </dev/null || exit 1
 trap : PIPE
 umask 022
 cd /
@@ -45,7 +45,7 @@ item() {{
     else
         [ ! "$2" ] || sync $journal/begun
         echo "vzhost: $3"
-        (item_$1) 3>&- || fail "$3: code $?"
+        why=$(item_$1 3>&- 4>&1 >&2) || fail "$3: ${{why:-code $?}}"
     fi
     echo "$1" >>$journal/done
 }}

@@ -36,7 +36,99 @@ authorize() (
 )
 """
 
-FUNCTIONS = AUTHORIZE  # all that a plan may call
+# because REASON: what the host is told of an item that fails; everybody else writes to the log.
+BECAUSE = """
+because() {
+    echo "vzhost: $1"
+    echo "$1" >&4
+    return 1
+}
+"""
+
+# make_user NAME SHELL GECOS: one that is there stays as it is.  join_group USER GROUP: a new group is made.
+# allow USER: rules of sudo on stdin; a wrong one would lock everybody out.
+USERS = """
+make_user() {
+    ! account "$1" >/dev/null || return 0
+    if command -v useradd >/dev/null; then
+        useradd -m ${2:+-s "$2"} ${3:+-c "$3"} "$1"
+    else
+        adduser -D ${2:+-s "$2"} ${3:+-g "$3"} "$1"
+    fi
+}
+join_group() {
+    grep -q "^$2:" /etc/group || groupadd "$2" || addgroup "$2" || return
+    usermod -a -G "$2" "$1" || addgroup "$1" "$2"
+}
+allow() (
+    rules=/etc/sudoers.d/90-cloud-init-$(echo "$1" | tr . _)
+    mkdir -p /etc/sudoers.d && umask 337 && rm -f "$rules.vz" && cat >"$rules.vz" || exit 1
+    if command -v visudo >/dev/null && ! visudo -q -c -f "$rules.vz"; then
+        rm -f "$rules.vz"
+        because "sudo does not understand its rules"
+        exit 1
+    fi
+    mv -f "$rules.vz" "$rules"
+)
+"""
+
+# set_hashes: USER:HASH lines on stdin.  lock USER: no password lets in.  expire USER: the next login wants a new one.
+PASSWORDS = """
+set_hashes() {
+    command -v usermod >/dev/null || because "the image has no tool for hashed passwords" || return
+    chpasswd -e
+}
+lock() {
+    case $(grep "^$1:" /etc/shadow) in "$1:!"* | "$1:*"*) return 0 ;; esac
+    usermod -L "$1" || passwd -l "$1"
+}
+expire() { chage -d 0 "$1" || passwd -e "$1"; }
+"""
+
+# put PATH MODE OWNER APPEND: base64 on stdin becomes the file; or is added to it, whose mode and owner then stay.
+# execute: base64 on stdin is a program, and is run.
+FILES = """
+put() {
+    mkdir -p "$(dirname "$1")" || return
+    [ ! -d "$1" ] || because "it is a directory" || return
+    if [ "$4" ] && [ -e "$1" ]; then
+        base64 -d >>"$1"
+        return
+    fi
+    rm -f "$1.vz"
+    (umask 077; base64 -d >"$1.vz") && chown "$3" "$1.vz" && chmod "$2" "$1.vz" && mv -f "$1.vz" "$1" && return
+    rm -f "$1.vz"
+    return 1
+}
+execute() {
+    (umask 077; base64 -d >$journal/program) && chmod 700 $journal/program || return
+    $journal/program </dev/null 4>&-
+    set -- $?
+    rm -f $journal/program
+    return $1
+}
+"""
+
+SYSTEM = """
+in_timezone() {
+    [ -f "/usr/share/zoneinfo/$1" ] || because "the image does not know it" || return
+    ln -snf "/usr/share/zoneinfo/$1" /etc/localtime && echo "$1" >/etc/timezone
+}
+install_packages() {
+    command -v apt-get >/dev/null || because "the image has no apt-get" || return
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get -q -o APT::Update::Error-Mode=any -o Acquire::Retries=1 -o Acquire::http::Timeout=20 update 4>&- ||
+        because "no archive can be reached: is there a network, and a name server?" || return
+    apt-get -q -y -o Dpkg::Options::=--force-confold install "$@" 4>&- || because "apt-get failed"
+}
+say() {
+    read -r up _ </proc/uptime
+    now=$(date)
+    printf '%s\\n' "$1" | sed -e "s|\\$uptime|$up|gI; s|\\$timestamp|$now|gI"
+}
+"""
+
+FUNCTIONS = BECAUSE + AUTHORIZE + USERS + PASSWORDS + FILES + SYSTEM  # all that a plan may call
 
 
 def quoted(text: str) -> str:

@@ -32,6 +32,7 @@ from hostd.config.model import CtConfig
 from hostd.config.paths import Paths
 from hostd.errors import VzError
 from hostd.kernel.fd import Fd
+from hostd.userdata.plan import Plan
 from hostd.userdata.sshkeys import PublicKey
 
 
@@ -153,6 +154,9 @@ class FakeHost:
 
     async def add_keys(self, ctid: int, ssh_keys: Sequence[PublicKey]) -> None:
         self._do("add_keys", ctid, tuple(ssh_keys))
+
+    async def lay_plan(self, ctid: int, plan: Plan) -> None:
+        self._do("lay_plan", ctid, plan)
 
     async def exec(
         self, ctid: int, candidates: Sequence[Sequence[str]], env: Mapping[str, str], session: Session

@@ -51,6 +51,12 @@ def test_imports(program: str, tmp_path: Path) -> None:
     assert extra == set(), f"{module} drags in {sorted(extra)}"
 
 
+def test_yaml_is_read_by_who_has_some(tmp_path: Path) -> None:
+    """More than a MiB of the daemon's memory, for user data alone: ADR 012."""
+    modules = imported("hostd.daemon.main", tmp_path / "look.py", "import hostd.command.verbs.create")
+    assert "hostd.userdata.yaml_text" in modules and "yaml" not in modules
+
+
 def test_messages_need_little_of_pyroute2(tmp_path: Path) -> None:
     """Ten MiB of the daemon's memory, and 100 ms of its first start."""
     then = "from hostd.net.messages import up\nup('lo', no_arp=False)"

@@ -215,6 +215,7 @@ def test_files(bash: Bash) -> None:
         pass
     os.mkdir(f"{bash.directory}/there/folder")
     assert bash("vzctl runscript 101 there/f") == ["there/file.sh", "there/folder"]
+    assert bash("vzctl create 101 --userdata there/fi") == bash("vzctl set 101 --sshkey=there/fi") == ["there/file.sh"]
     assert bash("vzctl restore 101 --dumpfile there/fi") == ["there/file.sh"]
     assert bash("vzctl create 101 --private there/f") == ["there/folder"]
     assert bash("vzctl runscript 101 there/file.sh ") == []

@@ -12,6 +12,7 @@ from hostd.config.values import file_name
 from hostd.config.veconf import VeConf
 from hostd.errors import BadConfig, BadValue, Exit, Failure, VzError
 from hostd.image import template as templates
+from hostd.userdata.plan import Plan
 
 _SETTINGS = (
     "ipadd",
@@ -33,8 +34,9 @@ async def run(call: Call) -> int:
         if call.flag(option):
             raise BadValue(f"--{option} is not supported yet")
     globals = call.host.confs.globals()
-    conf = _configuration(call, globals)
-    plan = given.plan(call)
+    keys, data = given.ssh_keys(call), await given.user_data(call)
+    conf = _configuration(call, given.with_hostname(call, data), globals)
+    plan = (data.plan if data else Plan()).with_keys(keys) if data or keys else None
     config = effective(call.ctid, conf, globals)
     _check_private(config.private)
     if not config.ostemplate:
@@ -58,20 +60,20 @@ def _check_private(path: str) -> None:
         raise Failure(Exit.FS_PRVT_AREA_EXIST, f"Private area already exists in {path}")
 
 
-def _configuration(call: Call, globals: GlobalConfig) -> VeConf:
+def _configuration(call: Call, options: list[tuple[str, str]], globals: GlobalConfig) -> VeConf:
     """The sample, or the file that is there already, then what was given, then where and from what it is
     made.
     """
-    given = changes.read((name, value) for name, value in call.parsed.given if name in _SETTINGS)
-    _check_name(call, given.texts.get("NAME"))
+    asked = changes.read((name, value) for name, value in options if name in _SETTINGS)
+    _check_name(call, asked.texts.get("NAME"))
     layout = _layout(call)
     conf, sample = _base(call, globals)
-    texts = dict(given.texts)
+    texts = dict(asked.texts)
     template = texts.pop("OSTEMPLATE", conf.get("OSTEMPLATE") or globals.ostemplate)
     where = _places(call, texts, conf, globals)
     if template:
         _template_defaults(call, template, conf)
-    changes.Changes(texts, given.settings, given.add).edit(conf)
+    changes.Changes(texts, asked.settings, asked.add).edit(conf)
     for key, path in where.items():
         conf.set(key, path)
     conf.set("VE_LAYOUT", layout or conf.get("VE_LAYOUT") or globals.layout)

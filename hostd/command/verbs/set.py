@@ -20,9 +20,10 @@ from hostd.config.model import effective
 from hostd.config.settings import BEANCOUNTERS, BY_OPTION, Effect, Setting
 from hostd.config.veconf import VeConf
 from hostd.errors import AlreadyRunning, BadValue, Exit, Failure, NotRunning, Usage, VzError
+from hostd.userdata.plan import Plan
 from hostd.userdata.sshkeys import PublicKey
 
-_NEED_SAVE = ("ostemplate", "stop-timeout", "force")
+_NEED_SAVE = ("ostemplate", "stop-timeout", "userdata", "force")
 _UBC_KEYS = frozenset(name.upper() for name in BEANCOUNTERS) | {"AVNUMPROC"}
 _UBC_LIVE = _UBC_KEYS & frozenset(live.KEYS)
 LOST = "WARNING: Settings were not saved to config and will be lost after CT restart (use --save flag)"
@@ -40,6 +41,7 @@ class Request:
     map_names: bool
     changes: Changes
     ssh_keys: tuple[PublicKey, ...]
+    plan: Plan | None
     notes: tuple[str, ...]
 
     @property
@@ -49,7 +51,7 @@ class Request:
 
     @property
     def empty(self) -> bool:
-        return not (self.changes.keys or self.logins or self.map_names or self.reset_ub)
+        return not (self.changes.keys or self.logins or self.plan or self.map_names or self.reset_ub)
 
     @property
     def only_logins(self) -> bool:
@@ -59,7 +61,7 @@ class Request:
 async def run(call: Call) -> int:
     facts = call.facts()
     conf = _file(call)
-    request = _request(call, conf)
+    request = await _request(call, conf)
     if not facts.running and not request.save and not request.only_logins:
         raise NotRunning("Unable to apply UBC parameters: container is not running")
     idle = _idle(request)
@@ -70,6 +72,8 @@ async def run(call: Call) -> int:
     code = await _apply(call, request, facts, conf)
     if request.save:
         _save(call, request, conf)
+        if request.plan is not None:
+            await call.host.lay_plan(call.ctid, request.plan)
         waits = disk.tell(call, request.changes.keys, conf, exists=facts.exists)
         return code or await _settle(call, request, facts, frozenset() if waits else disk.KEYS)
     if facts.running and request.changes.keys:
@@ -80,7 +84,7 @@ async def run(call: Call) -> int:
 # Asking
 
 
-def _request(call: Call, conf: VeConf) -> Request:
+async def _request(call: Call, conf: VeConf) -> Request:
     parsed = call.parsed
     mode = parsed.last("setmode")
     save = parsed.has("save")
@@ -92,7 +96,10 @@ def _request(call: Call, conf: VeConf) -> Request:
         raise Usage("Error: option --reset_ub is exclusive")
     if parsed.last("applyconfig_map") not in (None, "name"):
         raise BadValue(f"Bad parameter for --applyconfig_map: {parsed.last('applyconfig_map')}")
-    found = changes.read(parsed.given)
+    data = await given.user_data(call)
+    if data is not None:
+        call.private_area()
+    found = changes.read(given.with_hostname(call, data))
     if not save:
         _need_save(call, found)
     whole = sample.over(call, found, conf, save=save)
@@ -105,6 +112,7 @@ def _request(call: Call, conf: VeConf) -> Request:
         map_names=parsed.has("applyconfig_map"),
         changes=whole.changes,
         ssh_keys=given.ssh_keys(call),
+        plan=data.plan if data else None,
         notes=whole.notes,
     )
 

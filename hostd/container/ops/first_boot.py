@@ -46,6 +46,18 @@ def save(paths: Paths, ctid: int, plan: Plan) -> None:
     files.replace(paths.ct_first_boot(ctid), plan.dump(), mode=0o600)
 
 
+def lay(paths: Paths, ctid: int, plan: Plan) -> None:
+    """Let *plan* wait for the next start; of one that waits already only the keys stay.  OSError."""
+    waiting = load(paths, ctid)
+    save(paths, ctid, plan.with_keys(waiting.keys) if waiting else plan)
+
+
+def _is_due(ct: Container, plan: Plan) -> bool:
+    """No other was laid meanwhile."""
+    waiting = load(ct.world.paths, ct.ctid)
+    return waiting is not None and waiting.id == plan.id
+
+
 def forget(paths: Paths, ctid: int) -> None:
     files.remove(paths.ct_first_boot(ctid))
 
@@ -77,13 +89,13 @@ def go_on(ct: Container) -> None:
 
 async def _late(ct: Container, plan: Plan) -> Sequence[str]:
     """When the services are up; returns what failed in all of the first boot."""
-    paths = ct.world.paths
     with about(ct.ctid):
         try:
             if not plan.late_begun:
                 with suppress(Failure):  # then it is tried without them
                     await services.up(ct)
-                save(paths, ct.ctid, replace(plan, late_begun=True))
+                if _is_due(ct, plan):
+                    save(ct.world.paths, ct.ctid, replace(plan, late_begun=True))
             faults.point("firstboot.late")
             failures = await _carry_out(ct, plan, "late")
             faults.point("firstboot.end")
@@ -95,7 +107,8 @@ async def _late(ct: Container, plan: Plan) -> Sequence[str]:
 
 
 async def _finish(ct: Container, plan: Plan, failures: Sequence[str]) -> None:
-    forget(ct.world.paths, ct.ctid)
+    if _is_due(ct, plan):
+        forget(ct.world.paths, ct.ctid)
     if failures:
         log.warning("first boot: %s; see %s inside", "; ".join(failures), script.LOG)
     else:
