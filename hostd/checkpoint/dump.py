@@ -113,12 +113,9 @@ def _dump(spec: DumpSpec, program: criu.Criu, lock: Fd) -> list[str]:
     """
     external = _external(spec.pid)
 
-    def at_stage(stage: str) -> None:
+    def at_stage(_stage: str) -> None:
         with timed("dump: ask"):
-            if stage == run.ALL_STOPPED:
-                saved.store(run.IMAGES, _saved(spec, external, program.version))
-            else:
-                netfilter.check(run.IMAGES)
+            saved.store(run.IMAGES, _saved(spec, external, program.version))
 
     with private.mounts({"images": images_dir.part(spec.images_dir)}, {}, spec.cache_dir), timed("dump: criu"):
         for attempt in range(1, ATTEMPTS + 1):
@@ -127,6 +124,7 @@ def _dump(spec: DumpSpec, program: criu.Criu, lock: Fd) -> list[str]:
                 run.dump(program.command(), dump_arguments(spec, external), lock, at_stage)
                 break
             except run.CriuFailed as failure:
+                netfilter.check(run.IMAGES)  # the hook does not say why
                 if attempt == ATTEMPTS or not any(text in str(failure) for text in TRANSIENT):
                     raise
                 _clear(run.IMAGES)

@@ -5,7 +5,8 @@ Beside CRIU's own files it holds:
 
     vzhost.json   what a restore must know (`saved.Saved`)
     busy          flock(2)ed by whoever works here: as long as that holds, something is in flight
-    stats-dump    the dump has succeeded
+    stats-dump    the dump has succeeded, unless there is
+    refused       what is in the images could not be loaded again, and the tasks go on
     restore.log   a restore has begun; stats-restore: it has succeeded; pid: the number of PID 1
 """
 
@@ -23,6 +24,7 @@ SAVED = "vzhost.json"
 BUSY = "busy"
 # CRIU writes its statistics last, when it has succeeded: tasks gone (dump), tasks resumed (restore).
 DUMPED, RESTORED = "stats-dump", "stats-restore"
+REFUSED = "refused"
 RESTORE_LOG, PID = "restore.log", "pid"
 SYNCING = 8  # files at a time: a disk flushes several together
 

@@ -4,7 +4,7 @@ import os
 import select
 from collections.abc import Callable, Mapping, Sequence
 
-from hostd.checkpoint import log_text
+from hostd.checkpoint import images_dir, log_text, netfilter
 from hostd.checkpoint.private import RUN
 from hostd.kernel.fd import Fd
 from hostd.kernel.process import Process
@@ -30,13 +30,21 @@ ENVIRONMENT = {
 
 LOCK, CHANNEL, ASK, ANSWER = 3, 4, 5, 6  # descriptors in CRIU
 HOOK = f"{RUN}/hook"
-# Of CRIU's stages: two of a dump, and two of a restore.
-ALL_STOPPED, ALL_SAVED = "network-lock", "post-dump"
-NAMESPACES_MADE, BEFORE_RESUME = "post-setup-namespaces", "pre-resume"
+# Of CRIU's stages: a dump's, and two of a restore.
+ALL_STOPPED, NAMESPACES_MADE, BEFORE_RESUME = "network-lock", "post-setup-namespaces", "pre-resume"
+ALL_SAVED = "post-dump"  # of a dump, the last before the tasks end
 # CRIU runs it at every stage, without its own descriptors; at some it asks us, and waits.  When hostd is gone, or could
 # not do its part, there is no answer: a dump is given up and the container goes on; the next hostd undoes a restore.
+# From ALL_STOPPED on a dump needs no hostd: what could not be loaded again the hook finds by itself.
 HOOK_TEXT = f"""#!/bin/sh
-case $CRTOOLS_SCRIPT_ACTION in {ALL_STOPPED}|{ALL_SAVED}|{NAMESPACES_MADE}|{BEFORE_RESUME}) ;; *) exit 0 ;; esac
+case $CRTOOLS_SCRIPT_ACTION in
+    {ALL_STOPPED}|{NAMESPACES_MADE}|{BEFORE_RESUME}) ;;
+    {ALL_SAVED})
+        grep -Eqs '{netfilter.UNLOADABLE}' {IMAGES}/{netfilter.FILES} || exit 0
+        : >{IMAGES}/{images_dir.REFUSED}
+        exit 1 ;;
+    *) exit 0 ;;
+esac
 echo $CRTOOLS_SCRIPT_ACTION >/proc/$PPID/fd/{ASK} && read -r answer </proc/$PPID/fd/{ANSWER}
 """
 
@@ -48,7 +56,7 @@ class CriuFailed(Exception):
 def dump(criu: Sequence[str], arguments: Sequence[str], lock: Fd, at_stage: Callable[[str], None]) -> None:
     """`criu dump`.  Raises CriuFailed, or what *at_stage* raises; the container goes on then.
 
-    *at_stage* is called at ALL_STOPPED, when no task of the container runs any more, and at ALL_SAVED, before they end.
+    *at_stage* is called at ALL_STOPPED, when no task of the container runs any more.
     """
     command = [*criu, "dump", "-o", "dump.log", *COMMON, "--ghost-limit", str(GHOST_LIMIT), *arguments]
     _check("criu dump", _with_hook(command, {LOCK: lock}, (), None, at_stage), f"{IMAGES}/dump.log")

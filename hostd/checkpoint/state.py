@@ -79,7 +79,7 @@ def _dump(path: str, part: str) -> Flight:
     if lock is None:
         return Flight("dump", Phase.RUNNING)
     with lock:
-        if os.path.exists(f"{part}/{images_dir.DUMPED}"):
+        if os.path.exists(f"{part}/{images_dir.DUMPED}") and not os.path.exists(f"{part}/{images_dir.REFUSED}"):
             images_dir.commit(path)
             return Flight("dump", Phase.DONE)
         images_dir.remove(part)

@@ -99,6 +99,7 @@ def test_who_holds_the_lock_is_in_flight(path: str) -> None:
     ("files", "flight"),
     [
         ((images_dir.DUMPED,), Flight("dump", Phase.DONE)),
+        ((images_dir.DUMPED, images_dir.REFUSED), Flight("dump", Phase.FAILED, "the dump was interrupted")),
         ((), Flight("dump", Phase.FAILED, "the dump was interrupted")),
     ],
 )
