@@ -19,6 +19,7 @@ from hostd.checkpoint import (
     saved,
 )
 from hostd.checkpoint.aside import aside
+from hostd.checkpoint.boot_id import boot_id_of
 from hostd.errors import Exit, Failure
 from hostd.kernel.descriptors import open_by_handle
 from hostd.kernel.fd import Fd
@@ -158,6 +159,7 @@ def _saved(spec: DumpSpec, external: dict[str, str], version: str) -> saved.Save
         configured=dict(spec.configured),
         criu=version,
         uid_count=spec.uid_count,
+        boot_id=boot_id_of(spec.pid),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from hostd.checkpoint import cgmap, criu, dev_tree, images_dir, log_text, network, pressure, private, run, saved
 from hostd.checkpoint.aside import aside
+from hostd.checkpoint.boot_id import BOOT_ID, FILE, boot_id_tree
 from hostd.checkpoint.dump import hierarchies
 from hostd.errors import Exit, Failure
 from hostd.kernel.descriptors import pidfd_getfd
@@ -12,7 +13,8 @@ from hostd.kernel.fd import Fd
 from hostd.kernel.process import Process
 from hostd.log import log, timed
 
-PLACES = {"/.vz": "runtime", "/dev": "dev", "/sys/fs/cgroup": "cgroup"}  # where `private` attaches what
+# Where `private` attaches what.
+PLACES = {"/.vz": "runtime", "/dev": "dev", "/sys/fs/cgroup": "cgroup", BOOT_ID: f"boot/{FILE}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,8 @@ def _paths(spec: RestoreSpec, kept: saved.Saved) -> dict[str, str]:
 
 
 def _trees(spec: RestoreSpec, kept: saved.Saved) -> dict[str, Fd]:
-    return {"root": spec.root, "dev": dev_tree.replay(kept.dev, spec.uid_base)}
+    dev = dev_tree.replay(kept.dev, spec.uid_base)
+    return {"root": spec.root, "dev": dev, "boot": boot_id_tree(kept.boot_id)}
 
 
 def restore_arguments(spec: RestoreSpec, kept: saved.Saved) -> list[str]:

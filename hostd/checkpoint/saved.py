@@ -7,6 +7,7 @@ import os
 from dataclasses import asdict, dataclass, field
 
 from hostd.checkpoint import images_dir
+from hostd.checkpoint.boot_id import BOOT_ID
 from hostd.checkpoint.cgmap import Group
 from hostd.checkpoint.dev_tree import DevTree, Node
 from hostd.checkpoint.network import Network
@@ -14,7 +15,7 @@ from hostd.errors import Exit, Failure
 from hostd.kernel.namespace import IDS
 
 # Mount points that the host brings, and what CRIU's images call them.
-EXTERNAL = {"/.vz": "vzruntime", "/dev": "vzdev", "/sys/fs/cgroup": "vzcgroup"}
+EXTERNAL = {"/.vz": "vzruntime", "/dev": "vzdev", "/sys/fs/cgroup": "vzcgroup", BOOT_ID: "vzbootid"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Saved:
     uid_count: int = IDS
     kernel: str = field(default_factory=lambda: os.uname().release)
     machine: str = field(default_factory=lambda: os.uname().machine)
+    boot_id: str = ""  # the container's own
 
 
 def store(directory: str, saved: Saved) -> None:

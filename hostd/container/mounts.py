@@ -5,9 +5,11 @@ Device nodes must be made here: the tmpfs belongs to the host's user namespace, 
 
 import os
 import stat
+import uuid
 from contextlib import nullcontext
 from dataclasses import dataclass
 
+from hostd.checkpoint.boot_id import BOOT_ID, FILE, boot_id_tree
 from hostd.container.devices import Device
 from hostd.kernel.fd import Fd
 from hostd.kernel.mount import (
@@ -44,10 +46,11 @@ NESTING_DIRS = ((".lxc", 0), (".lxc/proc", 0o555), (".lxc/sys", 0o555))  # for `
 
 @dataclass(frozen=True)
 class Submount:
-    """A detached mount and where below the root it goes."""
+    """A detached mount and where below the root it goes; with a *file*, that file of it alone."""
 
     mount: Fd
     path: str
+    file: str = ""
 
 
 def dev(base: int, devices: tuple[Device, ...] = (), *, nesting: bool = False) -> Fd:
@@ -123,6 +126,7 @@ def below_root(
         Submount(devpts(base), "dev/pts"),
         Submount(scratch(base, "1777"), "dev/shm"),
         Submount(scratch(base, "755"), "run"),
+        Submount(boot_id_tree(str(uuid.uuid4())), BOOT_ID.lstrip("/"), FILE),
     )
 
 

@@ -96,13 +96,29 @@ static int new_filesystem(struct vz_plan *plan, int index)
     return made;
 }
 
-static int rebind(struct vz_plan *plan, int index, int target)
+static int bind(struct vz_plan *plan, int index, int source)
 {
     const struct vz_mount *mount = &plan->mounts[index];
     struct mount_attr attributes = { .attr_set = mount->set, .attr_clr = mount->clear };
     int flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH;
-    int made = TRY(BIND, index, RAW3(SYS_open_tree, target, "", flags));
+    int made = TRY(BIND, index, RAW3(SYS_open_tree, source, "", flags));
     TRY(SETATTR, index, RAW5(SYS_mount_setattr, made, "", AT_EMPTY_PATH, &attributes, sizeof attributes));
+    return made;
+}
+
+/* A detached mount cannot be copied from before Linux 6.15: for a moment it lies over the root. */
+static int bind_file(struct vz_plan *plan, int index)
+{
+    const struct vz_mount *mount = &plan->mounts[index];
+    int flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
+    TRY(ATTACH, index, RAW5(SYS_move_mount, mount->fd, "", plan->root, "", flags));
+    int file = TRY(TARGET, index, RAW4(SYS_openat, mount->fd, mount->file, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0));
+    int made = bind(plan, index, file);
+    TRY(LET_GO, index, RAW1(SYS_fchdir, mount->fd));
+    TRY(LET_GO, index, RAW2(SYS_umount2, ".", MNT_DETACH));
+    TRY(LET_GO, index, RAW1(SYS_fchdir, plan->root));
+    RAW1(SYS_close, file);
+    RAW1(SYS_close, mount->fd);
     return made;
 }
 
@@ -114,11 +130,11 @@ static void make_mount(struct vz_plan *plan, int index)
     if (target < 0)
         return;
     if (mount->fd >= 0)
-        made = mount->fd;
+        made = mount->file ? bind_file(plan, index) : mount->fd;
     else if (mount->fstype)
         made = new_filesystem(plan, index);
     else
-        made = rebind(plan, index, target);
+        made = bind(plan, index, target);
     int flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
     TRY(ATTACH, index, RAW5(SYS_move_mount, made, "", target, "", flags));
     RAW1(SYS_close, made);

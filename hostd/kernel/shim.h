@@ -9,19 +9,20 @@ enum vz_step {
     VZ_STEP_JOIN, VZ_STEP_CGROUP_NS, VZ_STEP_WAIT, VZ_STEP_SETGID, VZ_STEP_SETUID, VZ_STEP_SETGROUPS,
     VZ_STEP_PRIVATE, VZ_STEP_ROOT, VZ_STEP_CHDIR,
     VZ_STEP_TARGET, VZ_STEP_ATTACH, VZ_STEP_FSOPEN, VZ_STEP_FSCONFIG, VZ_STEP_CREATE, VZ_STEP_FSMOUNT,
-    VZ_STEP_BIND, VZ_STEP_SETATTR,
+    VZ_STEP_BIND, VZ_STEP_SETATTR, VZ_STEP_LET_GO,
     VZ_STEP_PIVOT, VZ_STEP_DETACH, VZ_STEP_HOSTNAME, VZ_STEP_SETSID, VZ_STEP_KEYRING, VZ_STEP_NULL,
     VZ_STEP_MOVE_FD, VZ_STEP_PLACE_FD, VZ_STEP_CLOSE, VZ_STEP_BOUNDING, VZ_STEP_SECCOMP, VZ_STEP_CAPS,
     VZ_STEP_EXEC
 };
 
 /* One mount of the child, below the container's root; symbolic links in the target are refused.
- * fd >= 0: attach this detached mount.  fstype: make a new file system.  Neither: rebind what is there. */
+ * fd >= 0: attach this detached mount, or only `file` of it.  fstype: make a new file system.  Neither: rebind what is
+ * there. */
 struct vz_mount {
     int fd;
     const char *fstype;
     const char **options;           /* key, value, key, value, ..., NULL; a value may be NULL (flag) */
-    const char *target;
+    const char *target, *file;
     uint64_t set, clear;            /* MOUNT_ATTR_* */
     int optional;                   /* a missing target is no failure */
 };

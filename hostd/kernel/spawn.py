@@ -65,6 +65,7 @@ class SpawnPlan:
 
     root        detached mount that becomes "/"; a tree can be used once: keep a clone for the next start
     submounts   detached mounts and their paths below the root, attached in this order before *mounts*
+    files       (detached mount, file in it, path): that file alone is there, read-only, after *mounts*
     fds         number in the child -> descriptor; 0, 1, 2 are /dev/null of the container unless given
     uid_base    the host's id of user 0; None: no user namespace (privileged)
     join        opened cgroup v1 `tasks` files
@@ -85,6 +86,7 @@ class SpawnPlan:
     seccomp: bytes = b""
     drop_caps: tuple[int, ...] = ()
     submounts: tuple[tuple[Fd, str], ...] = ()
+    files: tuple[tuple[Fd, str, str], ...] = ()
     mounts: tuple[ChildMount, ...] = DEFAULT_MOUNTS
     parent: bool = False
 
@@ -110,6 +112,7 @@ class _Mount:
 
     target: str
     source: Fd | None = None
+    file: str | None = None
     fstype: str | None = None
     options: tuple[tuple[str, str | None], ...] = ()
     set: MountAttr = MountAttr.NONE
@@ -127,6 +130,7 @@ def mount_steps(plan: SpawnPlan) -> list[_Mount]:
             steps.append(_Mount(f"{mount.target}/{part}", set=MountAttr.RDONLY, optional=True))
         for part in mount.writable:
             steps.append(_Mount(f"{mount.target}/{part}", clear=MountAttr.RDONLY, optional=True))
+    steps += [_Mount(path, source=mnt, file=file, set=MountAttr.RDONLY) for mnt, file, path in plan.files]
     return steps
 
 
@@ -214,6 +218,7 @@ def _c_mount(mount: _Mount, keep: list[object]) -> dict[str, object]:
         "fstype": facade.NULL if mount.fstype is None else _kept(facade.text(mount.fstype), keep),
         "options": _options(mount.options, keep),
         "target": _kept(facade.text(mount.target), keep),
+        "file": facade.NULL if mount.file is None else _kept(facade.text(mount.file), keep),
         "set": int(mount.set),
         "clear": int(mount.clear),
         "optional": int(mount.optional),

@@ -91,6 +91,28 @@ def test_proc_sys_is_read_only_but_net(stage: Stage) -> None:
     assert run(stage, "write", "/proc/sys/net/ipv4/ip_forward", "1").startswith("written")
 
 
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+
+
+def test_one_file_of_a_mount(stage: Stage) -> None:
+    """It is read-only, and nothing else of its file system is there."""
+    with new_filesystem("tmpfs", {"mode": "755"}) as mount:
+        for name in ("wanted", "other"):
+            with open(f"{mount.path}/{name}", "w", encoding="ascii") as file:
+                file.write(name)
+        files = ((mount, "wanted", BOOT_ID.lstrip("/")),)
+        answer = run(stage, "cat", BOOT_ID, "write", BOOT_ID, "x", "cat", "/proc/self/mountinfo", files=files)
+    assert answer.startswith("wanted")
+    assert "written" not in answer
+    places = [line.split()[3:5] for line in answer.splitlines() if " - tmpfs " in line]
+    assert places == [["/", "/"], ["/", "/dev"], ["/wanted", BOOT_ID]]
+
+
+def test_a_file_that_is_not_there(stage: Stage) -> None:
+    with new_filesystem("tmpfs", {"mode": "755"}) as mount, pytest.raises(FileNotFoundError, match=BOOT_ID):
+        run(stage, "ids", files=((mount, "wanted", BOOT_ID.lstrip("/")),))
+
+
 def test_its_network_is_empty(stage: Stage) -> None:
     assert run(stage, "list", "/sys/class/net").split() == ["entry", "lo"]
 
