@@ -78,6 +78,8 @@ RECIPES: dict[str, Recipe] = {
         Recipe("busybox", "busybox"),
         Recipe("debian-12", "debian", "bookworm", ("systemd-sysv", *_SERVER)),
         Recipe("debian-13", "debian", "trixie", ("systemd-sysv", *_SERVER)),
+        # What Debian becomes, with the newest systemd.
+        Recipe("debian-sid", "debian", "sid", ("systemd-sysv", *_SERVER)),
         Recipe("debian-12-services", "debian", "bookworm", _SERVICES),
         Recipe("debian-13-services", "debian", "trixie", _SERVICES),
         Recipe("debian-12-podman", "debian", "bookworm", _PODMAN),

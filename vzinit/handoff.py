@@ -31,6 +31,9 @@ COMMANDS = {"openrc-init": {how: ["openrc-shutdown", f"--{how}", "now"] for how 
 # A service in namespaces of these kinds could not be checkpointed, and no one of them keeps a neighbour out.
 DROP_IN = "/run/systemd/system/service.d/10-vz.conf"
 CAN_BE_CHECKPOINTED = b"[Service]\nProtectHostname=no\nPrivateUsers=no\nPrivateIPC=no\n"
+# Neither could one with credentials, each a ramfs.  There are none to import; systemd 262 mounts them all the same.
+# Older ones than 254 do not know the line, and would complain about it for each service.
+JOURNALD, NO_CREDENTIALS = "/usr/lib/systemd/system/systemd-journald.service", b"ImportCredential=\n"
 # OpenRC looks for these words anywhere in the environment of PID 1, and leaves modules, clocks, file systems and
 # cgroups to the host then.  Of the containers that it knows this one has least to do by itself.
 OPENRC = "/sbin/openrc"
@@ -84,7 +87,8 @@ def hand_over(loop: "Loop", consoles: "Consoles", on_running: "Callable[[], None
     environment = {"container": "vz", "TERM": "linux", "HOME": "/"}
     if name == "systemd":
         environment["NOTIFY_SOCKET"] = socket.open()
-        fds.write_file(DROP_IN, CAN_BE_CHECKPOINTED)
+        knows = NO_CREDENTIALS.decode().strip() in fds.read_text(JOURNALD)
+        fds.write_file(DROP_IN, CAN_BE_CHECKPOINTED + (NO_CREDENTIALS if knows else b""))
     else:
         for number in terminals(fds.read_text("/etc/inittab"), services()):
             consoles.get(number)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 SINGLE = ("pid", "user", "uts", "ipc", "cgroup", "time")
 # File systems that CRIU saves and makes again; everything else must be the root's own or external.
 SAVED = frozenset({
-    "proc", "sysfs", "tmpfs", "devpts", "mqueue", "ramfs", "devtmpfs", "securityfs", "binfmt_misc",
+    "proc", "sysfs", "tmpfs", "devpts", "mqueue", "devtmpfs", "securityfs", "binfmt_misc",
     "cgroup", "cgroup2",
 })  # fmt: skip
 # How the /proc files of a process that has ended meanwhile answer; EINVAL: it has no mounts any more.
@@ -27,6 +27,8 @@ UNSAVED_FDS = {
     "anon_inode:bpf-prog": "a BPF program",
     "/dev/fuse": "a FUSE server",
 }
+# systemd's, between its fork and the program of a service; CRIU 4.2 cannot give it its executable again.
+EXECUTOR = "/systemd-executor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,8 @@ def _task_reasons(
             found.append(f"{who} is in a nested {kind} namespace")
     if first and task.pid != first.pid and task.parent not in pids:
         found.append(f"{who} was brought in from outside (a session that is still open)")
+    if _executable(proc, task.pid).endswith(EXECUTOR):
+        found.append(f"{who} is a service that systemd is about to start: try again in some seconds")
     for link in _descriptors(proc, task.pid):
         if link in UNSAVED_FDS:
             found.append(f"{who} has {UNSAVED_FDS[link]} open")
@@ -144,6 +148,13 @@ def _task(proc: str, pid: int) -> _Task | None:
     if fields.get("State", "").startswith(("Z", "X")):
         return None
     return _Task(pid, int(fields["PPid"]), fields["Name"], len(fields["NSpid"].split()))
+
+
+def _executable(proc: str, pid: int) -> str:
+    try:
+        return os.readlink(f"{proc}/{pid}/exe")
+    except OSError:  # a thread of the kernel, or one that has ended
+        return ""
 
 
 def _descriptors(proc: str, pid: int) -> list[str]:

@@ -48,7 +48,7 @@ def image(name: str) -> Image:
     return found
 
 
-@pytest.fixture(params=["debian-12", "debian-13", "debian-12-sysvinit", "debian-13-sysvinit"])
+@pytest.fixture(params=["debian-12", "debian-13", "debian-sid", "debian-12-sysvinit", "debian-13-sysvinit"])
 def debian(request: pytest.FixtureRequest) -> Iterator[Image]:
     yield image(request.param)
 
@@ -100,7 +100,11 @@ def test_debian_is_the_same_when_it_is_built_again() -> None:
 
 def test_packages_come_from_debians_own_address(debian: Image) -> None:
     listed = debian.content["etc/apt/sources.list.d/debian.sources"].decode()
-    suite = "bookworm" if b'VERSION_ID="12"' in debian.content["usr/lib/os-release"] else "trixie"
     assert "URIs: http://deb.debian.org/debian\n" in listed
-    assert f"Suites: {suite} {suite}-updates\n" in listed and f"Suites: {suite}-security\n" in listed
     assert "etc/apt/sources.list" not in debian.members
+    release = debian.content["usr/lib/os-release"]
+    if b"VERSION_ID" not in release:
+        assert "Suites: sid\n" in listed and "security" not in listed
+        return
+    suite = "bookworm" if b'VERSION_ID="12"' in release else "trixie"
+    assert f"Suites: {suite} {suite}-updates\n" in listed and f"Suites: {suite}-security\n" in listed

@@ -52,12 +52,13 @@ IMAGES = {
     "busybox": ("busybox", WITNESS_INITTAB),
     "debian-12": ("systemd", WITNESS_UNIT),
     "debian-13": ("systemd", WITNESS_UNIT),
+    "debian-sid": ("systemd", WITNESS_UNIT),
     "debian-12-sysvinit": ("init", WITNESS_SCRIPT),
     "debian-13-sysvinit": ("init", WITNESS_SCRIPT),
     "debian-12-openrc": ("init", WITNESS_SCRIPT),
     "debian-12-runit": ("runit", WITNESS_SERVICE),
 }
-SYSTEMD = ("debian-12", "debian-13")
+SYSTEMD = ("debian-12", "debian-13", "debian-sid")
 RUNLEVEL = "rc-status -f ini default"
 
 
@@ -156,6 +157,7 @@ def test_systemd_is_frozen_and_comes_back(vz: Vz, image: str) -> None:
     vz.start(101, "--init", "handoff", "--ipadd", "192.0.2.1", template=image)
     up(vz)
     for _ in range(2):
+        machine.until("no service is about to be executed", lambda: executors(vz) == [], 30)
         before = inside(vz, "systemctl show -P MainPID ssh cron")
         vz.ctl("chkpnt", "101")
         assert vz.status(101) == f"{DOWN} suspended"
@@ -170,6 +172,25 @@ def test_systemd_is_frozen_and_comes_back(vz: Vz, image: str) -> None:
         vz.ping("192.0.2.1")
     assert busy(vz) < 0.5, "something spins"
     vz.ctl("stop", "101")
+
+
+def executors(vz: Vz) -> list[str]:
+    """Processes of systemd that will be a service; the login prompt of its console waits some seconds as one."""
+    return inside(vz, "ls -l /proc/*/exe 2>/dev/null | grep systemd-executor", check=None).splitlines()
+
+
+@CHECKPOINTS
+def test_a_service_that_is_about_to_start_is_waited_for(vz: Vz) -> None:
+    """CRIU would dump it, end the container, and could not restore it."""
+    vz.start(101, "--init", "handoff", template="debian-sid")
+    machine.until("the login prompt waits", lambda: executors(vz) != [], 60)
+    refused = vz.ctl("chkpnt", "101", check=16)
+    assert "is a service that systemd is about to start" in refused.stderr
+    up(vz)
+    machine.until("it has started", lambda: executors(vz) == [], 60)
+    vz.ctl("chkpnt", "101")
+    vz.ctl("restore", "101")
+    up(vz)
 
 
 def busy(vz: Vz) -> float:

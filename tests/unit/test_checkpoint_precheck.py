@@ -79,6 +79,7 @@ def test_a_session_from_outside_is_named(proc: Proc) -> None:
     [
         ("overlay", "/mnt/o", "overlay is mounted on /mnt/o, which cannot be saved"),
         ("fuse.sshfs", "/mnt/a\\040b", "fuse.sshfs is mounted on /mnt/a b, which cannot be saved"),
+        ("ramfs", "/run/x", "ramfs is mounted on /run/x, which cannot be saved"),
         ("tmpfs", "/dev", "something is mounted over /dev"),
     ],
 )
@@ -98,6 +99,14 @@ def test_binds_of_the_root_and_savable_file_systems_are_fine(proc: Proc) -> None
 def test_a_descriptor_that_cannot_be_saved_is_named(proc: Proc, link: str) -> None:
     proc.add(102, parent=CHILD, fds=("/dev/null", link))
     assert proc.reasons() == [f"process 102 (sh) has {precheck.UNSAVED_FDS[link]} open"]
+
+
+def test_a_service_between_fork_and_execution_is_named(proc: Proc) -> None:
+    proc.add(102, parent=INIT, name="(agetty)")
+    os.symlink("/usr/lib/systemd/systemd-executor", f"{proc.path}/102/exe")
+    assert proc.reasons() == [
+        "process 102 ((agetty)) is a service that systemd is about to start: try again in some seconds"
+    ]
 
 
 def test_zombies_and_processes_that_end_meanwhile_do_not_count(proc: Proc) -> None:
