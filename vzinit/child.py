@@ -147,6 +147,18 @@ def fork(work: "Callable[[], None]") -> int:
         _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
 
 
+def aside(work: "Callable[[], None]") -> int:
+    """A child that does *work* and ends: what it imports costs us nothing.  Its pid.  Raises OSError."""
+
+    def all_of_it() -> None:
+        try:
+            work()
+        finally:
+            posix._exit(0)
+
+    return fork(all_of_it)
+
+
 def become(program: Program, pipe: int, linger: float = 0) -> None:
     """In the child: turn into *program*, or tell why not, and stay for *linger* seconds.  Never returns."""
     step = program.program
@@ -200,9 +212,7 @@ def forget_oom_score() -> None:
     """The host may have made PID 1 the last to be killed; its children are as good as any other process."""
     if fds.read_text(OOM_SCORE).strip() not in ("", "0"):
         try:
-            fd = posix.open(OOM_SCORE, posix.O_WRONLY)
-            posix.write(fd, b"0")
-            posix.close(fd)
+            fds.overwrite(OOM_SCORE, b"0")
         except OSError:
             pass  # the host gave the whole container a worse score than 0: that is not ours to better
 

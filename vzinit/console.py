@@ -7,7 +7,7 @@ prompt is started when the first person attaches, not at boot: an unwatched cons
 
 import posix
 
-from vzinit import child, fds, pty, reaper, ring
+from vzinit import child, fds, pty, reaper, ring, session
 from vzinit.loop import READ, WRITE
 
 TYPE_CHECKING = False
@@ -160,13 +160,16 @@ class Console:
             program=argv[0].lstrip("-") if argv[0] != "-sh" else "/bin/sh",
             controlling_tty=True,
         )
-        reaper.adopt(child.start(self._loop, program, None, self._prompt_ended))
+        prompt = reaper.adopt(child.start(self._loop, program, None, lambda _code, _signal: self._prompt_ended(prompt)))
         self._prompting = True
 
-    def _prompt_ended(self, _code: int, _signal: int) -> None:
-        self._prompting = False
+    def _prompt_ended(self, prompt: child.Child) -> None:
         self._prompts_ended += 1
         self._loop.after(PAUSE, self._forget_prompt)
+        session.log_out(prompt.pid, self._next_prompt)
+
+    def _next_prompt(self) -> None:
+        self._prompting = False
         self._want_prompt()
 
     def _forget_prompt(self) -> None:

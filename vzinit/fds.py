@@ -72,6 +72,15 @@ def read_file(path: str, most: int) -> bytes | None:
         posix.close(fd)
 
 
+def overwrite(path: str, data: bytes) -> None:
+    """Write to a file that is there, one of /proc's for one."""
+    fd = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC)
+    try:
+        posix.write(fd, data)
+    finally:
+        posix.close(fd)
+
+
 def write_file(path: str, data: bytes, mode: int = 0o644) -> None:
     """Replace *path* in one step: temporary file beside it, fsync, rename.
 

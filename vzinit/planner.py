@@ -42,7 +42,7 @@ def make() -> BootPlan:
         put_tmpfiles_first,
         make_host_keys,
         lambda _: offer_telinit(),
-        lambda _: utmp.write("2"),
+        lambda _: utmp.boot("2"),
     ):
         try:
             source(found)
@@ -59,6 +59,8 @@ def furnish_run() -> None:
             posix.chmod(path, mode)
         except OSError:
             pass
+    if fds.is_dir("/var") and not fds.exists("/var/run") and not fds.is_link("/var/run"):
+        posix.symlink("/run", "/var/run")  # where static programs look for utmp
 
 
 def offer_telinit() -> None:

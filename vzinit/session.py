@@ -22,6 +22,7 @@ class Sessions:
         self._loop = loop
         self._on_end = on_end
         self._running: dict[str, child.Child] = {}
+        self._leaving = 0  # that have ended, and are just taken out of utmp
         self._when_empty: Callable[[], None] | None = None
         self._killer: Timer | None = None
 
@@ -33,6 +34,8 @@ class Sessions:
             if started:
                 del self._running[name]
                 self._on_end(name, code, signal)
+                if program.controlling_tty:
+                    self._log_out(pid)
             self._check_empty()
 
         def begun(number: int, text: str) -> None:
@@ -44,6 +47,17 @@ class Sessions:
 
         started: list[bool] = []
         self._running[name] = reaper.adopt(child.start(self._loop, program, begun, ended))
+        pid = self._running[name].pid
+
+    def _log_out(self, pid: int) -> None:
+        """It counts as a session until it has ended: a checkpoint waits for it."""
+        self._leaving += 1
+
+        def gone() -> None:
+            self._leaving -= 1
+            self._check_empty()
+
+        log_out(pid, gone)
 
     def pid(self, name: str) -> int:
         return self._running[name].pid
@@ -63,8 +77,10 @@ class Sessions:
         """
         self._must_be_new(name)
         master, slave = pty.open_pty(rows, columns)
+        line = pty.slave_name(master).removeprefix("/dev/")
         try:
             program = login_program(argv, terminal, slave)
+            program.setup = lambda: log_in(line)
             self.execute(name, program, on_start)
             return master
         except BaseException:
@@ -103,11 +119,56 @@ class Sessions:
                 pass
 
     def _check_empty(self) -> None:
-        if not self._running and self._when_empty:
+        if not self._running and not self._leaving and self._when_empty:
             if self._killer:  # whoever comes later, after a checkpoint and its restore, is not meant
                 self._killer.cancel()
             call, self._when_empty = self._when_empty, None
             call()
+
+
+class Helper:
+    """A forked child that nobody waits for, but for who wants to know that it has ended."""
+
+    __slots__ = ("_then", "pid")
+
+    def __init__(self, pid: int, then: "Callable[[], None]") -> None:
+        self.pid = pid
+        self._then = then
+
+    def ended(self, _status: int) -> None:
+        self._then()
+
+
+def log_in(line: str) -> None:
+    """In the child that becomes a login of root on *line*: what login(1) and its PAM leave to be seen."""
+    from vzinit import utmp
+
+    if_possible(lambda: fds.overwrite("/proc/self/loginuid", b"0"))  # by which `last` and `logname` go
+    if_possible(lambda: utmp.login(line, posix.getpid()))
+
+
+def if_possible(step: "Callable[[], None]") -> None:
+    """A kernel without audit and an image without utmp keep nobody out."""
+    try:
+        step()
+    except OSError:
+        pass
+
+
+def log_out(pid: int, then: "Callable[[], None]") -> None:
+    """Have a child take what *pid* was out of utmp; *then* is called when it has, or when no child is to be had."""
+
+    def work() -> None:
+        from vzinit import utmp
+
+        utmp.logout(pid)
+
+    try:
+        helper = Helper(child.aside(work), then)
+    except OSError:  # NUMPROC is reached
+        then()
+    else:
+        reaper.adopt(helper)
 
 
 def login_program(argv: list[str], terminal: str, slave: int) -> child.Program:

@@ -8,7 +8,7 @@ import errno
 import posix
 import time
 
-from vzinit import _sys, reaper
+from vzinit import _sys, child, fds, reaper
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ GRACE = 5.0  # seconds at most between SIGTERM to everybody and SIGKILL
 LAST_WORDS = 2.0  # seconds that killed processes get to vanish
 POLL = 0.02
 EVERYBODY = -1
+WTMP = "/var/log/wtmp"
 SIGHUP, SIGKILL, SIGTERM, SIGCONT = 1, 9, 15, 18
 
 
@@ -58,6 +59,8 @@ class Shutdown:
             self.begin(how)
 
     def _services(self) -> None:
+        if fds.exists(WTMP):
+            record_the_end()
         patience = max(0.0, self._deadline - time.monotonic() - KILL_RESERVE)
         self._guard: Timer = self._loop.after(patience, self._terminate)
         self._stop_services(self._terminate)
@@ -89,6 +92,20 @@ class Shutdown:
     def _finish(self) -> None:
         self._say_bye(self.how)
         reboot(COMMANDS[self.how])
+
+
+def record_the_end() -> None:
+    """So that `last` knows when the system went down."""
+
+    def work() -> None:
+        from vzinit import utmp
+
+        utmp.down()
+
+    try:
+        child.aside(work)
+    except OSError:
+        pass  # NUMPROC is reached
 
 
 def checked(how: str, before: str) -> str:

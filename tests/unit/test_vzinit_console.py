@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from vzinit import child, console, reaper, ring
+from vzinit import child, console, reaper, ring, session
 from vzinit.loop import Loop, Timer
 
 
@@ -36,6 +36,7 @@ class Terminal:
         self.console.set_prompt(["prompt"])
         self.running: list[Callable[[int, int], None]] = []
         self.started = 0
+        self.pid = 42  # of every prompt
 
     def start(self, _loop: object, _program: object, _on_start: object, on_end: Callable[[int, int], None]) -> object:
         self.running.append(on_end)
@@ -56,6 +57,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
     made = Terminal()
     monkeypatch.setattr(child, "start", made.start)
     monkeypatch.setattr(reaper, "adopt", lambda started: started)
+    monkeypatch.setattr(session, "log_out", lambda _pid, then: then())
     yield made
     made.console.detach_all()
     for number in (made.console.master, made.console.slave, made.console.ring.fd):

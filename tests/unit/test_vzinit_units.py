@@ -213,7 +213,7 @@ def test_restart_limit() -> None:
 
 def test_utmp_record() -> None:
     """The layout that glibc reads: `who -r` and `runlevel` are the proof, on a machine that has them."""
-    short = utmp.record("2", "x86_64", 1)
+    short = utmp.record(utmp.RUN_LVL, 50, b"~", b"~~", b"runlevel", machine="x86_64", now=1.5)
     assert len(short) == 384
-    assert short[44:52] == b"runlevel"
-    assert len(utmp.record("2", "aarch64", 1)) == (400 if os.sysconf("SC_LONG_BIT") == 64 else 384)
+    assert (short[44:52], short[340:348]) == (b"runlevel", b"\1\0\0\0\x20\xa1\7\0")
+    assert len(utmp.record(utmp.RUN_LVL, 50, machine="aarch64")) == (400 if os.sysconf("SC_LONG_BIT") == 64 else 384)
