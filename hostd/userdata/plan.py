@@ -25,13 +25,14 @@ class Item:
 class Plan:
     """`early` comes before the services, `late` when they are up.  `keys` of root's are put in before everything.
 
-    `late_begun`: the services were up already, whoever asks.  `id` names this plan, and nothing that was done for
-    another counts for it.
+    `start` is the one that carries it out, 0 while it waits, and `late_begun` how far that is.  `id` names this plan:
+    nothing that was done for another counts for it.
     """
 
     early: tuple[Item, ...] = ()
     late: tuple[Item, ...] = ()
     keys: tuple[PublicKey, ...] = ()
+    start: int = 0
     late_begun: bool = False
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
@@ -47,7 +48,8 @@ class Plan:
         """The text of the file."""
         items = {name: [(one.what, one.text, one.once) for one in getattr(self, name)] for name in ("early", "late")}
         keys = [one.line for one in self.keys]
-        return json.dumps({**items, "keys": keys, "late_begun": self.late_begun, "id": self.id}, indent=1) + "\n"
+        state = {"start": self.start, "late_begun": self.late_begun, "id": self.id}
+        return json.dumps({**items, "keys": keys, **state}, indent=1) + "\n"
 
 
 def load(text: str) -> Plan:
@@ -56,7 +58,7 @@ def load(text: str) -> Plan:
         raw = json.loads(text)
         early, late = (tuple(Item(*row) for row in raw[name]) for name in ("early", "late"))
         keys = tuple(map(sshkeys.public_key, raw["keys"]))
-        return Plan(early, late, keys, bool(raw["late_begun"]), str(raw["id"]))
+        return Plan(early, late, keys, int(raw["start"]), bool(raw["late_begun"]), str(raw["id"]))
     except (KeyError, TypeError) as error:
         raise ValueError(f"is no plan of a first boot: {error}") from error
 

@@ -137,6 +137,9 @@ def test_a_script_is_run_once(vz: Vz) -> None:
     vz.ctl("set", "101", "--userdata", data(vz, "#!/bin/no/such\n"), check=20)
     said = vz.ctl("set", "101", "--userdata", f"{vz.prefix}/data", "--save")
     assert "Warning: --userdata takes effect after a restart of the container" in said.stdout
+    vz.kill_daemon()
+    vz.ctl("exec2", "101", "true")
+    assert waits(vz) and machine.read(vz.paths.log_file).count("first boot:") == 1, "it is for the next start"
     assert "script: code 127" in vz.ctl("restart", "101", "--wait", check=133).stderr
 
 

@@ -69,8 +69,7 @@ async def early(ct: Container, plan: Plan, report: Report) -> None:
     """Before the services.  No start fails because of it: what fails is told."""
     faults.point("firstboot.early")
     try:
-        if plan.late_begun:  # of a boot before this one
-            save(ct.world.paths, ct.ctid, replace(plan, late_begun=False))
+        save(ct.world.paths, ct.ctid, replace(plan, start=_this_start(ct), late_begun=False))
         failures = await _carry_out(ct, plan, "early")
     except (OSError, VzError) as error:
         report(f"Warning: the first boot is not done: {error}; the next start tries again")
@@ -82,9 +81,18 @@ async def early(ct: Container, plan: Plan, report: Report) -> None:
 
 
 def go_on(ct: Container) -> None:
-    """The container is up: do the rest in the background, `ct.first_boot`."""
+    """The container is up: do in the background, `ct.first_boot`, what its start has begun.
+
+    What was laid since then waits for the next start.
+    """
     plan = load(ct.world.paths, ct.ctid)
-    ct.first_boot = asyncio.ensure_future(_late(ct, plan)) if plan is not None and plan.late else None
+    due = plan is not None and plan.late and plan.start == _this_start(ct)
+    ct.first_boot = asyncio.ensure_future(_late(ct, plan)) if plan and due else None
+
+
+def _this_start(ct: Container) -> int:
+    assert ct.record is not None
+    return ct.record.serial
 
 
 async def _late(ct: Container, plan: Plan) -> Sequence[str]:
