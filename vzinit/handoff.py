@@ -8,8 +8,7 @@ import _signal  # type: ignore[import-not-found]
 import errno
 import posix
 
-from vzinit import child, fds, inittab, notify, reaper, shutdown
-from vzinit.console import LAST_TTY
+from vzinit import child, fds, image_init, notify, prompts, reaper, shutdown
 from vzinit.signals import SIGRTMIN
 
 TYPE_CHECKING = False
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from vzinit.console import Console, Consoles
     from vzinit.loop import Loop
 
-PROMPTS = ("respawn", "askfirst")  # actions of inittab
-INITS = ("/sbin/init", "/etc/init", "/bin/init")  # in the order of OpenVZ
 TELL_TIME = 5.0  # seconds that a PID 1 without its program leaves the agent to say so
 # How an init is asked: by a signal that it has for this, else by a command; those of sysvinit and runit are named so.
 SIGNALS = {
@@ -79,10 +76,9 @@ def hand_over(loop: "Loop", consoles: "Consoles", on_running: "Callable[[], None
     *on_running* is called when the init says that it is up; of one that does not say such things, at once.  Raises
     OSError when there is no init or it cannot be executed; PID 1 has no way on then.
     """
-    path = next((path for path in INITS if fds.is_program(path)), "")
+    path, name = image_init.path(), image_init.name()
     if not path:
-        raise OSError(errno.ENOENT, f"the image has no init: none of {', '.join(INITS)}")
-    name = resolved(path).rpartition("/")[2]
+        raise OSError(errno.ENOENT, f"the image has no init: none of {', '.join(image_init.INITS)}")
     socket = notify.NotifySocket(loop, lambda pid, values: on_message(pid, values, on_running))
     environment = {"container": "vz", "TERM": "linux", "HOME": "/"}
     if name == "systemd":
@@ -90,7 +86,8 @@ def hand_over(loop: "Loop", consoles: "Consoles", on_running: "Callable[[], None
         knows = NO_CREDENTIALS.decode().strip() in fds.read_text(JOURNALD)
         fds.write_file(DROP_IN, CAN_BE_CHECKPOINTED + (NO_CREDENTIALS if knows else b""))
     else:
-        for number in terminals(fds.read_text("/etc/inittab"), services()):
+        names = [name for place in SERVICES if fds.is_dir(place) for name in posix.listdir(place)]
+        for number in prompts.of_inittab(fds.read_text("/etc/inittab")) | prompts.of_services(names):
             consoles.get(number)
     if fds.is_program(OPENRC):
         environment |= KNOWN_TO_OPENRC
@@ -99,21 +96,6 @@ def hand_over(loop: "Loop", consoles: "Consoles", on_running: "Callable[[], None
     if name != "systemd":
         loop.after(0, on_running)
     return Agent(loop, consoles.first, name)
-
-
-def services() -> list[str]:
-    return [name for place in SERVICES if fds.is_dir(place) for name in posix.listdir(place)]
-
-
-def terminals(text: str, services: list[str]) -> set[int]:
-    """The numbers of the ttys at which an inittab, or a service (`getty-tty2`, `agetty.tty2`), has login prompts: one
-    without its terminal would end for ever.
-    """
-    prompts = [line for line in inittab.parse(text) if line.action in PROMPTS and inittab.is_prompt(line)]
-    words = {word.rpartition("/")[2] for line in prompts for word in (line.name, *line.process.split())}
-    words |= {name.replace(".", "-").rpartition("-")[2] for name in services if name.lstrip("a").startswith("getty")}
-    numbers = {int(word[3:]) for word in words if word.startswith("tty") and word[3:].isdigit()}
-    return numbers & set(range(1, LAST_TTY + 1))
 
 
 def split(program: child.Program) -> None:
@@ -131,15 +113,6 @@ def split(program: child.Program) -> None:
     if report:
         number, _, text = report.partition(" ")
         raise OSError(int(number), text)
-
-
-def resolved(path: str) -> str:
-    """What *path* leads to, with all links followed."""
-    fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
-    try:
-        return posix.readlink(f"/proc/self/fd/{fd}")
-    finally:
-        posix.close(fd)
 
 
 def on_message(pid: int, values: dict[str, str], on_running: "Callable[[], None]") -> None:

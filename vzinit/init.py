@@ -4,7 +4,7 @@ import gc
 import posix
 import sys
 
-from vzinit import channel, reaper, ring, signals
+from vzinit import channel, fds, reaper, ring, signals
 from vzinit.console import Consoles
 from vzinit.control import Control, describe
 from vzinit.initctl import Initctl
@@ -26,7 +26,6 @@ def run(lasting: "socket") -> None:
     """Obey the host on *lasting*, look after everything that runs, until the way down."""
     posix.umask(0o022)
     posix.chdir("/")
-
     loop = Loop(lambda where, error: trouble(where, error))
     words = ring.Ring(LAST_WORDS)
     sys.stderr = words
@@ -47,6 +46,7 @@ def run(lasting: "socket") -> None:
         orders = Orders(loop, services, consoles.first.log, asked_to_stop)
         control.before_quiet = orders.send_home
         guarded(orders.open)
+        guarded(lambda: listen_to_openrc(loop, asked_to_stop))
         services.boot(orders.serve)
 
     def hand_over() -> None:
@@ -83,3 +83,11 @@ def run(lasting: "socket") -> None:
     gc.freeze()  # what is there now is there for ever: no collection looks at it, no child's copies its pages
     gc.enable()
     loop.run()
+
+
+def listen_to_openrc(loop: Loop, on_request: "Callable[[str], None]") -> None:
+    """Where the image has a command of OpenRC's for a way down.  Raises OSError."""
+    if fds.is_program("/sbin/openrc-shutdown"):
+        from vzinit import openrc_ctl
+
+        openrc_ctl.listen(loop, on_request)

@@ -2,19 +2,23 @@
 
 Both have `id:runlevels:action:process`.  A file with an `initdefault` line is sysvinit's: its rc scripts are
 left out, because they mount file systems and set clocks; what they would start comes from the links in
-/etc/rc2.d.  Any other is busybox's: the id is a terminal, runlevels mean nothing, and all of it is run.
+/etc/rc2.d.  Any other is busybox's: the id is a terminal, runlevels mean nothing, and all of it is run, by action and
+then by line.  What brings OpenRC's runlevels up and down in either is left out: the planner knows OpenRC.
 """
 
-from vzinit import fds
+from vzinit import fds, image_init
 from vzinit.plan import BootPlan, Command, ServicePlan
 
 RUNLEVEL = "2"
 GETTYS = ("getty", "agetty", "mingetty", "fgetty", "login", "sulogin")
 OUR_WORK = ("/etc/init.d/rc", "/etc/init.d/rcS", "/etc/rc.d/rc", "/etc/rc.d/rc.sysinit", "/lib/init/rc")
 IN_ORDER = ("sysinit", "boot", "bootwait", "wait")  # each is waited for before the next line
+BY_ACTION = ("sysinit", "wait", "once", "respawn", "askfirst", "shutdown")  # the order of busybox
+BUSYBOX_ALONE = "::sysinit:/etc/init.d/rcS\n"  # what busybox does without a file, as far as it is not the host's work
 FIRST_CONSOLE = ("", "console", "tty1")
-# sysvinit: after 10 starts in 2 minutes the line rests for 5; busybox: one second between starts.
-BURST, INTERVAL, REST, DELAY = 10, 120.0, 300.0, 1.0
+# sysvinit: after 10 starts in 2 minutes the line rests for 5; busybox: never, but has one second between starts.
+BURST, INTERVAL, REST, DELAY, NEVER = 10, 120.0, 300.0, 1.0, 1 << 30
+SHUTDOWN_TIMEOUT = 60.0  # seconds for all lines of that action
 
 
 class Line:
@@ -42,34 +46,33 @@ def parse(text: str) -> list[Line]:
 
 def add_to(plan: BootPlan, text: str) -> None:
     """Add what *text*, an inittab, asks for."""
-    lines = parse(text)
-    is_sysvinit = any(line.action == "initdefault" for line in lines)
+    lines = list(enumerate(parse(text), 1))
+    is_sysvinit = any(line.action == "initdefault" for _, line in lines)
+    if not is_sysvinit:
+        lines = [(number, line) for action in BY_ACTION for number, line in lines if line.action == action]
     previous: list[str] = []
-    at_stop = ServicePlan("inittab:shutdown", "oneshot", [], stop_timeout=10.0, remain=True)
-    for number, line in enumerate(lines):
-        if is_sysvinit and not belongs(line):
+    at_stop: list[Command] = []
+    for number, line in lines:
+        if line.program == "openrc" or (is_sysvinit and not belongs(line)):
             continue
         if line.action in ("respawn", "askfirst") and is_prompt(line):
             if line.name in FIRST_CONSOLE and line.program not in GETTYS and not plan.prompt:
                 plan.prompt = line.process.split()
             continue
-        service = planned(f"inittab:{number + 1}:{line.program}", line)
+        service = planned(f"inittab:{number}:{line.program}", line, BURST if is_sysvinit else NEVER)
         if service:
             service.after = previous[-1:]
             plan.services.append(service)
             if line.action in IN_ORDER:
                 previous = [service.name]
         elif line.action == "shutdown":
-            at_stop.stop.append(command(line.process))
-    if at_stop.stop:
-        put_first(plan, at_stop)
-
-
-def put_first(plan: BootPlan, service: ServicePlan) -> None:
-    """Everything starts after *service*, and so stops before it."""
-    for other in plan.services:
-        other.after.append(service.name)
-    plan.services.insert(0, service)
+            at_stop.append(command(line.process))
+    if at_stop:
+        others = [service.name for service in plan.services]  # up to then they run: it is the first to be stopped
+        name, time = "inittab:shutdown", SHUTDOWN_TIMEOUT
+        plan.services.append(
+            ServicePlan(name, "oneshot", [], stop=at_stop, after=others, remain=True, stop_timeout=time)
+        )
 
 
 def belongs(line: Line) -> bool:
@@ -83,17 +86,18 @@ def is_prompt(line: Line) -> bool:
     return line.action == "askfirst" or line.program in GETTYS or line.process.startswith("-")
 
 
-def planned(name: str, line: Line) -> ServicePlan | None:
+def planned(name: str, line: Line, burst: int) -> ServicePlan | None:
     """The service of *line*; None for actions that are not services."""
+    silent = {"StandardOutput": ["null"], "StandardError": ["null"]} if line.name == "null" else {}
     if line.action in IN_ORDER:
-        return ServicePlan(name, "oneshot", [command(line.process)])
+        return ServicePlan(name, "oneshot", [command(line.process)], options=silent)
     if line.action == "once":
-        return ServicePlan(name, "simple", [command(line.process)])
+        return ServicePlan(name, "simple", [command(line.process)], options=silent)
     if line.action in ("respawn", "askfirst"):
         return ServicePlan(
             name, "simple", [command(line.process)],
-            restart="always", restart_delay=DELAY, burst=BURST, interval=INTERVAL, rest=REST,
-            stop_timeout=5.0,
+            restart="always", restart_delay=DELAY, burst=burst, interval=INTERVAL, rest=REST,
+            stop_timeout=5.0, options=silent,
         )  # fmt: skip
     return None
 
@@ -110,5 +114,6 @@ def command(process: str) -> Command:
 
 def from_image(plan: BootPlan) -> None:
     text = fds.read_text("/etc/inittab")
-    if text:
-        add_to(plan, text)
+    if not text and image_init.name() == "busybox" and fds.is_program("/etc/init.d/rcS"):
+        text = BUSYBOX_ALONE
+    add_to(plan, text)

@@ -75,21 +75,23 @@ class BootPlan:
         self.services: list[ServicePlan] = []
         self.prompt: list[str] = []  # what the image wants on the console instead of a login prompt
         self.notes: list[str] = []  # for the console: what was left out and why
+        self.supervised = ""  # the directory of runit's services
+        self.within: dict[str, list[str]] = {}  # by service: what it starts by itself; the planner's own
 
 
 def dump(plan: BootPlan) -> bytes:
     return marshal.dumps((
         [{key: flatten(getattr(service, key)) for key in ServicePlan.__slots__} for service in plan.services],
-        plan.prompt, plan.notes,
+        plan.prompt, plan.notes, plan.supervised,
     ))  # fmt: skip
 
 
 def load(data: bytes) -> BootPlan:
     """The plan that `dump` wrote.  Raises ValueError, EOFError or TypeError when *data* is not one."""
-    services, prompt, notes = marshal.loads(data)
+    services, prompt, notes, supervised = marshal.loads(data)
     plan = BootPlan()
     plan.services = [service_from(row) for row in services]
-    plan.prompt, plan.notes = prompt, notes
+    plan.prompt, plan.notes, plan.supervised = prompt, notes, supervised
     return plan
 
 

@@ -1,13 +1,20 @@
 """Reads what the image wants to run, in a child process: unit files cost memory that PID 1 would never give
 back, and a bug in here must not be one of PID 1.
 
-Sources, in this order: inittab, units, init scripts that no unit covers, /etc/rc.local.
+Sources, in this order: inittab, then what belongs to the init that the image has (units, init scripts that no unit
+covers; OpenRC; runit), /etc/rc.local.
 """
 
 import posix
 
-from vzinit import fds, generators, inittab, plan, rclinks, unitfile, units, utmp
+from vzinit import fds, generators, image_init, inittab, openrc, plan, rclinks, runit, unitfile, units, utmp
 from vzinit.plan import BootPlan, Command, ServicePlan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Source = Callable[[BootPlan], object]
 
 # Directories that programs expect in the fresh tmpfs on /run: path and mode.
 RUN = (("/run/lock", 0o1777), ("/run/user", 0o755), ("/run/vzinit", 0o755))
@@ -19,7 +26,7 @@ TMPFILES_ARGUMENTS = (
     "--exclude-prefix=/run/utmp",
     "--exclude-prefix=/run/nologin",  # "the system is booting"; systemd would remove it at the end
 )  # fmt: skip
-SSH_SERVICES = ("ssh.service", "sshd.service", "ssh", "sshd")
+SSH_SERVICES = {"ssh.service", "sshd.service", "ssh", "sshd"}
 NEW_KEYS = Command(["ssh-keygen", "-A"], "-")
 
 
@@ -32,23 +39,36 @@ def serve(pipe: int) -> None:
 def make() -> BootPlan:
     """The plan.  A source that cannot be read does not take the others with it."""
     found = BootPlan()
-    covered: set[str] = set()
-    for source in (
+    sources: tuple[Source, ...] = (
         inittab.from_image,
-        lambda _: generators.run(),
-        lambda found: covered.update(units.from_image(found)),
-        lambda found: rclinks.from_image(found, covered),
-        add_rc_local,
+        *sources_of(image_init.name()),
         put_tmpfiles_first,
         make_host_keys,
+        openrc.report_failures,
         lambda _: offer_telinit(),
         lambda _: utmp.boot("2"),
-    ):
+    )
+    for source in sources:
         try:
             source(found)
         except Exception as error:
             found.notes.append(f"vzinit: planner: {type(error).__name__}: {error}")
     return found
+
+
+def sources_of(init: str) -> "tuple[Source, ...]":
+    """Where *init*, the image's own, would find its services."""
+    if init in runit.INITS:
+        return lambda found: rclinks.from_image(found, runit.known()), runit.from_image, add_rc_local
+    if init != "systemd" and openrc.is_here():
+        return (openrc.from_image,)
+    covered: set[str] = set()
+    return (
+        lambda _: generators.run(),
+        lambda found: covered.update(units.from_image(found)),
+        lambda found: rclinks.from_image(found, covered),
+        add_rc_local,
+    )
 
 
 def furnish_run() -> None:
@@ -85,7 +105,9 @@ def put_tmpfiles_first(found: BootPlan) -> None:
     if not fds.is_program(TMPFILES):
         return
     command = Command([TMPFILES, *TMPFILES_ARGUMENTS], "-:")
-    inittab.put_first(found, ServicePlan("tmpfiles", "oneshot", [command], options={"StandardError": ["null"]}))
+    for service in found.services:
+        service.after.append("tmpfiles")
+    found.services.insert(0, ServicePlan("tmpfiles", "oneshot", [command], options={"StandardError": ["null"]}))
 
 
 def make_host_keys(found: BootPlan) -> None:
@@ -96,5 +118,5 @@ def make_host_keys(found: BootPlan) -> None:
     if any(command.argv[0].endswith("ssh-keygen") for command in every):
         return
     for service in found.services:
-        if service.name in SSH_SERVICES:
+        if SSH_SERVICES & {service.name, *found.within.get(service.name, ())}:
             service.pre.insert(0, NEW_KEYS)

@@ -49,6 +49,10 @@ class Services:
             self.learn(found.services, WAITING)
         on_planned()
         self._changed()
+        if found.supervised and not self._then:
+            from vzinit import runit
+
+            runit.Scan(self._loop, self, found.supervised)
 
     def learn(self, plans: "list[plan.ServicePlan]", state: int) -> None:
         """New services, in *state*, and what is new of those that are known.

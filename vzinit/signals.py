@@ -1,8 +1,8 @@
 """What each signal to PID 1 asks for.
 
 busybox: `halt` SIGUSR1, `poweroff` SIGUSR2, `reboot` SIGTERM.  systemd's convention: SIGRTMIN+3 halt, +4
-power off, +5 reboot, SIGINT (ctrl-alt-del) reboot.  SIGPWR: the power fails.  Numbers of real time signals
-are those of glibc.
+power off, +5 reboot, SIGINT (ctrl-alt-del) reboot.  SIGPWR: the power fails.  SIGCONT: what runit's files say.
+Numbers of real time signals are those of glibc.
 """
 
 import _signal  # type: ignore[import-not-found]
@@ -40,7 +40,7 @@ def watch(loop: "Loop", on_child: "Callable[[], object]", on_request: "Callable[
     _signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     for number in HARMLESS:
         _signal.signal(number, _signal.SIG_IGN)
-    for number in (_signal.SIGCHLD, *MEANING):
+    for number in (_signal.SIGCHLD, _signal.SIGCONT, *MEANING):
         _signal.signal(number, _noted)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, [])
 
@@ -49,5 +49,10 @@ def watch(loop: "Loop", on_child: "Callable[[], object]", on_request: "Callable[
         on_child()  # always: SIGCHLD may have found the pipe full
         for number in arrived & MEANING.keys():
             on_request(MEANING[number])
+        if _signal.SIGCONT in arrived:
+            from vzinit import runit
+
+            if how := runit.asked_for():
+                on_request(how)
 
     loop.watch(reader, ready)

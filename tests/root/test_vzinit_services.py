@@ -28,14 +28,14 @@ def wait_for(root: str, path: str, text: str, timeout: float = 10.0) -> None:
 
 
 def test_busybox_inittab(root: str) -> None:
-    """sysinit before wait before once; respawn again and again; shutdown lines at the end."""
+    """sysinit before wait before once, wherever they stand; respawn again and again; shutdown lines while that runs."""
     write(root, {
-        "/etc/inittab": "::sysinit:/etc/first\n::wait:echo wait >>/tmp/log\n::once:/bin/sh -c 'echo once >>/tmp/log'\n"
+        "/etc/inittab": "::once:/bin/sh -c 'echo once >>/tmp/log'\n::wait:echo wait >>/tmp/log\n::sysinit:/etc/first\n"
                         "null::respawn:/etc/again\n::askfirst:-/bin/sh\ntty1::respawn:/bin/getty 0 tty1\n"
                         "::shutdown:/etc/last\n# ::once:/etc/comment\n",
         "/etc/first": script("sleep 0.1; echo first >>/tmp/log"),
         "/etc/again": script("echo again >>/tmp/again; exec sleep 1000"),
-        "/etc/last": script("echo last >>/tmp/log"),
+        "/etc/last": script("pidof sleep >/dev/null && echo last >>/tmp/log"),
     })  # fmt: skip
     with pid1(root) as world:
         assert start(world) == []
@@ -48,6 +48,16 @@ def test_busybox_inittab(root: str) -> None:
         world.request("stop", how="halt", timeout=10)
         assert world.wait() == -signal.SIGINT
     assert read(root, "/tmp/log").endswith("once\nlast\n")
+
+
+def test_busybox_without_inittab(root: str) -> None:
+    """As busybox itself: what is in rcS."""
+    write(root, {"/etc/init.d/rcS": script("echo rcS >>/tmp/log")})
+    if not os.path.lexists(f"{root}/sbin/init"):
+        os.symlink("busybox", f"{root}/sbin/init")
+    with pid1(root) as world:
+        assert start(world) == []
+    assert read(root, "/tmp/log") == "rcS\n"
 
 
 def test_sysvinit_inittab(root: str) -> None:

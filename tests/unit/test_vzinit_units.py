@@ -168,25 +168,24 @@ def test_order_leaves_others_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_busybox_inittab() -> None:
     found = BootPlan()
-    inittab.add_to(found, "::sysinit:/etc/init.d/rcS\n::respawn:/sbin/syslogd -n\n"
+    inittab.add_to(found, "null::respawn:/sbin/syslogd -n\n::sysinit:/etc/init.d/rcS\n"
                           "tty1::respawn:/sbin/getty 38400 tty1\n"
                           "::askfirst:-/bin/sh\n::shutdown:/bin/sync\n::ctrlaltdel:/sbin/reboot\n")  # fmt: skip
-    assert [service.name for service in found.services] == ["inittab:shutdown", "inittab:1:rcS", "inittab:2:syslogd"]
-    assert found.services[2].after == ["inittab:1:rcS", "inittab:shutdown"]
-    assert found.services[2].restart == "always"
+    names = [service.name for service in found.services]
+    assert names == ["inittab:2:rcS", "inittab:1:syslogd", "inittab:shutdown"], "sysinit comes first wherever it stands"
+    assert found.services[1].after == names[:1]
+    assert (found.services[1].restart, found.services[1].options["StandardOutput"]) == ("always", ["null"])
+    assert found.services[2].after == names[:2], "it is stopped before them"
     assert found.prompt == ["-/bin/sh"]
 
 
 def test_alpine_inittab() -> None:
+    """OpenRC's runlevels are not for the inittab to bring up."""
     found = BootPlan()
     inittab.add_to(found, "::sysinit:/sbin/openrc sysinit\n::sysinit:/sbin/openrc boot\n::wait:/sbin/openrc default\n"
-                          "tty1::respawn:/sbin/getty 38400 tty1\n::shutdown:/sbin/openrc shutdown\n")  # fmt: skip
-    assert [service.start[0].argv[1:] for service in found.services if service.start] == [
-        ["sysinit"],
-        ["boot"],
-        ["default"],
-    ]
-    assert found.services[-1].after == ["inittab:2:openrc", "inittab:shutdown"]
+                          "tty1::respawn:/sbin/getty 38400 tty1\n::respawn:/bin/mine\n"
+                          "::shutdown:/sbin/openrc shutdown\n")  # fmt: skip
+    assert [service.name for service in found.services] == ["inittab:5:mine"]
 
 
 @pytest.mark.parametrize(
