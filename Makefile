@@ -13,7 +13,7 @@ PYTHON      := build/venv/bin/python
 CACHE       ?= /var/cache/vzhost
 IMAGES      ?= busybox debian-12 debian-13
 TEST_IMAGES := busybox debian-12 debian-13 debian-sid debian-12-sysvinit debian-13-sysvinit debian-12-openrc debian-12-runit \
-    debian-12-services debian-12-podman debian-12-logins
+    debian-12-services debian-12-podman debian-12-logins debian-12-packages debian-13-packages
 SNAPSHOT    ?=
 KEEP        ?=
 PYTEST_ARGS ?=

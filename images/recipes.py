@@ -12,9 +12,10 @@ class Recipe:
     """One template.
 
     name      what users write after --ostemplate, without the architecture
-    builder   "busybox" or "debian"; also the folder below images/files that is copied over the tree
+    builder   "busybox" or "debian"; also the folder below images/files that is copied over the tree.  "packages"
+              makes no template, but an apt repository for the tests
     suite     Debian code name ("" for busybox)
-    packages  what is installed on top of the essential packages
+    packages  what is installed on top of the essential packages; the files of a repository
     snapshot  a time, to be built from the archive as it was then ("": as it is now)
     """
 
@@ -72,6 +73,9 @@ _PODMAN = (
 # How people become one another and stay logged in: what the terminal of a login has to bear.
 _LOGINS = ("systemd-sysv", *_SERVER, "sudo", "screen", "tmux")
 
+# What the tests have apt install on top of a server: one with init script and unit, one with a timer.
+_INSTALLED_LATER = ("nginx", "nginx-common", "logrotate", "libpopt0")
+
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
@@ -90,6 +94,8 @@ RECIPES: dict[str, Recipe] = {
         # The other inits that Debian has: OpenRC's runlevels below sysvinit's PID 1, and runit.
         Recipe("debian-12-openrc", "debian", "bookworm", ("sysvinit-core", "openrc", *_SERVER)),
         Recipe("debian-12-runit", "debian", "bookworm", ("runit-init", "runit-services", *_SERVER)),
+        Recipe("debian-12-packages", "packages", "bookworm", _INSTALLED_LATER),
+        Recipe("debian-13-packages", "packages", "trixie", _INSTALLED_LATER),
     )
 }
 

@@ -184,8 +184,8 @@ class Processes:
     # The main process.
 
     def may_adopt(self, pid: int) -> bool:
-        """*pid*, which a service names, is one of its own: not PID 1, and not what another service stands for."""
-        if pid <= 1 or (pid in reaper.children and pid != self.main):
+        """*pid*, which a service names, lives and is its own: not PID 1, and not what another service stands for."""
+        if pid <= 1 or (pid in reaper.children and pid != self.main) or not is_alive(pid):
             return False
         return not self.group or cgroup.unit_of(pid) == self.plan.name
 
@@ -253,6 +253,14 @@ class Processes:
         self.main = self.control = 0
         if self.group:
             cgroup.remove(self.group)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        posix.kill(pid, 0)
+        return True
+    except OSError:
+        return False
 
 
 def parent_of(pid: int) -> int:

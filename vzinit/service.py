@@ -1,6 +1,5 @@
 """One service: started, watched, restarted, reloaded, stopped by its plan."""
 
-import posix
 import time
 
 from vzinit import cgroup, fds, reaper, supervise
@@ -125,15 +124,21 @@ class Service:
     def _await_pid_file(self, until: float) -> None:
         if self.state != STARTING:
             return
-        text = fds.read_text(self.plan.pid_file).strip()
-        if text.isdigit() and is_alive(int(text)) and self.processes.may_adopt(int(text)):
-            self.processes.adopt(int(text))
+        if self._follow_pid_file():
             self._post()
         elif time.monotonic() < until:
             self._loop.after(POLL, lambda: self._await_pid_file(until))
         else:
             self._around.log(self.plan.name, f"no process in {self.plan.pid_file}")
             self._failed("protocol")
+
+    def _follow_pid_file(self) -> bool:
+        """The living process that is named there is the main process from now on."""
+        text = fds.read_text(self.plan.pid_file).strip() if self.plan.pid_file else ""
+        if not (text.isdigit() and self.processes.may_adopt(int(text))):
+            return False
+        self.processes.adopt(int(text))
+        return True
 
     def ready(self) -> None:
         """READY=1 arrived."""
@@ -160,6 +165,8 @@ class Service:
             self._main_ended(0, 0)
 
     def _main_ended(self, code: int, signal: int) -> None:
+        if self.state == ACTIVE and self._follow_pid_file():
+            return  # a daemon that was upgraded while it runs has left its place to another process
         self.code, self.signal = code, signal
         clean = supervise.is_clean(self.plan, code, signal)
         if self.state == STOPPING:
@@ -283,11 +290,3 @@ class Service:
         self.processes.forget()
         if self.asked or not self._restart():
             self._settle(STOPPED if self.asked or self.result == "success" else FAILED)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        posix.kill(pid, 0)
-        return True
-    except OSError:
-        return False

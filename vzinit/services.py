@@ -1,6 +1,6 @@
 """All services: planned in a child, started in order, stopped in reverse order, and one by one while all runs."""
 
-from vzinit import fds, notify, plan, planning, processes, service
+from vzinit import fds, notify, plan, planning, processes
 from vzinit.service import FAILED, OVER, STARTING, STOPPING, UP, WAITING, Service
 
 TYPE_CHECKING = False
@@ -195,7 +195,7 @@ class Services:
         """
         everything = list(self.table.values())
         owners = [one for one in everything if one.processes.owns(pid)]
-        if owners or service.is_alive(pid):
+        if owners or processes.is_alive(pid):
             return owners
         awaited = [one for one in everything if one.state == STARTING and one.plan.kind == "notify"]
         return awaited if len(awaited) == 1 else []

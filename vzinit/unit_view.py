@@ -232,7 +232,7 @@ TIMER_ROWS: "tuple[Row, ...]" = (
     ("Unit", "s", lambda view: view.timer.starts if view.timer else ""),
     ("NextElapseUSecRealtime", "t", lambda view: next_elapse(view)),
     ("NextElapseUSecMonotonic", "t", lambda view: 0),
-    ("LastTriggerUSec", "t", lambda view: int(view.timer.last() * 1e6) if view.timer else 0),
+    *stamp("LastTriggerUSec", lambda view: int(view.timer.last() * 1e6) if view.timer else 0),
     ("Persistent", "b", lambda view: view.last("Timer", "Persistent") in conditions.YES),
     ("Result", "s", lambda view: "success"),
 )

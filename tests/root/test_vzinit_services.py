@@ -137,6 +137,22 @@ def test_forking_service_with_pid_file(root: str) -> None:
     assert read(root, "/tmp/log") == "start\nstart\nterm\n"
 
 
+def test_a_daemon_that_hands_over_to_another_process(root: str) -> None:
+    """As nginx does when it is upgraded while it runs: the PID file has the new one before the old one ends."""
+    write(root, {
+        "/etc/daemon": script("(trap 'echo term >>/tmp/log; exit 0' TERM; while :; do sleep 0.05; done) &\n"
+                              "echo $! >/run/d.pid; echo start >>/tmp/log"),
+        **unit("d.service", "[Service]\nType=forking\nPIDFile=/run/d.pid\nExecStart=/etc/daemon\nRestart=always\n"),
+    })  # fmt: skip
+    with pid1(root) as world:
+        assert start(world) == []
+        world.run("sh", "-c", "old=$(cat /run/d.pid); /etc/daemon >/dev/null 2>&1; kill -9 $old")
+        time.sleep(0.5)  # nothing happens: after RestartSec= it would have been started again
+        world.request("stop", how="halt", timeout=10)
+        world.wait()
+    assert read(root, "/tmp/log") == "start\nstart\nterm\n", "it was started again, or not ended"
+
+
 def test_unit_limits(root: str) -> None:
     command = "/bin/sh -c 'echo $$(ulimit -Sn) $$(ulimit -Hn) $$(ulimit -c) >/tmp/log'"
     service = f"[Service]\nType=oneshot\nLimitNOFILE=77:88\nLimitCORE=infinity\nExecStart={command}\n"
