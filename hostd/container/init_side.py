@@ -172,6 +172,7 @@ async def release_barrier(run: Run) -> None:
     services = "no" if run.setup else "later" if script or plan else "yes"
     with _no_init():
         await ct.link.ask("go", timeout=HELLO_TIMEOUT, services=services, init=run.configuration.init)
+    ct.first_boot = None
     if plan:
         await first_boot.early(ct, plan, run.report)
     if script:

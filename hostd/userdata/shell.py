@@ -5,14 +5,16 @@ A file is written beside its place and renamed, so nobody meets half of one.
 
 import shlex
 
+# because REASON: the last line of what is printed says it; always fails.
+BECAUSE = 'because() { echo "$1"; return 1; }'
+
 # account USER: sets uid, gid and home of an account.
 ACCOUNT = """
 account() {
     while IFS=: read -r name _ uid gid _ home _; do
         [ "$name" != "$1" ] || return 0
     done </etc/passwd
-    echo "there is no user $1"
-    return 1
+    because "there is no user $1"
 }
 """
 
@@ -22,7 +24,7 @@ AUTHORIZE = f"""{ACCOUNT}
 authorize() (
     account "$1" || exit 1
     keys=$home/.ssh/authorized_keys new=$home/.ssh/authorized_keys.vz
-    [ ! -L "$home/.ssh" ] || {{ echo "$home/.ssh is a symbolic link"; exit 1; }}
+    [ ! -L "$home/.ssh" ] || because "$home/.ssh is a symbolic link" || exit 1
     umask 077
     mkdir -p "$home/.ssh" && chmod 700 "$home/.ssh" && rm -f "$new" && : >"$new" || exit 1
     if [ -s "$keys" ]; then
@@ -36,8 +38,8 @@ authorize() (
 )
 """
 
-# because REASON: what the host is told of an item that fails; everybody else writes to the log.
-BECAUSE = """
+# The same in a plan, where what is printed goes to the log: descriptor 4 leads to the host.
+BECAUSE_IN_A_PLAN = """
 because() {
     echo "vzhost: $1"
     echo "$1" >&4
@@ -49,7 +51,7 @@ because() {
 # allow USER: rules of sudo on stdin; a wrong one would lock everybody out.
 USERS = """
 make_user() {
-    ! account "$1" >/dev/null || return 0
+    ! account "$1" >/dev/null 4>&1 || return 0
     if command -v useradd >/dev/null; then
         useradd -m ${2:+-s "$2"} ${3:+-c "$3"} "$1"
     else
@@ -128,7 +130,7 @@ say() {
 }
 """
 
-FUNCTIONS = BECAUSE + AUTHORIZE + USERS + PASSWORDS + FILES + SYSTEM  # all that a plan may call
+FUNCTIONS = BECAUSE_IN_A_PLAN + AUTHORIZE + USERS + PASSWORDS + FILES + SYSTEM  # all that a plan may call
 
 
 def quoted(text: str) -> str:

@@ -62,6 +62,18 @@ def test_a_link_in_its_place_leads_nowhere(vz: Vz) -> None:
     assert inside(vz, "cat /etc/target; wc -l </root/.ssh/authorized_keys").split() == ["kept", "2"]
 
 
+def test_a_key_that_could_not_be_added_is_told_by_the_start(vz: Vz) -> None:
+    new_key(vz, "key")
+    vz.create(101, "--sshkey", f"{vz.prefix}/key.pub")
+    with open(f"{vz.prefix}/script", "w", encoding="ascii") as file:
+        file.write("#!/bin/sh\nln -s /etc /root/.ssh\n")
+    vz.ctl("runscript", "101", f"{vz.prefix}/script")
+    said = vz.ctl("start", "101", "--wait", check=133)
+    assert "Warning: first boot: ssh keys of root: /root/.ssh is a symbolic link\n" in said.stdout
+    assert said.stderr.startswith("first boot: ssh keys of root: /root/.ssh is a symbolic link (see ")
+    assert vz.status(101) == "exist mounted running"
+
+
 def test_what_is_no_key_is_refused_before_anything_is_done(vz: Vz) -> None:
     line, pub = new_key(vz, "key"), f"{vz.prefix}/key.pub"
     with open(f"{vz.prefix}/broken", "w", encoding="ascii") as file:

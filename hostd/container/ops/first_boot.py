@@ -22,6 +22,7 @@ from hostd.userdata import plan as plans
 from hostd.userdata import script
 from hostd.userdata.plan import Plan
 
+PATIENCE = 300.0  # seconds that a start waits for the early part, which may be a command of a tenant's
 MOST, LONGEST = 20, 200  # of the failures that the guest tells of
 
 
@@ -66,16 +67,27 @@ def forget(paths: Paths, ctid: int) -> None:
 
 
 async def early(ct: Container, plan: Plan, report: Report) -> None:
-    """Before the services.  No start fails because of it: what fails is told."""
+    """Before the services.  No start fails because of it, or hangs: what fails or takes too long is told.
+
+    `ct.first_boot` says so too, until `go_on` has a late part to do.
+    """
     faults.point("firstboot.early")
+    failures: list[str] | None = None
     try:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                failures = await _carry_out(ct, plan, "early")
         save(ct.world.paths, ct.ctid, replace(plan, start=_this_start(ct), late_begun=False))
-        failures = await _carry_out(ct, plan, "early")
     except (OSError, VzError) as error:
         report(f"Warning: the first boot is not done: {error}; the next start tries again")
+        ct.first_boot = _over([f"not done: {error}"])
+        return
+    if failures is None:
+        report(f"Warning: the first boot takes longer than {PATIENCE:g} s; the services are started beside it")
         return
     for line in failures:
         report(f"Warning: first boot: {line}")
+    ct.first_boot = _over(failures)
     if not plan.late:
         await _finish(ct, plan, failures)
 
@@ -86,8 +98,14 @@ def go_on(ct: Container) -> None:
     What was laid since then waits for the next start.
     """
     plan = load(ct.world.paths, ct.ctid)
-    due = plan is not None and plan.late and plan.start == _this_start(ct)
-    ct.first_boot = asyncio.ensure_future(_late(ct, plan)) if plan and due else None
+    if plan is not None and plan.start == _this_start(ct):
+        ct.first_boot = asyncio.ensure_future(_late(ct, plan))
+
+
+def _over(failures: Sequence[str]) -> "asyncio.Future[Sequence[str]]":
+    future: asyncio.Future[Sequence[str]] = asyncio.get_running_loop().create_future()
+    future.set_result(failures)
+    return future
 
 
 def _this_start(ct: Container) -> int:

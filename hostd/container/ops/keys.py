@@ -7,7 +7,7 @@ from hostd.container.ops import tool
 from hostd.userdata import shell, sshkeys
 from hostd.userdata.sshkeys import PublicKey
 
-SCRIPT = f"{shell.AUTHORIZE}\nauthorize root"
+SCRIPT = f"{shell.BECAUSE}\n{shell.AUTHORIZE}\nauthorize root"
 
 
 async def add(ct: Container, keys: Sequence[PublicKey]) -> None:
