@@ -222,6 +222,19 @@ def test_openrc_init(vz: Vz) -> None:
     assert vz.ctl("runscript", "101", script(vz, "cat /witness")).stdout.endswith("down\ndown\n"), "killed"
 
 
+@CHECKPOINTS
+def test_openrc_is_frozen_and_comes_back(vz: Vz) -> None:
+    vz.start(101, "--init", "handoff", template="debian-12-openrc")
+    machine.until("the default runlevel", lambda: "rc.local =  started" in inside(vz, RUNLEVEL, None), 60)
+    before = inside(vz, "cat /run/sshd.pid /run/crond.pid")
+    vz.ctl("chkpnt", "101")
+    vz.ctl("restore", "101")
+    assert inside(vz, "cat /run/sshd.pid /run/crond.pid; kill -0 $(cat /run/sshd.pid)") == before
+    inside(vz, "rc-service cron restart")
+    vz.ctl("stop", "101")
+    assert vz.status(101) == DOWN
+
+
 def test_runit_has_a_prompt_on_each_of_its_terminals(vz: Vz) -> None:
     vz.start(101, "--init", "handoff", template="debian-12-runit")
     for number in ("1", "3"):
