@@ -15,6 +15,7 @@ IMAGES      ?= busybox debian-12 debian-13
 TEST_IMAGES := busybox debian-12 debian-13 debian-sid debian-12-sysvinit debian-13-sysvinit debian-12-openrc debian-12-runit \
     debian-12-services debian-12-podman debian-12-logins debian-12-packages debian-13-packages
 SNAPSHOT    ?=
+TARBALL     ?=
 KEEP        ?=
 PYTEST_ARGS ?=
 WORKERS     ?= 2
@@ -59,7 +60,7 @@ deps: build/deps.stamp build/venv.stamp  ## Debian packages (only those missing)
 build: build/shim.stamp build/runtime.stamp build/criu.stamp build/bin.stamp build/completion.stamp  ## Kernel shims, runtime of PID 1, criu, commands in build/bin
 
 .PHONY: images
-images: $(IMAGES:%=image-%)  ## The templates busybox, debian-12, debian-13 (image-NAME: one of those in docs/images.md; SNAPSHOT=TIME)
+images: $(IMAGES:%=image-%)  ## The templates busybox, debian-12, debian-13 (image-NAME: one of docs/images.md; SNAPSHOT=TIME, TARBALL=FILE)
 
 .PHONY: prove
 prove: $(IMAGES:%=prove-%)  ## Build those templates again, and compare: the same recipe makes the same bytes (prove-NAME: one)
@@ -125,11 +126,13 @@ build/completion.stamp: $(wildcard images/completion.*) $(wildcard hostd/command
 	$(PYTHON) -m images.completion build/completion
 	touch $@
 
+RECIPE = $(if $(SNAPSHOT),--snapshot $(SNAPSHOT)) $(if $(TARBALL),--tarball $(TARBALL))
+
 image-%: | build/venv.stamp
-	$(PYTHON) -m images build $* --cache $(CACHE)/images $(if $(SNAPSHOT),--snapshot $(SNAPSHOT))
+	$(PYTHON) -m images build $* --cache $(CACHE)/images $(RECIPE)
 
 prove-%: | build/venv.stamp
-	$(PYTHON) -m images prove $* --cache $(CACHE)/images $(if $(SNAPSHOT),--snapshot $(SNAPSHOT))
+	$(PYTHON) -m images prove $* --cache $(CACHE)/images $(RECIPE)
 
 ##@ Check
 

@@ -27,6 +27,8 @@ def main(argv: list[str] | None = None) -> int:
             return 1
         if options.snapshot and recipe.suite:
             recipe = replace(recipe, snapshot=options.snapshot)
+        if options.tarball and recipe.builder == "tarball":
+            recipe = replace(recipe, tarball=options.tarball)
         if code := told(name, partial(VERBS[options.verb], recipe, arch, options)):
             return code
     return 0
@@ -64,6 +66,8 @@ def parser() -> argparse.ArgumentParser:
                           help="where built images are kept (default $VZ_CACHE, else %(default)s)")  # fmt: skip
         verb.add_argument("--snapshot", default="", metavar="TIME",
                           help="of Debian, from the archive as it was then: 20261101T000000Z")  # fmt: skip
+        verb.add_argument("--tarball", default="", metavar="FILE",
+                          help="of alpine or rocky, the root file system that the distribution publishes")  # fmt: skip
     builds.add_argument("--output", metavar="DIR", help="where NAME-ARCH.tar.zst is put (default: the cache)")
     return top
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -12,11 +12,12 @@ class Recipe:
     """One template.
 
     name      what users write after --ostemplate, without the architecture
-    builder   "busybox" or "debian"; also the folder below images/files that is copied over the tree.  "packages"
+    builder   "busybox", "debian" or "tarball"; also the folder below images/files that is copied over the tree.  "packages"
               makes no template, but an apt repository for the tests
     suite     Debian code name ("" for busybox)
     packages  what is installed on top of the essential packages; the files of a repository
     snapshot  a time, to be built from the archive as it was then ("": as it is now)
+    tarball   path of what "tarball" starts from
     """
 
     name: str
@@ -24,6 +25,7 @@ class Recipe:
     suite: str = ""
     packages: tuple[str, ...] = ()
     snapshot: str = ""
+    tarball: str = ""
 
     def file_name(self, arch: str) -> str:
         """`debian-12-x86_64`: the name in OpenVZ's style."""
@@ -31,7 +33,7 @@ class Recipe:
 
     def digest(self, arch: str, ingredients: bytes = b"") -> str:
         """Twelve hex digits that change whenever the recipe, its files or its builder change."""
-        parts = [repr(self).encode(), arch.encode(), ingredients]
+        parts = [repr(replace(self, tarball="")).encode(), arch.encode(), ingredients]  # that one is an ingredient
         for path in self.sources():
             parts += [
                 os.path.relpath(path, HERE).encode(),
@@ -96,6 +98,9 @@ RECIPES: dict[str, Recipe] = {
         Recipe("debian-12-runit", "debian", "bookworm", ("runit-init", "runit-services", *_SERVER)),
         Recipe("debian-12-packages", "packages", "bookworm", _INSTALLED_LATER),
         Recipe("debian-13-packages", "packages", "trixie", _INSTALLED_LATER),
+        # Of the root file system that the distribution publishes, and its clones.
+        Recipe("alpine", "tarball"),
+        Recipe("rocky", "tarball"),
     )
 }
 

@@ -126,6 +126,8 @@ class Control:
         present = fds.read_file(path, (MAX_EDITED if mark else len(data)) + 1)
         if mark and present:
             data = present if len(present) > MAX_EDITED else without_lines(present, mark) + data
+        if present and present.strip() == protocol.one(fields, "placeholder").encode():
+            present = b""
         if present != data and not (present and protocol.one(fields, "unless_set")):
             fds.write_file(path, data, int(protocol.one(fields, "mode", "644"), 8))
         self._answer("done")

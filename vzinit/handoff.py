@@ -92,7 +92,8 @@ def hand_over(loop: "Loop", consoles: "Consoles", on_running: "Callable[[], None
     if fds.is_program(OPENRC):
         environment |= KNOWN_TO_OPENRC
     consoles.leave_prompts_to_others()
-    split(child.Program([path], environment, [consoles.first.slave] * 3, controlling_tty=True))
+    held = name != "busybox"  # that one would keep the terminal from its login prompt; others let go of it
+    split(child.Program([path], environment, [consoles.first.slave] * 3, controlling_tty=held))
     if name != "systemd":
         loop.after(0, on_running)
     return Agent(loop, consoles.first, name)

@@ -14,6 +14,7 @@ from hostd.container.init_link import InitLink
 from hostd.net import resolver
 
 OURS = "# vzhost"  # the end of each line of ours in a file that the container's owner edits too
+UNINITIALIZED = "uninitialized"  # a machine-id of a template for systemd
 LOCALHOST = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
 
 
@@ -21,13 +22,15 @@ LOCALHOST = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
 class File:
     """A file to be written inside.
 
-    `unless_set` leaves a non-empty one alone; with a `mark`, only its lines that end so are replaced.
+    `unless_set` leaves one alone that is neither empty nor says just `placeholder`; with a `mark`, only its lines
+    that end so are replaced.
     """
 
     path: str
     text: str
     mode: int = 0o644
     unless_set: bool = False
+    placeholder: str = ""
     mark: str = ""
 
 
@@ -39,7 +42,7 @@ def hostname(config: CtConfig) -> str:
 def files(config: CtConfig) -> tuple[File, ...]:
     """What to write at a start: only what the configuration says, and an identity where the image has none."""
     wanted = [
-        File("/etc/machine-id", uuid.uuid4().hex + "\n", 0o444, unless_set=True),
+        File("/etc/machine-id", uuid.uuid4().hex + "\n", 0o444, unless_set=True, placeholder=_placeholder(config)),
         File("/etc/hosts", LOCALHOST, unless_set=True),
         File("/etc/hosts", hosts_lines(config), mark=OURS),
     ]
@@ -49,6 +52,11 @@ def files(config: CtConfig) -> tuple[File, ...]:
     if dns is not None:
         wanted.append(File("/etc/resolv.conf", dns))
     return tuple(wanted)
+
+
+def _placeholder(config: CtConfig) -> str:
+    """What systemd takes for the first boot of a machine; then it makes the identity by itself."""
+    return UNINITIALIZED if config.init == "vz" else ""
 
 
 def changed(before: CtConfig, after: CtConfig) -> list[File]:
@@ -75,6 +83,7 @@ async def write_all(link: InitLink, wanted: Iterable[File]) -> None:
             mode=f"{file.mode:o}",
             data=file.text,
             unless_set="1" if file.unless_set else None,
+            placeholder=file.placeholder or None,
             mark=file.mark or None,
         )
         for file in wanted

@@ -13,7 +13,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from hostd.config.paths import Paths
@@ -33,6 +33,8 @@ _COMPRESS = {"": (), ".gz": ("--gzip",), ".bz2": ("--bzip2",), ".xz": ("--xz",),
 _HALF = ".unpack-"
 _TREE = re.compile(rf"-[0-9a-f]{{{_DIGITS}}}$")
 _ROOT_FILES = ("bin", "sbin", "usr", "etc", "init")
+# What is mounted over at a start.  The tarballs that distributions publish have not all of it, and never the first.
+_MOUNT_POINTS = (".vz", "dev", "proc", "run", "sys")
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +193,7 @@ def _unpack(template: Template, path: str) -> None:
 
 def extract(template: Template, into: str) -> None:
     """Unpack *template* into the empty directory *into*, ids and modes as in the archive, without device
-    nodes.
+    nodes, and with the mount points of a container.
 
     Members that point out of *into* (absolute names, `..`, links followed by members below them) are tar's to
     refuse; device nodes are dropped because /dev of a container is made at every start.
@@ -203,6 +205,9 @@ def extract(template: Template, into: str) -> None:
         raise _failure(template, done.stderr.decode(errors="replace"))
     if not any(os.path.lexists(os.path.join(into, name)) for name in _ROOT_FILES):
         raise Failure(Exit.FS_BAD_TMPL, f"template {template.path} holds no root file system")
+    for name in _MOUNT_POINTS:
+        with suppress(FileExistsError):
+            os.mkdir(os.path.join(into, name), 0o755)
     subprocess.run(["find", into, "-xdev", "(", "-type", "b", "-o", "-type", "c", ")", "-delete"], check=True)
 
 

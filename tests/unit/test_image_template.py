@@ -214,3 +214,14 @@ def test_missing_decompressor_is_named_as_such(paths: Paths, monkeypatch: pytest
     monkeypatch.setenv("PATH", str(tools))
     with pytest.raises(Failure, match="decompressor is not installed"):
         template.tree(paths, template.find(paths, "tiny"))
+
+
+def test_the_mount_points_of_a_container_are_made_and_no_link_is_followed(paths: Paths, tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    members = [*fresh_members(), member("./run", type=tarfile.SYMTYPE, linkname=str(tmp_path / "outside/run"))]
+    path = tarball(paths, "tiny.tar.gz", *members)
+    into = tmp_path / "into"
+    into.mkdir()
+    template.extract(template.Template("tiny", path, ".gz"), str(into))
+    assert all((into / name).is_dir() for name in (".vz", "dev", "proc", "sys"))
+    assert (into / "run").is_symlink() and os.listdir(tmp_path / "outside") == []
