@@ -28,7 +28,8 @@ cat "$work/read" >&4
 # What belongs to the machine that built the image, or to one installation only.
 rm -f "$root/etc/hostname" "$root/etc/resolv.conf" "$root"/etc/ssh/ssh_host_* "$root/etc/.pwd.lock" \
     "$root"/etc/passwd- "$root"/etc/shadow- "$root"/etc/group- "$root"/etc/gshadow- \
-    "$root/etc/apt/sources.list" "$root/var/lib/systemd/random-seed" "$root/var/lib/dbus/machine-id" \
+    "$root/etc/apt/sources.list" "$root/etc/apt/apt.conf.d/99mmdebstrap" \
+    "$root/var/lib/systemd/random-seed" "$root/var/lib/dbus/machine-id" \
     "$root"/var/cache/debconf/*-old "$root"/var/lib/dpkg/*-old
 : > "$root/etc/machine-id"
 find "$root/var/log" -type f -delete
