@@ -7,6 +7,7 @@ import glob
 import hashlib
 import os
 import subprocess
+from urllib.parse import unquote
 
 from images.aptroot import AptRoot
 from images.errors import BuildError
@@ -29,6 +30,12 @@ def tar_command(recipe: Recipe, work: str) -> list[str]:
     apt.run("apt-get", "download", *recipe.packages, cwd=repository)
     index(repository)
     return ["tar", "--create", f"--directory={repository}", "--owner=0", "--group=0", "--sort=name", "."]
+
+
+def made_of(recipe: Recipe, work: str) -> dict[str, object]:
+    """The packages that were fetched into *work*, with their versions."""
+    names = (os.path.basename(path).split("_") for path in glob.glob(f"{work}/repository/*.deb"))
+    return {"packages": {name: unquote(version) for name, version, _architecture in names}}
 
 
 def index(repository: str) -> None:

@@ -12,8 +12,8 @@ class Recipe:
     """One template.
 
     name      what users write after --ostemplate, without the architecture
-    builder   "busybox", "debian" or "tarball"; also the folder below images/files that is copied over the tree.  "packages"
-              makes no template, but an apt repository for the tests
+    builder   "busybox", "debian" or "tarball"; also the folder below images/files that is copied over the tree.
+              "packages" makes no template, but an apt repository for the tests
     suite     Debian code name ("" for busybox)
     packages  what is installed on top of the essential packages; the files of a repository
     snapshot  a time, to be built from the archive as it was then ("": as it is now)

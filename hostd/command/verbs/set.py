@@ -159,7 +159,7 @@ def _waiting(request: Request, conf: VeConf) -> str:
 def _restarting(request: Request) -> list[Setting]:
     """The settings given that a running container has only after a restart."""
     rows = [BY_OPTION[option] for option in request.changes.options(Effect.RESTART)]
-    return [row for row in rows if row.waits(request.changes.texts[row.key])]
+    return [row for row in rows if row.waits(request.changes.texts.get(row.key, ""))]
 
 
 # Applying
@@ -233,7 +233,7 @@ def _idle(request: Request) -> list[str]:
     """The options given, or the switches in them, that are only kept; without --save nothing at all would happen."""
     options = request.changes.options(Effect.UNENFORCED) + request.changes.options(Effect.RESTART)
     rows = [BY_OPTION[option] for option in options]
-    return list(filter(None, (row.idle(request.changes.texts[row.key]) for row in rows)))
+    return list(filter(None, (row.idle(request.changes.texts.get(row.key, "")) for row in rows)))
 
 
 # Writing
