@@ -6,6 +6,8 @@ from hostd.config.veconf import VeConf
 from hostd.errors import Failure
 from tests.harness.fake_host import Fake, Said
 
+KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+
 
 def test_create(fake: Fake) -> None:
     said = fake.ctl("create", "101", "--ipadd", "192.0.2.1/24", "--hostname", "web", "--name", "my web",
@@ -68,3 +70,39 @@ def test_a_layout_without_limits_says_so(fake: Fake) -> None:
     said = fake.ctl("create", "101", "--layout", "simfs")
     line = "Warning: layout simfs does not enforce DISKSPACE and DISKINODES; layout overlay does\n"
     assert said == Said(0, line + "Container private area was created\n", "")
+
+
+def test_user_data_and_keys_make_a_plan(fake: Fake) -> None:
+    """Its host name is the setting, unless one is given; what is unknown is told in one line."""
+    for name, text in (
+        ("data", "#cloud-config\nfqdn: web.example.org\nruncmd: [x]\napt: y\npower_state: z\n"),
+        ("key", f"ssh-ed25519 {KEY}\n"),
+    ):
+        with open(f"{fake.session.cwd}/{name}", "w", encoding="ascii") as file:
+            file.write(text)
+    said = fake.ctl("create", "101", "--userdata", "data", "--sshkey", "key")
+    warning = "Warning: data: nothing is done about apt, power_state\n"
+    assert said == Said(0, f"{warning}Container private area was created\n", "")
+    assert 'HOSTNAME="web.example.org"\n' in fake.conf(101)
+    plan = fake.host.calls[-1][2].plan  # type: ignore[attr-defined]
+    assert [one.what for one in (*plan.before_services, *plan.late)] == ["ssh keys of root", "runcmd"]
+    fake.ctl("create", "102", "--userdata", "data", "--hostname", "other")
+    assert 'HOSTNAME="other"\n' in fake.conf(102)
+    fake.ctl("create", "103")
+    assert fake.host.calls[-1][2].plan is None  # type: ignore[attr-defined]
+
+
+def test_user_data_of_a_set(fake: Fake) -> None:
+    """For the next start: a running container is told so, one that is not there refuses it."""
+    with open(f"{fake.session.cwd}/data", "w", encoding="ascii") as file:
+        file.write("#!/bin/sh\ntrue\n")
+    fake.up(101)
+    text = "Error: unable to use --userdata option without --save\n"
+    assert fake.ctl("set", "101", "--userdata", "data") == Said(20, "", text)
+    said = fake.ctl("set", "101", "--userdata", "data", "--save")
+    assert said.code == 0 and said.stdout.endswith(
+        "Warning: --userdata takes effect after a restart of the container (or use --setmode restart)\n"
+    )
+    assert fake.asked() == ["lay_plan"]
+    os.rmdir(fake.paths.private_default.replace("$VEID", "101"))
+    assert fake.ctl("set", "101", "--userdata", "data", "--save").code == 43
