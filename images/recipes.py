@@ -28,8 +28,8 @@ class Recipe:
     tarball: str = ""
 
     def file_name(self, arch: str) -> str:
-        """`debian-12-x86_64`: the name in OpenVZ's style."""
-        return f"{self.name}-{arch}"
+        """`debian-12-x86_64`: the name in OpenVZ's style.  One of a snapshot says so, and stays beside today's."""
+        return "-".join(filter(None, (self.name, self.snapshot, arch)))
 
     def digest(self, arch: str, ingredients: bytes = b"") -> str:
         """Twelve hex digits that change whenever the recipe, its files or its builder change."""

@@ -67,7 +67,7 @@ def tar_command(recipe: Recipe, work: str) -> list[str]:
 
 def made_of(recipe: Recipe, work: str) -> dict[str, object]:
     """Which tarball it was; what is in that, the distribution's own tools tell."""
-    release = Path(work, "root/etc/os-release").read_text(encoding="utf-8", errors="replace")
+    release = _text(Path(work, "root"), "etc/os-release")
     fields = dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', release, re.MULTILINE))
     return {
         "made of": os.path.basename(recipe.tarball),
@@ -102,9 +102,9 @@ def no_identity(root: Path) -> None:
 
 def root_is_locked(root: Path) -> None:
     """Until somebody sets a password.  An empty one would let everybody in."""
-    shadow = root / "etc/shadow"
-    text = shadow.read_text(encoding="utf-8")
-    _write(root, "etc/shadow", re.sub(r"^root:[^:]*:", "root:*:", text, flags=re.MULTILINE), shadow.stat().st_mode)
+    text = _text(root, "etc/shadow")
+    mode = (root / "etc/shadow").stat().st_mode
+    _write(root, "etc/shadow", re.sub(r"^root:[^:]*:", "root:*:", text, flags=re.MULTILINE), mode)
 
 
 def network_is_the_hosts(root: Path) -> None:
@@ -119,8 +119,9 @@ def network_is_the_hosts(root: Path) -> None:
 
 def inittab_runs(root: Path) -> None:
     """One that calls OpenRC, where that is not installed, becomes one that does with what there is."""
-    inittab = root / "etc/inittab"
-    if not inittab.exists() or "/sbin/openrc" not in inittab.read_text() or (root / "sbin/openrc").exists():
+    if not os.path.lexists(root / "etc/inittab") or os.path.lexists(root / "sbin/openrc"):
+        return
+    if "/sbin/openrc" not in _text(root, "etc/inittab"):
         return
     lines = ["# OpenRC is not installed; its package brings another.", "tty1::respawn:/sbin/getty 38400 tty1 linux"]
     if os.path.lexists(root / "sbin/syslogd"):
@@ -157,11 +158,19 @@ CHANGES: tuple[Callable[[Path], None], ...] = (
 )  # fmt: skip
 
 
+def _text(root: Path, name: str) -> str:
+    """What is in the file *name* of the tree.  Raises BuildError when that is a link to a file of this machine."""
+    path = (root / name).resolve()
+    if not path.is_relative_to(root.resolve()):
+        raise BuildError(f"{name} is a link out of the tree")
+    return path.read_text(encoding="utf-8", errors="surrogateescape")
+
+
 def _write(root: Path, name: str, text: str, mode: int = 0o644) -> None:
     """In place of what is there."""
     path = _place(root, name)
     path.unlink(missing_ok=True)
-    path.write_text(text, encoding="utf-8")
+    path.write_text(text, encoding="utf-8", errors="surrogateescape")
     path.chmod(mode & 0o777)
 
 

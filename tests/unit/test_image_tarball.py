@@ -88,3 +88,13 @@ def test_a_link_out_of_the_tree_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match="etc is a link out of the tree"):
         tarball.no_identity(root)
     assert (outside / "hostname").read_text() == "mine\n"
+
+
+@pytest.mark.parametrize("name", ["etc/shadow", "etc/inittab"])
+def test_a_link_to_a_file_of_this_machine_is_not_read(tmp_path: Path, name: str) -> None:
+    secret, root = tmp_path / "secret", tmp_path / "root"
+    secret.write_text("root:$6$salt$sum:::::::")
+    (root / "etc").mkdir(parents=True)
+    (root / name).symlink_to(secret)
+    with pytest.raises(BuildError, match=f"{name} is a link out of the tree"):
+        {"etc/shadow": tarball.root_is_locked, "etc/inittab": tarball.inittab_runs}[name](root)
