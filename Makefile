@@ -13,7 +13,7 @@ PYTHON      := build/venv/bin/python
 CACHE       ?= /var/cache/vzhost
 IMAGES      ?= busybox debian-12 debian-13
 TEST_IMAGES := busybox debian-12 debian-13 debian-sid debian-12-sysvinit debian-13-sysvinit debian-12-openrc debian-12-runit \
-    debian-12-services debian-12-podman debian-12-logins debian-12-packages debian-13-packages
+    debian-12-services debian-13-services debian-12-tools debian-12-packages debian-13-packages
 SNAPSHOT    ?=
 TARBALL     ?=
 KEEP        ?=
@@ -48,7 +48,7 @@ demo-clean:  ## Remove what `make demo KEEP=1` left running
 	$(PYTHON) -m images.demo --remove
 
 .PHONY: test
-test: build $(TEST_IMAGES:%=image-%)  ## Unit, root, system and lint tests (PYTEST_ARGS="-k enter" for some of them)
+test: build build/ansible.stamp $(TEST_IMAGES:%=image-%)  ## Unit, root, system and lint tests (PYTEST_ARGS="-k enter" for some of them)
 	$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadgroup --junitxml=build/test/junit.xml $(PYTEST_ARGS)
 
 ##@ Build
@@ -95,6 +95,16 @@ build/venv.stamp: pyproject.toml | build/deps.stamp
 	    echo "deps: build/venv with $$(wc -l <<<"$$wanted") pinned packages"
 	    [ -x build/venv/bin/pip ] || $(HOST_PYTHON) -m venv build/venv
 	    $(PYTHON) -m pip -q --disable-pip-version-check install $$wanted
+	fi
+	echo "$$wanted" >$@
+
+# Ansible, which the tests let loose on containers: a program beside ours, nothing of it is imported.
+build/ansible.stamp: pyproject.toml | build/venv.stamp
+	wanted=$$($(HOST_PYTHON) -m images.deploy requirements --extra ansible)
+	if [ "$$wanted" != "$$(cat $@ 2>/dev/null)" ]; then
+	    echo "deps: build/ansible with $$wanted"
+	    [ -x build/ansible/bin/pip ] || $(HOST_PYTHON) -m venv build/ansible
+	    build/ansible/bin/pip -q --disable-pip-version-check install $$wanted
 	fi
 	echo "$$wanted" >$@
 

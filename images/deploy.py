@@ -41,11 +41,12 @@ class Refused(BuildError):
     """Something on the machine forbids the step; the text says what."""
 
 
-def requirements() -> list[str]:
-    """The pinned packages of `pip install .[dev]`, one per item."""
+def requirements(extra: str = "") -> list[str]:
+    """The pinned packages of `pip install .[dev]`, one per item; those of *extra* alone, where one is named."""
     with open(os.path.join(CHECKOUT, "pyproject.toml"), "rb") as file:
         project = tomllib.load(file)["project"]
-    return [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    extras: dict[str, list[str]] = project["optional-dependencies"]
+    return extras[extra] if extra else [*project["dependencies"], *extras["dev"]]
 
 
 def write(path: str, text: str, mode: int = 0o644) -> None:
@@ -168,7 +169,7 @@ def main() -> int:
             sub.add_argument(option, default="")
         sub.set_defaults(run=run)
 
-    verb("requirements", lambda a: print("\n".join(requirements())))
+    verb("requirements", lambda a: print("\n".join(requirements(a.extra))), "--extra")
     verb("site", lambda a: print(site()))
     verb("keeper", lambda a: keeper(a.directory, CHECKOUT, site()), "directory")
     verb("install", lambda a: install(a.destdir, a.libdir), "--destdir", "--libdir")

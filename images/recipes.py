@@ -66,14 +66,12 @@ _SERVICES = (
     "php-fpm", "postfix", "memcached", "dropbear", "prometheus-node-exporter",
 )  # fmt: skip
 
-# Containers in a container (--features nesting:on); iptables is what netavark calls, and uidmap gives users their ids.
-_PODMAN = (
+# What tests let loose inside: containers in a container (iptables is what netavark calls, and uidmap gives users their
+# ids), people who become one another and stay logged in, and what Ansible wants to find on a machine.
+_TOOLS = (
     "systemd-sysv", *_SERVER, "dbus", "podman", "crun", "conmon", "fuse-overlayfs", "uidmap", "slirp4netns", "netavark",
-    "aardvark-dns", "iptables", "catatonit",
+    "aardvark-dns", "iptables", "catatonit", "sudo", "screen", "tmux", "python3", "python3-apt",
 )  # fmt: skip
-
-# How people become one another and stay logged in: what the terminal of a login has to bear.
-_LOGINS = ("systemd-sysv", *_SERVER, "sudo", "screen", "tmux")
 
 # What the tests have apt install on top of a server: one with init script and unit, one with a timer.
 _INSTALLED_LATER = ("nginx", "nginx-common", "logrotate", "libpopt0")
@@ -88,8 +86,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe("debian-sid", "debian", "sid", ("systemd-sysv", *_SERVER)),
         Recipe("debian-12-services", "debian", "bookworm", _SERVICES),
         Recipe("debian-13-services", "debian", "trixie", _SERVICES),
-        Recipe("debian-12-podman", "debian", "bookworm", _PODMAN),
-        Recipe("debian-12-logins", "debian", "bookworm", _LOGINS),
+        Recipe("debian-12-tools", "debian", "bookworm", _TOOLS),
         # Debian without systemd: init scripts, and the other reboot, halt and shutdown that Debian has.
         Recipe("debian-12-sysvinit", "debian", "bookworm", ("sysvinit-core", *_SERVER)),
         Recipe("debian-13-sysvinit", "debian", "trixie", ("sysvinit-core", *_SERVER)),

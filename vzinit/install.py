@@ -69,6 +69,11 @@ def enable(names: list[str], runtime: bool, force: bool) -> "tuple[bool, list[Ch
 
 def disable(names: list[str], runtime: bool) -> "list[Change]":
     """Remove every link to *names*, and to what they name by Also=, below the directory of links."""
+    return [change for link in links_to(names, runtime) for change in remove_link(link)]
+
+
+def links_to(names: list[str], runtime: bool) -> list[str]:
+    """The links by which *names* are enabled, and what they name by Also=."""
     directory = RUN if runtime else ETC
     units = with_also(names, missing_ok=True)
     wanted = {unit.name for unit in units} | set(names)
@@ -78,7 +83,7 @@ def disable(names: list[str], runtime: bool) -> "list[Change]":
         if folder.rpartition(".")[2] in ("wants", "requires", "upholds"):
             inside = sorted(unitfile.listdir(f"{directory}/{folder}"))
             found += [f"{directory}/{folder}/{name}" for name in inside if name in wanted or of_template(name, wanted)]
-    return [change for link in found for change in remove_link(link)]
+    return found
 
 
 def mask(names: list[str], runtime: bool, force: bool) -> "list[Change]":

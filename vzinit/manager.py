@@ -278,6 +278,7 @@ METHODS: "dict[str, tuple[str, Callable[..., list[Any]]]]" = {
     "PowerOff": ("", lambda self: self._down("poweroff")),
     "Halt": ("", lambda self: self._down("halt")),
     "GetUnitFileState": ("s", lambda _self, name: [install.state(name)]),
+    "GetUnitFileLinks": ("as", lambda _self, name, runtime: [install.links_to([name], runtime)]),
     "GetDefaultTarget": ("s", lambda _self: [DEFAULT_TARGET]),
     "EnableUnitFiles": ("ba(sss)", Manager._enable),
     "EnableUnitFilesWithFlags": ("ba(sss)", lambda self, names, flags: self._enable(names, flags & 1, flags & 2)),

@@ -13,6 +13,7 @@ from hostd.kernel.seccomp import deny_filter
 from hostd.kernel.spawn import DEFAULT_MOUNTS, NESTING_MOUNTS, SpawnPlan
 
 LAST_WORDS, CHANNEL = 2, 3  # what PID 1 has to say in the end; its channel to the host
+ENVIRONMENT = {"container": "vz"}  # of PID 1 alone: systemd-detect-virt, Ansible and others look there
 
 
 @cache
@@ -38,7 +39,7 @@ def spawn_plan(
         submounts=tuple((mount.mount, mount.path) for mount in submounts if not mount.file),
         files=tuple((mount.mount, mount.file, mount.path) for mount in submounts if mount.file),
         argv=runtime.argv(),
-        env={},
+        env=ENVIRONMENT,
         fds={LAST_WORDS: words, CHANNEL: channel},
         uid_base=None if ids is None else ids.start,
         id_count=len(ids or ()),

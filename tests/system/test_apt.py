@@ -74,6 +74,7 @@ def test_a_whole_life_of_a_package(vz: Vz, image: str) -> None:
         assert both(vz, STATE).startswith(f"{expected}\n"), command
         assert expected == IS_DOWN or main_process(vz) != before, f"it is the old one after {command}"
     assert "Welcome to nginx" in page(vz, "192.0.2.101")
+    both(vz, "sync -f /")  # a busy host needs longer than the end of a test waits for the disk
     assert "no error" in vz.ctl("exec2", "101", "grep -c . /var/log/nginx/error.log || echo no error").stdout
 
 

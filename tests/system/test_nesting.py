@@ -36,7 +36,7 @@ class Ship:
 
     def __init__(self, vz: Vz, init: str, features: str = "nesting:on") -> None:
         self.vz = vz
-        vz.create(101, "--init", init, "--ipadd", "192.0.2.1", "--diskspace", "2G", template="debian-12-podman")
+        vz.create(101, "--init", init, "--ipadd", "192.0.2.1", "--diskspace", "2G", template="debian-12-tools")
         if features:
             vz.ctl("set", "101", "--features", features, "--save")
         vz.ctl("start", "101", "--wait")

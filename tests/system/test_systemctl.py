@@ -43,6 +43,7 @@ SOON = "[Timer]\nOnActiveSec=3\nAccuracySec=100ms\n"
 SAME = (
     "systemctl is-active ssh cron nonsense",
     "systemctl is-enabled ssh cron",
+    "systemctl is-enabled -l cron",
     "systemctl is-enabled nonsense",
     "systemctl is-failed ssh",
     "systemctl show -p ActiveState -p SubState -p LoadState -p UnitFileState -p Type -p KillMode -p Id ssh cron",

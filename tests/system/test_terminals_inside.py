@@ -31,7 +31,7 @@ def up(vz: Vz, request: pytest.FixtureRequest) -> Vz:
     with open(f"{vz.prefix}/data", "w", encoding="ascii") as file:
         file.write(ANN)
     vz.create(101, "--ipadd", "192.0.2.101", "--sshkey", f"{vz.prefix}/key.pub", "--userdata", f"{vz.prefix}/data",
-              "--init", request.param, template="debian-12-logins")  # fmt: skip
+              "--init", request.param, template="debian-12-tools")  # fmt: skip
     vz.ctl("start", "101", "--wait", timeout=180)
     ssh = (*SSH, "-i", f"{vz.prefix}/key", "root@192.0.2.101")
     machine.until("sshd answers", lambda: vz.run(*ssh, "true", check=None).code == 0, 60)

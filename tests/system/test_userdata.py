@@ -87,7 +87,7 @@ def over(vz: Vz) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("init", ["vz", "handoff"])
 def test_all_of_it(vz: Vz, init: str) -> None:
-    vz.create(101, "--init", init, "--userdata", data(vz, ALL), template="debian-12-logins")
+    vz.create(101, "--init", init, "--userdata", data(vz, ALL), template="debian-12-tools")
     assert 'HOSTNAME="web.example.org"' in machine.read(vz.paths.ct_conf(101))
     vz.ctl("start", "101", "--wait", timeout=180)
     assert not waits(vz)
