@@ -26,7 +26,6 @@ BOOTED = "/run/systemd/system"  # whoever wants to know whether systemd is PID 1
 SOCKET = "/run/systemd/private"
 KIND = "/run/systemd/container"  # what systemd-detect-virt reads for users who may not see PID 1's environment
 SYSTEMCTL = "/bin/systemctl"
-NAME = "/proc/self/comm"
 MOST_CLIENTS = 64
 CLIENT, PID_1 = 3, 4  # descriptors of a helper, and of nobody whom it starts
 LAST_WORDS = 2
@@ -51,12 +50,8 @@ class Orders:
         self._listener: _socket.socket | None = None
 
     def open(self) -> None:
-        """Listen, where the image has somebody to listen to; who connects is heard from `serve` on.  Raises OSError.
-
-        The name of PID 1 is where Ansible, Chef and Puppet look for what manages services.
-        """
+        """Listen, where the image has somebody to listen to; who connects is heard from `serve` on.  Raises OSError."""
         if not fds.is_program(SYSTEMCTL):
-            go_by("init")
             return
         fds.make_parents(BOOTED + "/")
         fds.write_file(KIND, b"vz\n")
@@ -68,7 +63,6 @@ class Orders:
         posix.chmod(SOCKET, 0o600)
         listener.listen(16)
         self._listener = listener
-        go_by("systemd")
 
     def serve(self) -> None:
         """What the boot runs is known: an order before that would have been about half of it."""
@@ -216,15 +210,6 @@ def row(one: "Service") -> "tuple[Any, ...]":
         one.result, one.code, one.signal, one.since, one.up_since, one.down_since, one.status, processes.group,
         one.main_since, one.count,
     )  # fmt: skip
-
-
-def go_by(name: str) -> None:
-    """Take *name* in the lists of processes.  Raises OSError."""
-    fd = posix.open(NAME, posix.O_WRONLY | posix.O_CLOEXEC)
-    try:
-        posix.write(fd, name.encode())
-    finally:
-        posix.close(fd)
 
 
 def help_out(client: int, pid_1: int) -> None:

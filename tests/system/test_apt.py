@@ -33,7 +33,7 @@ LIFE = (
 STATE = """systemctl is-active nginx; systemctl is-enabled nginx; systemctl is-active logrotate.timer
 systemctl show -P ActiveState -P SubState -P Result -P LoadState -P UnitFileState nginx
 systemctl --failed --no-legend; systemctl list-timers --no-legend | awk '{print $(NF-1), $NF}' | sort
-ss -ltnH | awk '{print $4}' | sort; ps -C nginx -o user:20,args
+ss -ltnH | awk '{print $4}' | sort; ps -C nginx -o user:20,args | grep -v defunct
 ls -R /etc/systemd/system /etc/rc?.d /etc/init.d /var/lib/systemd/deb-systemd-helper-enabled
 dpkg --audit; dpkg -l nginx nginx-common logrotate"""
 # Speeds, what systemd has in memory, timers for the disks of the host; where Debian 13's systemd says that units are.
