@@ -11,6 +11,11 @@ umask 022
 export LC_ALL=C.UTF-8 TZ=UTC PERL_HASH_SEED=0 PYTHONHASHSEED=0
 work=$1 files=$2 keyring=$3 suite=$4 packages=$5 check_date=$6
 shift 6
+# A copy of a container's mounts would hold its disk for as long as we work.
+tac /proc/self/mounts | while read -r source point type _rest; do
+    case $work/ in "${point%/}"/*) continue ;; esac # what we stand on
+    case $source:$type in /dev/loop*:* | *:overlay) umount --lazy "$(printf %b "$point")" ;; esac
+done
 exec 3>"$work/packages" 4>"$work/releases"  # they stay below what is mounted next
 
 [ "${TMPFS:-1}" = 0 ] || mount -t tmpfs -o size=3g,mode=0755 image "$work"
