@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 
-from hostd.container import devices, faults, furnish, last_words, mounts, scripts
+from hostd.container import devices, faults, furnish, last_words, mounts, overtaken, scripts
 from hostd.container.init_link import ChannelLost, InitLink
 from hostd.container.mounts import Submount
 from hostd.container.ops import first_boot
@@ -162,6 +162,12 @@ async def greet_and_furnish(run: Run) -> None:
     await greet(run)
     assert run.ct.link is not None
     await furnish.write_all(run.ct.link, furnish.files(run.configuration))
+
+
+async def overtake_checkpoint(run: Run) -> None:
+    """Before anything of the container runs; a start that fails before has left the checkpoint as it was."""
+    if not run.setup:
+        await overtaken.forget(run.world.paths, run.ct.ctid)
 
 
 async def release_barrier(run: Run) -> None:

@@ -23,7 +23,7 @@ from hostd.config.cache import ConfCache
 from hostd.config.model import STOP_TIMEOUT, CtConfig, expand
 from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
-from hostd.container import numproc, services, trees
+from hostd.container import numproc, overtaken, services, trees
 from hostd.container.container import Container
 from hostd.container.ops import (
     apply,
@@ -160,7 +160,6 @@ class Host:
                 report(line)
             if options.ssh_keys:
                 await keys.add(ct, options.ssh_keys)
-            await restore.forget(self.paths.dump(ctid))
             report("Container start in progress..." + (", waiting ..." if options.wait else ""))
             if options.wait:
                 await self._all_up(ct)
@@ -279,8 +278,7 @@ class Host:
             config = self.confs.ct(ctid)
             with timed("restore:"):
                 await restore.restore(ct, config, dumpfile or self.paths.dump(ctid), report)
-                if dumpfile is None:
-                    await restore.forget(self.paths.dump(ctid))
+                await overtaken.forget(self.paths, ctid)
 
 
 def _read_script(file: Fd) -> str:

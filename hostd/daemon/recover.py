@@ -10,8 +10,8 @@ import socket
 from hostd.checkpoint import state
 from hostd.config import lockfile
 from hostd.config.paths import Paths
+from hostd.container import overtaken, rescue
 from hostd.container import record as records
-from hostd.container import rescue
 from hostd.container.container import Container
 from hostd.container.init_link import ChannelLost, InitLink
 from hostd.container.ops import apply, create, destroy, first_boot, start
@@ -199,7 +199,7 @@ async def _without_init(registry: Registry, ct: Container, record: Record, keepe
 
 async def _take_over(registry: Registry, ct: Container, record: Record) -> None:
     """A running container: back to a working channel."""
-    reverting = CUT_OFF[record.intent] == REVERT
+    reverting, restored = CUT_OFF[record.intent] == REVERT, record.intent == ""
     if not reverting:
         record.intent = record.dump = ""
     try:
@@ -211,6 +211,8 @@ async def _take_over(registry: Registry, ct: Container, record: Record) -> None:
         ct.awake.begin()
         first_boot.go_on(ct)
     record.try_save(registry.world.paths)
+    if restored:  # and perhaps a moment ago, by a daemon that came no further
+        await overtaken.forget(registry.world.paths, ct.ctid)
     if reverting:
         await apply.settle(ct, registry.world.load_config(ct.ctid))
 

@@ -192,9 +192,3 @@ def _settings(ct: Container, config: CtConfig, path: str) -> tuple[dict[str, str
 
 def _with(ct: Container, config: CtConfig, running: live.Texts) -> CtConfig:
     return effective(ct.ctid, live.over(config.raw, running), ct.world.load_globals())
-
-
-async def forget(path: str) -> None:
-    """A checkpoint that was restored, or overtaken by a normal start, is of no use any more."""
-    if os.path.lexists(path):
-        await asyncio.to_thread(images_dir.remove, path)

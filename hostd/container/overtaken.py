@@ -1,0 +1,16 @@
+"""A checkpoint is the memory that goes with one state of a disk.  Once the container runs, from it or without it, the
+disk changes: restored after that, old memory would write over what is newer.
+"""
+
+import asyncio
+import os
+
+from hostd.checkpoint import images_dir
+from hostd.config.paths import Paths
+
+
+async def forget(paths: Paths, ctid: int) -> None:
+    """Remove the checkpoint of a container that runs, or is about to.  Failure, OSError."""
+    path = paths.dump(ctid)
+    if os.path.lexists(path):
+        await asyncio.to_thread(images_dir.remove, path)
