@@ -13,6 +13,8 @@ from hostd.userdata.plan import Item
 
 LOG = "/var/log/cloud-init-output.log"
 ARGV = ("/bin/sh", "-c", 'eval "$(cat)"', "vz-first-boot")  # the script on stdin, of any length, and in no process list
+MOST_TOLD = 4096  # bytes on standard output, which a pipe holds: the script waits for nobody who may not read
+LONGEST_NAME = 120  # characters of what an item is called, which may be a path of any length
 
 _BEGIN = f"""
 journal=/var/lib/vz-first-boot/@ID@ running=/run/vz-first-boot
@@ -51,9 +53,9 @@ item() {{
 }}
 {shell.FUNCTIONS}
 """
-_END = """
+_END = f"""
 rm -f $running
-[ ! "$failed" ] || echo "$failed" >&3
+[ ! "$failed" ] || echo "$failed" | head -c {MOST_TOLD} >&3
 exit 0
 """
 
@@ -64,8 +66,12 @@ def of(plan_id: str, phase: str, items: Iterable[Item]) -> str:
     for number, one in enumerate(items, 1):
         name = f"{phase}_{number}"
         parts.append(f"item_{name}() {{\n{one.text}\n}}\n")
-        parts.append(f"item {name} {shell.quoted('once' if one.once else '')} {shell.quoted(one.what)}\n")
+        parts.append(f"item {name} {shell.quoted('once' if one.once else '')} {shell.quoted(_short(one.what))}\n")
     return "".join((*parts, _END))
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
 
 
 def forget(plan_id: str) -> str:

@@ -194,6 +194,16 @@ def test_the_container_goes_while_a_script_runs(vz: Vz, end: str) -> None:
     assert "first boot: script: was cut off, and is not done again" in machine.read(vz.paths.log_file)
 
 
+def test_more_failures_than_a_pipe_holds(vz: Vz) -> None:
+    """Nobody reads them before the script has ended; the reason is seen, however long the name."""
+    files = [f"  - {{path: /etc/passwd/{number:02}{'x' * 3000}, content: x}}" for number in range(60)]
+    vz.create(101, "--userdata", data(vz, "\n".join(["#cloud-config", "write_files:", *files, ""])))
+    said = vz.ctl("start", "101", "--wait", check=133, timeout=60)
+    warnings = [line for line in said.stdout.splitlines() if line.startswith("Warning: first boot: file /etc/passwd/")]
+    assert len(warnings) == 20 and all(line.endswith("...: code 1") for line in warnings)
+    assert inside(vz, f"grep -c FAILED {LOG}") == "60\n"
+
+
 @pytest.mark.parametrize("point", ["start.go", "firstboot.early", "start.commit", "firstboot.late", "firstboot.end"])
 def test_hostd_is_killed_between(vz: Vz, point: str) -> None:
     """At each point of a first boot: all of it is done once, by whoever comes next."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -116,6 +117,30 @@ def test_a_program_that_cannot_be_run_leaves_no_descriptor(tmp_path: Path) -> No
         assert os.listdir("/proc/self/fd") == before and ct.sessions == {}
 
     asyncio.run(scene())
+
+
+def test_what_a_program_prints_is_read_while_it_runs(tmp_path: Path) -> None:
+    """More than a pipe holds: it does not wait for us, and the beginning is kept."""
+
+    class Talkative(FakeLink):
+        """A PID 1 whose program, a thread, prints much and ends."""
+
+        def _print(self, loop: asyncio.AbstractEventLoop, output: int, number: object) -> None:
+            with open(output, "wb") as stream:
+                stream.write(b"line\n" * 40000)
+            loop.call_soon_threadsafe(ct.on_event, Message("ended", {"id": [str(number)], "code": ["3"]}))
+
+        async def ask(self, verb: str, *given: object, **fields: object) -> Message:
+            output = os.dup(cast(tuple[int, int, int], given[0])[1])
+            arguments = (asyncio.get_running_loop(), output, fields["id"])
+            threading.Thread(target=self._print, args=arguments).start()
+            return await super().ask(verb)
+
+    async def scene() -> tuple[int, list[str]]:
+        return await asyncio.wait_for(sessions.capture(ct, ["/bin/sh"], b""), 10)
+
+    ct = running(Paths(str(tmp_path)), Talkative(Message("started", {})))
+    assert asyncio.run(scene()) == (3, ["line"] * sessions.MOST_LINES)
 
 
 def test_a_login_without_a_terminal_is_none(tmp_path: Path) -> None:

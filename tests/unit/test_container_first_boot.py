@@ -29,11 +29,11 @@ def ct(tmp_path: Path) -> Container:
     return cast(Container, fake)
 
 
-def answering(monkeypatch: pytest.MonkeyPatch, answer: Callable[[], tuple[int, bytes]] | None) -> list[str]:
+def answering(monkeypatch: pytest.MonkeyPatch, answer: Callable[[], tuple[int, list[str]]] | None) -> list[str]:
     """Every session answers so; None: it never ends.  The list gets the scripts."""
     scripts: list[str] = []
 
-    async def capture(_ct: object, _argv: object, data: bytes, *, outlives: bool) -> tuple[int, bytes]:
+    async def capture(_ct: object, _argv: object, data: bytes, *, outlives: bool) -> tuple[int, list[str]]:
         assert outlives
         scripts.append(data.decode())
         if answer is None:
@@ -69,7 +69,7 @@ def test_a_start_does_not_hang(ct: Container, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_without_a_late_part_it_is_over_with_the_early_one(ct: Container, monkeypatch: pytest.MonkeyPatch) -> None:
-    answering(monkeypatch, lambda: (0, b"bootcmd: code 3\n\x1b[31m\n"))
+    answering(monkeypatch, lambda: (0, ["bootcmd: code 3", "\x1b[31m"]))
     lines: list[str] = []
     first_boot.lay(ct.world.paths, 101, PLAN)
     asyncio.run(first_boot.early(ct, PLAN, lines.append))
@@ -78,7 +78,7 @@ def test_without_a_late_part_it_is_over_with_the_early_one(ct: Container, monkey
 
 
 def test_a_script_that_was_killed_goes_on_at_the_next_start(ct: Container, monkeypatch: pytest.MonkeyPatch) -> None:
-    answering(monkeypatch, lambda: (137, b""))
+    answering(monkeypatch, lambda: (137, []))
     lines: list[str] = []
     first_boot.lay(ct.world.paths, 101, PLAN)
 

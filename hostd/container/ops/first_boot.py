@@ -147,12 +147,11 @@ async def _carry_out(ct: Container, plan: Plan, phase: str) -> list[str]:
     """Run the script of *phase*; returns the failures of the plan so far.  OSError, VzError when it was not run."""
     items = plan.before_services if phase == "early" else plan.late
     text = script.of(plan.id, phase, items)
-    code, output = await sessions.capture(ct, script.ARGV, text.encode("utf-8", "surrogateescape"), outlives=True)
+    code, lines = await sessions.capture(ct, script.ARGV, text.encode("utf-8", "surrogateescape"), outlives=True)
     if code:
         reason = f"its script ended with code {code}" if ct.running else "the container went down"
         raise Failure(Exit.SYSTEM, reason)
-    lines = output.decode("utf-8", "replace").splitlines()[:MOST]
-    return [printable(line[:LONGEST]) for line in lines]
+    return [printable(line[:LONGEST]) for line in lines[:MOST]]
 
 
 async def finished(ct: Container) -> None:

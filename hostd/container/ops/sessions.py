@@ -10,6 +10,7 @@ from typing import Protocol
 from hostd.container import numproc
 from hostd.container.container import Container, OpenSession
 from hostd.container.init_link import ChannelLost, InitLink, Message
+from hostd.container.output import Lines
 from hostd.errors import NotRunning
 from hostd.kernel.fd import Fd
 
@@ -20,6 +21,7 @@ ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 }
 
+MOST_LINES = 50  # of what a program of ours prints inside
 LAST_WORDS = 0.3  # seconds for the terminal of a login that has ended
 
 
@@ -116,21 +118,22 @@ async def quietly(ct: Container, argv: Sequence[str]) -> int:
 
 async def capture(
     ct: Container, argv: Sequence[str], data: bytes, *, outlives: bool = False
-) -> tuple[int, bytes]:
-    """Run *argv* with *data* on stdin; returns its exit code and the first 4 KiB of what it printed.
+) -> tuple[int, list[str]]:
+    """Run *argv* with *data* on stdin; returns its exit code and the first lines that it printed.
 
     One that *outlives* its caller is not hung up when that is cancelled.
     """
-    output, printed = _pipe()
-    with output:
-        with memory_file(data) as stdin, printed:
-            session = await _begin(ct, argv, (stdin.fileno(), printed.fileno(), printed.fileno()))
+    said: list[str] = []
+
+    def hear(line: str) -> None:
+        if len(said) < MOST_LINES:
+            said.append(line)
+
+    with Lines(hear) as output:
+        with memory_file(data) as stdin:
+            session = await _begin(ct, argv, (stdin.fileno(), *(output.writer.fileno(),) * 2))
         code = exit_code(await session.ended) if outlives else await _result(ct, session)
-        os.set_blocking(output.fileno(), False)
-        try:
-            return code, os.read(output.fileno(), 4096)
-        except BlockingIOError:
-            return code, b""
+    return code, said
 
 
 def memory_file(data: bytes) -> Fd:
@@ -140,12 +143,6 @@ def memory_file(data: bytes) -> Fd:
         stream.write(data)
         stream.seek(0)
     return file
-
-
-def _pipe() -> tuple[Fd, Fd]:
-    """Its reading and its writing end."""
-    reader, writer = os.pipe2(os.O_CLOEXEC)
-    return Fd(reader, "pipe"), Fd(writer, "pipe")
 
 
 async def enter(ct: Container, command: str | None, terminal: Terminal, entered: Callable[[], None]) -> int:

@@ -13,11 +13,11 @@ async def run(ct: Container, script: str, arguments: Iterable[str], data: str, *
     """Run *script* with *data* on stdin.  Raises Failure(74), which begins as *failing* and ends as the script did."""
     refused = numproc.refusals(ct)
     try:
-        code, output = await sessions.capture(ct, ["/bin/sh", "-c", script, "sh", *arguments], data.encode())
+        code, lines = await sessions.capture(ct, ["/bin/sh", "-c", script, "sh", *arguments], data.encode())
     except Failure as failure:
         raise _failed(f"{failing}: {failure.message}", failure.hint) from failure
     if code:
-        said = output.decode("utf-8", "replace").strip().splitlines()
+        said = [line for line in lines if line.strip()]
         hint = f"numproc is reached: {numproc.remedy(ct.ctid)}" if numproc.refusals(ct) > refused else ""
         raise _failed(f"{failing}: {printable(said[-1]) if said else f'code {code}'}", hint)
 
