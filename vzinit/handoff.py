@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vzinit.console import Console, Consoles
     from vzinit.loop import Loop
 
+UNKNOWN = 255 << 8  # wait status of a process whose end only the image's init has seen
 TELL_TIME = 5.0  # seconds that a PID 1 without its program leaves the agent to say so
 # How an init is asked: by a signal that it has for this, else by a command; those of sysvinit and runit are named so.
 SIGNALS = {
@@ -93,7 +94,11 @@ def hand_over(loop: "Loop", consoles: "Consoles", on_running: "Callable[[], None
         environment |= KNOWN_TO_OPENRC
     consoles.leave_prompts_to_others()
     held = name != "busybox"  # that one would keep the terminal from its login prompt; others let go of it
+    running = {posix.pidfd_open(pid): one for pid, one in reaper.children.items()}
+    reaper.children.clear()
     split(child.Program([path], environment, [consoles.first.slave] * 3, controlling_tty=held))
+    for pidfd, one in running.items():
+        watch_end(loop, pidfd, one)
     if name != "systemd":
         loop.after(0, on_running)
     return Agent(loop, consoles.first, name)
@@ -114,6 +119,17 @@ def split(program: child.Program) -> None:
     if report:
         number, _, text = report.partition(" ")
         raise OSError(int(number), text)
+
+
+def watch_end(loop: "Loop", pidfd: int, process: "reaper.Reaped") -> None:
+    """What PID 1 started before the split is a child of the init's now, which alone hears how it ends."""
+
+    def ended(_events: int) -> None:
+        loop.unwatch(pidfd)
+        posix.close(pidfd)
+        process.ended(UNKNOWN)
+
+    loop.watch(pidfd, ended)
 
 
 def on_message(pid: int, values: dict[str, str], on_running: "Callable[[], None]") -> None:

@@ -63,6 +63,25 @@ def test_only_when_the_services_may_start(root: str) -> None:
         assert init_of(world) == "busybox"
 
 
+def test_a_session_from_before_ends_like_any_other(root: str) -> None:
+    """It is a child of the init's by then; the agent sees that it ends, and a checkpoint can be made."""
+    with pid1(root) as world, open("/dev/null", "r+b") as null:
+        world.greet()
+        world.request("go", init="handoff", services="later")
+        for name, command in (("short", "until test -e /go; do sleep 0.1; done; exit 3"), ("long", "sleep 4321")):
+            world.send("exec", [null.fileno()] * 3, id=name, argv=["/bin/sh", "-c", command])
+            world.expect("started", id=name)
+        assert world.request("services").verb == "done"
+        assert init_of(world) == "busybox"
+        assert world.run("touch", "/go")[0] == 0
+        assert world.expect("ended", id="short")["code"] == "255"
+        assert world.request("quiesce").verb == "quiet"
+        world.request("resume")
+        assert world.expect("ended", id="long")["code"] == "255"
+        agent = agent_of(world)
+        assert "pidfd" not in world.run("ls", "-l", f"/proc/{agent}/fd")[1], "what a checkpoint cannot save"
+
+
 def test_never_for_a_setup(root: str) -> None:
     with pid1(root) as world:
         world.greet()
