@@ -1,6 +1,7 @@
 """One command on its way: what a verb gets."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from hostd.command.console import Console
@@ -21,6 +22,7 @@ class Call:
     ctid: int
     args: tuple[str, ...]
     parsed: Parsed
+    unlock: Callable[[], object] = lambda: None  # before its end, when there is nothing left to do but to wait
 
     def facts(self) -> Facts:
         return self.host.facts(self.ctid)

@@ -131,7 +131,7 @@ class CreateOptions:
 
 @dataclass(frozen=True, slots=True)
 class StartOptions:
-    """`ssh_keys` are added once it is up."""
+    """`ssh_keys` are added once it is up.  `wait`: whoever starts it is going to wait for `all_up`."""
 
     wait: bool = False
     ssh_keys: tuple[PublicKey, ...] = ()
@@ -209,6 +209,9 @@ class Host(Protocol):
         """Reports `Starting container...`, `Container is mounted`, the settings (`config.announce`),
         `Container start in progress...`.
         """
+
+    async def all_up(self, ctid: int) -> None:
+        """Wait until what has been started has its services, and what its first boot does.  Raises Failure(133)."""
 
     async def stop(self, ctid: int, options: StopOptions, report: Report) -> None:
         """Reports `Stopping container ...`, `Container was stopped`, `Container is unmounted`."""

@@ -161,16 +161,13 @@ class Host:
             if options.ssh_keys:
                 await keys.add(ct, options.ssh_keys)
             report("Container start in progress..." + (", waiting ..." if options.wait else ""))
-            if options.wait:
-                await self._all_up(ct)
-                report("Container started successfully")
 
-    async def _all_up(self, ct: Container) -> None:
-        """The container is up: who gives up now gives up waiting."""
+    async def all_up(self, ctid: int) -> None:
+        ct = self._registry[ctid]
         try:
             await services.up(ct)
             await first_boot.finished(ct)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError:  # who gives up now gives up waiting
             raise Failure(Exit.WAIT_FAILED, "not waited any longer; the container runs") from None
 
     async def stop(self, ctid: int, options: StopOptions, report: Report) -> None:

@@ -129,6 +129,9 @@ class FakeHost:
         self._become(ctid, mounted=True, running=True)
         report("Container start in progress...")
 
+    async def all_up(self, ctid: int) -> None:
+        self._do("all_up", ctid, os.listdir(self.paths.lock_dir))
+
     async def stop(self, ctid: int, options: StopOptions, report: Report) -> None:
         self._do("stop", ctid, options)
         await self._hang()

@@ -194,6 +194,18 @@ def test_the_container_goes_while_a_script_runs(vz: Vz, end: str) -> None:
     assert "first boot: script: was cut off, and is not done again" in machine.read(vz.paths.log_file)
 
 
+def test_a_tenants_command_that_never_ends_holds_nobody_up(vz: Vz) -> None:
+    """Neither with the lock, when a start waits for it, nor for ever."""
+    vz.create(101, "--userdata", data(vz, "#cloud-config\nruncmd: [touch /began, sleep infinity]\n"))
+    waiting = vz.popen("vzctl", "start", "101", "--wait")
+    machine.until("it runs", lambda: "/began" in inside(vz, "ls /began", None))
+    vz.ctl("set", "101", "--hostname", "new", "--save")
+    vz.ctl("stop", "101")
+    assert waiting.wait(30) == 133 and waiting.stderr is not None
+    assert waiting.stderr.read().startswith("first boot: not finished: ")
+    assert vz.status(101) == "exist unmounted down"
+
+
 def test_more_failures_than_a_pipe_holds(vz: Vz) -> None:
     """Nobody reads them before the script has ended; the reason is seen, however long the name."""
     files = [f"  - {{path: /etc/passwd/{number:02}{'x' * 3000}, content: x}}" for number in range(60)]

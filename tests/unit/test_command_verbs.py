@@ -56,8 +56,9 @@ def test_locks_of_others(fake: Fake) -> None:
 def test_start(fake: Fake) -> None:
     fake.ct(101)
     said = fake.ctl("start", "101", "--wait", "--skip-f")
-    assert said == Said(0, "Container start in progress...\n", "")
-    assert fake.host.calls == [("start", 101, StartOptions(wait=True))]
+    assert said == Said(0, "Container start in progress...\nContainer started successfully\n", "")
+    no_lock: list[str] = []
+    assert fake.host.calls == [("start", 101, StartOptions(wait=True)), ("all_up", 101, no_lock)]
     assert fake.ctl("start", "101") == Said(32, "", "Container is already running\n")
     assert os.listdir(fake.paths.lock_dir) == []
 

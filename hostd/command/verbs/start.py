@@ -37,6 +37,10 @@ async def boot(call: Call, ssh_keys: tuple[PublicKey, ...] = ()) -> None:
             await call.host.add_keys(call.ctid, ssh_keys)
         return
     await call.host.start(call.ctid, StartOptions(call.flag("wait"), ssh_keys), call.console.say)
+    if call.flag("wait"):
+        call.unlock()  # a command of a tenant's may take for ever: then a stop is what helps
+        await call.host.all_up(call.ctid)
+        call.console.say("Container started successfully")
 
 
 async def _resumed(call: Call) -> bool:
