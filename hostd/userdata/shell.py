@@ -19,12 +19,14 @@ account() {
 """
 
 # authorize USER: adds the public keys on stdin (`sshkeys.lines`) that are not there yet.
-# A directory that is a link is left alone: what it leads to must not become the user's.
+# What is a link is left alone: neither where it leads nor what stands there must become the user's.
 AUTHORIZE = f"""{ACCOUNT}
 authorize() (
     account "$1" || exit 1
     keys=$home/.ssh/authorized_keys new=$home/.ssh/authorized_keys.vz
-    [ ! -L "$home/.ssh" ] || because "$home/.ssh is a symbolic link" || exit 1
+    for link in "$home/.ssh" "$keys"; do
+        [ ! -L "$link" ] || because "$link is a symbolic link" || exit 1
+    done
     umask 077
     mkdir -p "$home/.ssh" && chmod 700 "$home/.ssh" && rm -f "$new" && : >"$new" || exit 1
     if [ -s "$keys" ]; then

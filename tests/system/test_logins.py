@@ -58,8 +58,24 @@ def test_a_link_in_its_place_leads_nowhere(vz: Vz) -> None:
     assert said.stderr == "Keys were not added: /root/.ssh is a symbolic link\n"
     assert inside(vz, "ls /etc/authorized* 2>&1; stat -c %a /etc").endswith("755\n")
     inside(vz, "rm /root/.ssh; mkdir /root/.ssh; echo kept >/etc/target; ln -s /etc/target /root/.ssh/authorized_keys")
-    vz.ctl("set", "101", "--sshkey", f"{vz.prefix}/key.pub")
-    assert inside(vz, "cat /etc/target; wc -l </root/.ssh/authorized_keys").split() == ["kept", "2"]
+    said = vz.ctl("set", "101", "--sshkey", f"{vz.prefix}/key.pub", check=74)
+    assert said.stderr == "Keys were not added: /root/.ssh/authorized_keys is a symbolic link\n"
+    assert inside(vz, "cat /etc/target; readlink /root/.ssh/authorized_keys") == "kept\n/etc/target\n"
+
+
+def test_a_users_link_shows_nobody_a_file_of_roots(vz: Vz) -> None:
+    key = new_key(vz, "key").strip()
+    with open(f"{vz.prefix}/data", "w", encoding="ascii") as file:
+        file.write(
+            "#cloud-config\nbootcmd: [adduser -D ann, mkdir -p /home/ann/.ssh, 'chown ann /home/ann/.ssh',\n"
+            "  ln -s /etc/shadow /home/ann/.ssh/authorized_keys]\n"
+            f"users: [{{name: ann, ssh_authorized_keys: ['{key}']}}]\n"
+        )
+    vz.create(101, "--userdata", f"{vz.prefix}/data")
+    said = vz.ctl("start", "101", "--wait", check=133)
+    assert "ssh keys of ann: /home/ann/.ssh/authorized_keys is a symbolic link" in said.stderr
+    shown = inside(vz, "ls /home/ann/.ssh; readlink /home/ann/.ssh/authorized_keys; stat -c %U /etc/shadow")
+    assert shown == "authorized_keys\n/etc/shadow\nroot\n"
 
 
 def test_a_key_that_could_not_be_added_is_told_by_the_start(vz: Vz) -> None:
