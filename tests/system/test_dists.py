@@ -77,6 +77,18 @@ def test_a_failing_script_leaves_nothing(vz: Vz, layout: str) -> None:
     vz.ctl(*CREATE)
 
 
+@pytest.mark.parametrize("layout", ["overlay", "simfs"])
+def test_a_script_that_ends_the_container_leaves_nothing(vz: Vz, layout: str) -> None:
+    path = dist(vz, "busybox.conf", "echo begun; reboot -f; sleep 4321\n")
+    failed = vz.ctl(*CREATE, "--layout", layout, check=79)
+    assert failed.stdout.splitlines()[-1] == "begun"
+    assert f"{path} failed in the container: killed by signal 9\n" in failed.stderr
+    nothing_left(vz)
+    with open(path, "w") as file:
+        file.write("exit 0\n")
+    vz.ctl(*CREATE)
+
+
 def test_interrupting_the_create_ends_the_script(vz: Vz) -> None:
     dist(vz, "busybox.conf", "echo begun; exec sleep 4321\n")
     child = vz.popen("vzctl", *CREATE)

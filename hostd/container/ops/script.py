@@ -40,10 +40,14 @@ class SomehowRunning:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._ours and self._ct.running:
+        if not self._ours:
+            return
+        if self._ct.running:
             await stop.stop(self._ct, self._config.stop_timeout, to_log, fast=True)
-            if self._mounted:
-                await mount.mount(self._ct, self._config, to_log)
+        else:  # it has ended by itself, and whoever would clear that away waits for us
+            await stop.leave(self._ct, to_log)
+        if self._mounted:
+            await mount.mount(self._ct, self._config, to_log)
 
 
 def _mounted(config: CtConfig) -> bool:
