@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections import defaultdict
 
-from tests.bench import measure, peers, report
+from tests.bench import distributions, measure, peers, report
 from tests.bench.measure import Samples
 from tests.bench.ours import CTIDS, PLAIN, Vzhost
 from tests.harness import installation, machine
@@ -224,12 +224,16 @@ def facts(rounds: int) -> str:
     )
 
 
-def write(out: str, bench: Bench, memory: dict[str, dict[str, float]], rounds: int) -> str:
+def write(
+    out: str, bench: Bench, memory: dict[str, dict[str, float]], whole: distributions.Figures, rounds: int
+) -> str:
     os.makedirs(out, exist_ok=True)
-    text = report.table(bench.results, memory, facts(rounds))
-    raw = {op: {name: s.values for name, s in row.items()} for op, row in bench.results.items()}
+    text = report.table(bench.results, memory, facts(rounds)) + "\n" + distributions.table(whole)
+    raw = plain(bench.results)
     files = {
-        "results.json": json.dumps({"ms": raw, "memory_kib": memory, "errors": bench.errors}, indent=1),
+        "results.json": json.dumps(
+            {"ms": raw, "memory_kib": memory, "distributions": plain(whole), "errors": bench.errors}, indent=1
+        ),
         "table.md": text,
         "plot.svg": report.plot(bench.results),
     }
@@ -237,6 +241,10 @@ def write(out: str, bench: Bench, memory: dict[str, dict[str, float]], rounds: i
         with open(f"{out}/{name}", "w", encoding="utf-8") as file:
             file.write(content)
     return text
+
+
+def plain(table: Table) -> dict[str, dict[str, dict[int, float]]]:
+    return {op: {name: samples.values for name, samples in row.items()} for op, row in table.items()}
 
 
 def main() -> int:
@@ -265,7 +273,9 @@ def main() -> int:
                 f"vzhost ({options.many} containers)": memory_of_ours(vz, options.many, bench.results, options.rounds)
             }
             memory |= memory_of_peers(rootfs, scratch, bench.errors)
-            print(write(out, bench, memory, options.rounds))
+            print("bench: whole distributions")
+            whole = distributions.measured(vz, options.rounds)
+            print(write(out, bench, memory, whole, options.rounds))
         finally:
             left = [line for line in vz.remove() if line != f"mount {run}"]
             peers.forget()

@@ -7,29 +7,16 @@ import pytest
 
 from tests.harness import machine
 from tests.harness.installation import Vz
+from tests.harness.many_services import SERVICES, all_up, settle_ports
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 OURS, THEIRS = "101", "102"
-# Two web servers and two ssh servers want the same port; that is the administrator's to settle.
-PORTS = """#!/bin/sh
-sed -i 's/^Listen 80$/Listen 8080/' /etc/apache2/ports.conf
-sed -i 's/:80>/:8080>/' /etc/apache2/sites-available/000-default.conf
-echo DROPBEAR_PORT=2222 >>/etc/default/dropbear
-"""
-EVERYWHERE = (
-    "ssh", "nginx", "apache2", "cron", "rsyslog", "mariadb", "redis-server", "memcached", "dbus", "dropbear",
-    "prometheus-node-exporter",
-)  # fmt: skip
-SERVICES = {
-    "debian-12-services": (*EVERYWHERE, "postgresql@15-main", "php8.2-fpm", "postfix@-"),
-    "debian-13-services": (*EVERYWHERE, "postgresql@17-main", "php8.4-fpm", "postfix"),
-}
 LISTENERS = "ss -ltnH | awk '{print $4}' | sort -u; ss -lxH | awk '{print $5}' | grep ^/ | sort -u"
 OWNERS = "ps -eo user:20,comm --no-headers | awk '{print $1, $2}' | sort -u"
 # What is systemd's own (so is ssh-unix-local), and what is ours or only looks.
 NOT_COMPARED = re.compile(
-    r"systemd|ssh-unix-local|/run/vzinit|vzinit$| (ps|ss|awk|sort|bash|sh|grep)$|agetty|/run/dbus/containers"
+    r"systemd|ssh-unix-local|/run/vzinit|init$| (ps|ss|awk|sort|bash|sh|grep)$|agetty|/run/dbus/containers"
 )
 
 
@@ -43,20 +30,10 @@ def lines(vz: Vz, ctid: str, command: str) -> set[str]:
 
 def started(vz: Vz, ctid: str, init: str, image: str) -> None:
     vz.create(int(ctid), "--init", init, "--diskspace", "4G", template=image)
-    path = f"{vz.prefix}/ports"
-    with open(path, "w") as file:
-        file.write(PORTS)
-    vz.ctl("runscript", ctid, path)
+    settle_ports(vz, ctid)
     vz.ctl("set", ctid, "--stop-timeout", "120", "--save")
     vz.ctl("start", ctid, "--wait")
     machine.until("up", partial(all_up, vz, ctid, image), 120)
-
-
-def all_up(vz: Vz, ctid: str, image: str) -> bool:
-    names = SERVICES[image]
-    said = vz.ctl("exec2", ctid, f"systemctl is-active {' '.join(names)}", check=None).stdout.split()
-    print([name for name, state in zip(names, said, strict=False) if state != "active"])
-    return said == ["active"] * len(names)
 
 
 @pytest.mark.parametrize("image", SERVICES)
