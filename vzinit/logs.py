@@ -105,11 +105,20 @@ class Logs:
 
 
 class Lines:
-    """Calls `on_line` for each line of a pipe or connection, which is closed at its end; then `on_end`."""
+    """Calls `on_line` for each line of a pipe or connection, which is closed at its end; then `on_end`.
+
+    What has grown *longest* without an end is a line.
+    """
 
     def __init__(
-        self, loop: "Loop", fd: int, on_line: "Callable[[bytes], None]", on_end: "Callable[[], object] | None" = None
+        self,
+        loop: "Loop",
+        fd: int,
+        on_line: "Callable[[bytes], None]",
+        on_end: "Callable[[], object] | None" = None,
+        longest: int = LONGEST,
     ) -> None:
+        self.longest = longest
         self._loop = loop
         self._fd = fd
         self._on_line = on_line
@@ -126,17 +135,21 @@ class Lines:
         except OSError:
             part = b""  # the other end has left something unread, and gone
         *lines, self._rest = (self._rest + part).split(b"\n")
-        if self._rest and (not part or len(self._rest) > LONGEST):
-            lines.append(self._rest)
-            self._rest = b""
         for line in lines:
-            if self._fd >= 0:
-                self._on_line(line)
+            self._tell(line)
+        if self._rest and (not part or len(self._rest) > self.longest):
+            rest, self._rest = self._rest, b""
+            self._tell(rest)
         if not part:
             self.close()
 
+    def _tell(self, line: bytes) -> None:
+        if self._fd >= 0:  # else closed by the line before
+            self._on_line(line)
+
     def close(self) -> None:
         fd, self._fd = self._fd, -1
+        self._rest = b""
         if fd >= 0:
             self._loop.unwatch(fd)
             fds.close(fd)

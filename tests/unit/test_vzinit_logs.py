@@ -1,6 +1,7 @@
 """Who may write how much into the log, and what is read from streams."""
 
 import os
+import select
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -88,6 +89,8 @@ class Journal:
 def journal(tmp_path: Path) -> Iterator[Journal]:
     with ExitStack() as stack:
         yield Journal(f"{tmp_path}/stdout", stack)
+    for one in list(streams.there):
+        one._lines.close()
 
 
 HEADER = b"tag\n\n3\n1\n0\n0\n0\n"
@@ -118,6 +121,38 @@ def test_a_header_that_is_none_ends_it(journal: Journal, header: bytes) -> None:
     assert not streams.there
     with pytest.raises((BrokenPipeError, ConnectionResetError)):
         client.send(b"x")
+
+
+def test_a_header_without_end_is_not_kept(journal: Journal) -> None:
+    for sent in (b"x" * 4000, b"tag\n" + b"x" * 4000, b"x" * 4000 + b"\n", b"tag\n\n3\n" + b"x" * 300 + b"\n"):
+        client = journal.connect()
+        client.send(sent)
+        journal.loop.turn()
+        assert not streams.there, sent
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            client.send(b"x")
+    assert journal.logs.lines == []
+
+
+def test_a_long_line_that_begins_with_the_header_is_not_cut(journal: Journal) -> None:
+    client = journal.connect()
+    for part in (HEADER + b"x" * 4000, b"x" * 4000, b"\n" + b"y" * logs.LONGEST, b"y"):
+        client.send(part)
+        for _ in range(20):
+            if select.select([one._lines._fd for one in streams.there], [], [], 0)[0]:
+                journal.loop.turn()
+    assert [line[3] for line in journal.logs.lines] == [b"x" * 8000, b"y" * (logs.LONGEST + 1)]
+
+
+def test_a_user_has_only_so_many(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "MOST_OF_A_USER", 2)
+    users = iter((1000, 1000, 1000, 1001, 0, 0, 0))
+    monkeypatch.setattr(streams.channel, "peer_of", lambda _client: (os.getpid(), next(users)))
+    clients = [journal.connect() for _ in range(7)]
+    assert sorted(one.uid for one in streams.there) == [0, 0, 0, 1000, 1000, 1001]
+    assert clients[2].recv(1) == b""
+    for client in clients:
+        client.close()
 
 
 def test_there_are_only_so_many(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
