@@ -23,7 +23,7 @@ FORWARD = "/run/systemd/journal/syslog"  # rsyslog listens here when it is start
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 LONGEST = 48 << 10  # bytes of a line, as journald's LineMax=
 DATAGRAM = 64 << 10
-MOST_FIELDS = 64  # of an entry; more is nothing that anybody reads
+MOST_FIELDS = 64  # of an entry, and empty lines; more is nothing that anybody reads
 WARNING, NOTICE, INFO = 4, 5, 6
 
 
@@ -98,7 +98,7 @@ class Logs:
 
     def _native(self, pid: int, data: bytes) -> None:
         unit = unit_of(pid)
-        fields = [field for field in from_native(data) if is_field(field)][:MOST_FIELDS]
+        fields = [field for field in from_native(data) if is_field(field)]
         if fields and self._is_due(unit, priority_of(fields), len(data)):
             trusted = [b"_PID=%d" % pid, b"_SYSTEMD_UNIT=" + unit.encode(), hostname()]
             self._journal.append([*fields, *trusted])
@@ -202,14 +202,25 @@ def is_field(field: bytes) -> bool:
 
 
 def from_native(data: bytes) -> list[bytes]:
-    """The fields of one message of the journal's protocol: `NAME=text`, or a name, a length and that many bytes."""
+    """The fields of one message of the journal's protocol: `NAME=text`, or a name, a length and that many bytes.
+
+    Of so many lines only: a datagram may be thousands, most of them empty.
+    """
     found = []
-    while data:
-        line, _, data = data.partition(b"\n")
+    at = 0
+    for _ in range(MOST_FIELDS):
+        line, at = line_at(data, at)
         if b"=" in line:
             found.append(line)
         elif line:
-            size = int.from_bytes(data[:8], "little")
-            found.append(line + b"=" + data[8 : 8 + size])
-            data = data[9 + size :]
+            start = at + 8
+            end = start + int.from_bytes(data[at:start], "little")
+            found.append(line + b"=" + data[start:end])
+            at = end + 1
     return found
+
+
+def line_at(data: bytes, at: int) -> tuple[bytes, int]:
+    """The line that begins there, and where the next one does."""
+    end = data.find(b"\n", at)
+    return (data[at:end], end + 1) if end >= 0 else (data[at:], len(data))

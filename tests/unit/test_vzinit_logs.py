@@ -3,6 +3,7 @@
 import os
 import select
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -53,6 +54,46 @@ def test_units_that_are_silent_are_forgotten() -> None:
 )
 def test_the_priority_of_a_message(fields: list[bytes], priority: int) -> None:
     assert logs.priority_of(fields) == priority
+
+
+# The journal's own protocol.
+
+BINARY = b"MESSAGE\n" + (5).to_bytes(8, "little") + b"a\n=\nb\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "fields"),
+    [
+        (b"MESSAGE=x\nPRIORITY=3\n", [b"MESSAGE=x", b"PRIORITY=3"]),
+        (b"MESSAGE=x\nPRIORITY=3", [b"MESSAGE=x", b"PRIORITY=3"]),
+        (b"A=1\n" + BINARY + b"B=2\n", [b"A=1", b"MESSAGE=a\n=\nb", b"B=2"]),
+        (BINARY[:-3], [b"MESSAGE=a\n="]),
+        (b"MESSAGE\n", [b"MESSAGE="]),
+        (b"MESSAGE\n" + b"\xff" * 8 + b"x\nA=1\n", [b"MESSAGE=x\nA=1\n"]),
+        (b"\n\nA=1\n\nB=2\n", [b"A=1", b"B=2"]),
+        (b"", []),
+    ],
+)
+def test_a_message_of_fields(data: bytes, fields: list[bytes]) -> None:
+    assert logs.from_native(data) == fields
+
+
+@pytest.mark.parametrize("line", [b"\n", b"A=1\n", b"A\n" + bytes(8) + b"\n"])
+def test_a_datagram_of_many_lines_is_not_walked_through(line: bytes) -> None:
+    """PID 1 reads it, and has others to serve: what it does then is counted, not timed."""
+    calls = 0
+
+    def count(_frame: object, _event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    sys.setprofile(count)
+    try:
+        found = logs.from_native(line * (logs.DATAGRAM // len(line)))
+    finally:
+        sys.setprofile(None)
+    assert len(found) <= logs.MOST_FIELDS
+    assert calls < 20 * logs.MOST_FIELDS
 
 
 # Streams.
