@@ -59,10 +59,7 @@ def run(lasting: "socket") -> None:
         control.shutdown = handoff.hand_over(loop, consoles, lambda: control.channel.report("running"))
 
     def stop_services(then: "Callable[[], None]") -> None:
-        if services:
-            services.stop(then)
-        else:
-            then()
+        services.stop(then) if services else then()
 
     def trouble(where: str, error: BaseException) -> None:
         consoles.first.log(f"vzinit: {where}: {type(error).__name__}: {error}")

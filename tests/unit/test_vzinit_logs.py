@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vzinit import datagrams, logs, streams
+from vzinit import channel, datagrams, logs, streams
 from vzinit.loop import Loop
 from vzinit.rates import BURST, BYTES, INTERVAL, TOO_MUCH, Rates
 
@@ -188,7 +188,7 @@ def test_a_long_line_that_begins_with_the_header_is_not_cut(journal: Journal) ->
 def test_a_user_has_only_so_many(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "MOST_OF_A_USER", 2)
     users = iter((1000, 1000, 1000, 1001, 0, 0, 0))
-    monkeypatch.setattr(streams.channel, "peer_of", lambda _client: (os.getpid(), next(users)))
+    monkeypatch.setattr(channel, "peer_of", lambda _client: (os.getpid(), next(users)))
     clients = [journal.connect() for _ in range(7)]
     assert sorted(one.uid for one in streams.there) == [0, 0, 0, 1000, 1000, 1001]
     assert clients[2].recv(1) == b""
