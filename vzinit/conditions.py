@@ -8,8 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-YES = ("1", "yes", "true", "on")
-CONTAINER = ("container", "vz", "openvz", "private-users", *YES)
+CONTAINER = ("container", "vz", "openvz", "private-users")
 # What the kernel would refuse here; such units are about hardware and clocks.
 NO_CAPABILITY = (
     "CAP_SYS_MODULE",
@@ -29,7 +28,7 @@ TESTS: "dict[str, Callable[[str], bool]]" = {
     "FileIsExecutable": fds.is_program,
     "FileNotEmpty": lambda path: bool(fds.read_text(path)),
     "DirectoryNotEmpty": lambda path: bool(unitfile.listdir(path)),
-    "Virtualization": lambda what: what in CONTAINER,
+    "Virtualization": lambda what: what in CONTAINER or unitfile.is_true(what),
     "Capability": lambda name: name not in NO_CAPABILITY,
     "User": lambda name: name in ("root", "0", "@system"),
     "FirstBoot": lambda _: False,

@@ -15,7 +15,6 @@ DIRECTORIES = (
     ("LogsDirectory", "/var/log"), ("ConfigurationDirectory", "/etc"),
 )  # fmt: skip
 LIMITS = {"LimitCORE": 4, "LimitNPROC": 6, "LimitNOFILE": 7, "LimitMEMLOCK": 8}  # numbers of setrlimit(2)
-NO = ("no", "false", "off", "0")
 SCALE = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -29,7 +28,7 @@ def service(program: child.Program, plan: ServicePlan, command: Command) -> None
         listen.take(options.get("Listen", []), program.environment)
     limits(options)
     redirect(options)
-    if last(options, "IgnoreSIGPIPE", "yes" if plan.name.endswith(".service") else "no") not in NO:
+    if unitfile.is_true(last(options, "IgnoreSIGPIPE", "yes" if plan.name.endswith(".service") else "no")):
         _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)
     posix.umask(int(last(options, "UMask", "022"), 8))
     home = program.environment.get("HOME", "/root")

@@ -39,7 +39,7 @@ class Timer:
         self.starts: str = unit.last("Timer", "Unit", unit.name.removesuffix(".timer") + ".service")
         self._unit = unit
         self._find = find
-        self._persistent = unit.last("Timer", "Persistent") in conditions.YES
+        self._persistent = unitfile.is_true(unit.last("Timer", "Persistent"))
 
     @property
     def stamp(self) -> str:

@@ -18,16 +18,17 @@ SIGNALS = {
 }  # fmt: skip
 RESTARTS = ("no", "always", "on-success", "on-failure", "on-abnormal", "on-abort", "on-watchdog")
 KILL_MODES = ("control-group", "process", "mixed", "none")
-BOOLEANS = ("1", "yes", "y", "true", "t", "on", "0", "no", "n", "false", "f", "off")
 SCALE = "KMGT"
 
 
 def signal(text: str) -> int:
-    """The number of `SIGTERM`, `TERM`, `15`, `SIGRTMIN+3`.  Raises ValueError."""
-    name, plus, more = text.removeprefix("SIG").partition("+")
-    number = int(name) if name.isdigit() else SIGNALS.get(name, 0)
-    number += int(more) if plus else 0
-    if not 0 < number <= SIGNALS["RTMAX"]:
+    """The number of `SIGTERM`, `TERM`, `15`, `SIGRTMIN+3`, `SIGRTMAX-1`.  Raises ValueError."""
+    name = text.removeprefix("SIG")
+    if name[:6] in ("RTMIN+", "RTMAX-"):
+        number, least = SIGNALS[name[:5]] + int(name[5:]), SIGNALS["RTMIN"]
+    else:
+        number, least = int(name) if name.isdecimal() else SIGNALS.get(name, 0), 1
+    if not least <= number <= SIGNALS["RTMAX"]:
         raise ValueError(text)
     return number
 
@@ -59,13 +60,18 @@ def limits(text: str) -> None:
             int(part.rstrip(SCALE))
 
 
-MODE, BOOLEAN = between(0, 0o7777, 8), one_of(BOOLEANS)
+def boolean(text: str) -> None:
+    if text.lower() not in unitfile.BOOLEANS:
+        raise ValueError(text)
+
+
+MODE = between(0, 0o7777, 8)
 READERS: "dict[str, dict[str, Callable[[str], object]]]" = {
     "Unit": {"StartLimitBurst": between(0, 1 << 31), "StartLimitIntervalSec": span},
     "Service": {
         **dict.fromkeys(("TimeoutSec", "TimeoutStartSec", "TimeoutStopSec", "RestartSec"), span),
         **dict.fromkeys(("LimitNOFILE", "LimitCORE", "LimitMEMLOCK", "LimitNPROC"), limits),
-        **dict.fromkeys(("RemainAfterExit", "IgnoreSIGPIPE"), BOOLEAN),
+        **dict.fromkeys(("RemainAfterExit", "IgnoreSIGPIPE"), boolean),
         **dict.fromkeys(
             ("ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost", "ExecReload", "ExecStop", "ExecStopPost",
              "Environment"), unitfile.split,
@@ -77,7 +83,7 @@ READERS: "dict[str, dict[str, Callable[[str], object]]]" = {
         "Restart": one_of(RESTARTS), "KillMode": one_of(KILL_MODES), "KillSignal": signal,
         "Nice": between(-20, 19), "OOMScoreAdjust": between(-1000, 1000),
     },
-    "Socket": {"SocketMode": MODE, "Backlog": between(0, 1 << 32), "Accept": BOOLEAN},
+    "Socket": {"SocketMode": MODE, "Backlog": between(0, 1 << 32), "Accept": boolean},
 }  # fmt: skip
 
 

@@ -21,6 +21,11 @@ DIRECTORIES = (
     "/run/systemd/generator.late",
 )
 
+BOOLEANS = {
+    "1": True, "yes": True, "y": True, "true": True, "t": True, "on": True,
+    "0": False, "no": False, "n": False, "false": False, "f": False, "off": False,
+}  # fmt: skip
+
 Section = dict[str, list[str]]
 
 
@@ -72,6 +77,11 @@ class Unit:
             else:
                 parts.append(letter)
         return "".join(parts)
+
+
+def is_true(text: str) -> bool:
+    """A boolean, in capitals or not; what is none is not true."""
+    return BOOLEANS.get(text.lower(), False)
 
 
 def find(name: str) -> str | None:

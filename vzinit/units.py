@@ -79,7 +79,7 @@ def closure(target: str) -> dict[str, Unit]:
             continue
         if unit.name.endswith(".service"):
             units[unit.name] = unit
-        elif unit.name.endswith(".socket") and unit.last("Socket", "Accept") not in conditions.YES:
+        elif unit.name.endswith(".socket") and not unitfile.is_true(unit.last("Socket", "Accept")):
             waiting.append(service_of(unit))
         wanted = unitfile.wanted_by_links(unit.name)
         waiting += [
@@ -96,7 +96,7 @@ def unsupported(unit: Unit) -> str:
     kind = unit.last("Service", "Type")
     if kind not in KINDS:
         return f"Type={kind}"
-    if any(socket.last("Socket", "Accept") in conditions.YES for socket in sockets_of(unit)):
+    if any(unitfile.is_true(socket.last("Socket", "Accept")) for socket in sockets_of(unit)):
         return "it is started for each connection"
     if not unit.all("Service", "ExecStart"):
         return "no ExecStart"
@@ -130,7 +130,7 @@ def planned(unit: Unit) -> ServicePlan:
         reload=commands(unit, "ExecReload"),
         stop=commands(unit, "ExecStop"),
         stop_post=commands(unit, "ExecStopPost"),
-        remain=unit.last("Service", "RemainAfterExit") in conditions.YES,
+        remain=unitfile.is_true(unit.last("Service", "RemainAfterExit")),
         grouped=True,
         requires=[*unit.words("Unit", "Requires"), *unit.words("Unit", "BindsTo")],
         pid_file=unit.last("Service", "PIDFile"),

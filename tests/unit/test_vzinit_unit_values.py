@@ -75,14 +75,42 @@ def test_good_values_stay(directory: Path) -> None:
     assert unit.all("Service", "KillSignal") == ["SIGQUIT", "SIGRTMIN+3"]
 
 
+@pytest.mark.parametrize("yes", ["True", "YES", "t", "Y", "on", "1"])
+@pytest.mark.parametrize("no", ["False", "NO", "f", "N", "Off", "0"])
+def test_booleans_as_systemd_takes_them(directory: Path, yes: str, no: str) -> None:
+    give(directory, "a.service", f"{GOOD}Type=oneshot\nRemainAfterExit={yes}\nIgnoreSIGPIPE={no}\n")
+    give(directory, "b.service", f"{GOOD}RemainAfterExit={no}\nSockets=b.socket\n")
+    give(directory, "b.socket", f"[Socket]\nListenStream=/run/b\nAccept={yes}\n")
+    first, second = unit_values.load("a.service"), unit_values.load("b.service")
+    assert first and second and not first.complaints
+    made = units.attempt(first)
+    assert not isinstance(made, str)
+    assert made.remain
+    assert made.options["IgnoreSIGPIPE"] == [no]
+    assert units.attempt(second) == "it is started for each connection"
+    assert unitfile.is_true(yes) and not unitfile.is_true(no) and not unitfile.is_true("maybe")
+
+
+@pytest.mark.parametrize(("value", "holds"), [("True", True), ("!container", False), ("No", False), ("!kvm", True)])
+def test_a_container_is_virtual(value: str, holds: bool) -> None:
+    assert conditions.check("Virtualization", value) is holds
+
+
 @pytest.mark.parametrize(
-    ("text", "number"), [("SIGTERM", 15), ("INT", 2), ("9", 9), ("SIGRTMIN+3", 37), ("SIGRTMAX", 64)]
+    ("text", "number"),
+    [
+        ("SIGTERM", 15), ("INT", 2), ("9", 9), ("SIGRTMIN+3", 37), ("SIGRTMAX", 64), ("SIGRTMAX-1", 63),
+        ("RTMAX-30", 34),
+    ],
 )
 def test_signals(text: str, number: int) -> None:
     assert unit_values.signal(text) == number
 
 
-@pytest.mark.parametrize("text", ["SIG", "0", "65", "TERM+x", "SIGRTMAX+1", "sigterm"])
+NO_SIGNALS = ("SIG", "0", "65", "TERM+x", "TERM-1", "SIGRTMAX+1", "sigterm", "RTMAX-31", "RTMAX--1", "RTMIN-1")
+
+
+@pytest.mark.parametrize("text", NO_SIGNALS)
 def test_no_signals(text: str) -> None:
     with pytest.raises(ValueError):
         unit_values.signal(text)
