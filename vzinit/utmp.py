@@ -1,7 +1,7 @@
 """Who is logged in, and since when: /run/utmp has the present, /var/log/wtmp the past.
 
 `who`, `w`, `last`, `runlevel` and invoke-rc.d read them.  As everywhere, a login is recorded where the files are; they
-are made at the boot.  Layout: utmp(5), glibc's bits/utmp.h.  Imported in forked children only, where its memory costs
+are made at the boot.  The present comes first, as the past may be on a full disk, or a link.  Layout: utmp(5), glibc's bits/utmp.h.  Imported in forked children only, where its memory costs
 nothing.
 """
 
@@ -10,13 +10,14 @@ import posix
 import sys
 import time
 
-from vzinit import fds
+from vzinit import fds, users
 
 UTMP, WTMP = "/run/utmp", "/var/log/wtmp"
 READERS = ("/usr/bin/last", "/bin/last")  # of WTMP; an image that has none wants none
 RUN_LVL, BOOT_TIME, LOGIN_PROCESS, USER_PROCESS, DEAD_PROCESS = 1, 2, 6, 7, 8
 TYPE, PID, LINE, ID = slice(0, 4), slice(4, 8), slice(8, 40), slice(40, 44)
-UTMP_GROUP = 43  # Debian's; a container without such a group does not mind
+OWNERS = "utmp"  # the group whose programs, screen for one, write there
+FLAGS = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC
 MOST = 1 << 20  # bytes that are looked at
 ATTEMPTS, PAUSE = 20, 0.05  # for a lock that others hold for a moment, or for ever
 TIME32 = (
@@ -32,11 +33,11 @@ TIME32 = (
 def boot(runlevel: str) -> None:
     """The system has come up, in *runlevel*.  Raises OSError."""
     make(UTMP)
-    if any(map(fds.is_program, READERS)):
-        make(WTMP)
     up = record(BOOT_TIME, 0, b"~", b"~~", b"reboot", posix.uname().release.encode())
     put(up)
     put(record(RUN_LVL, ord(runlevel) + (ord("N") << 8), b"~", b"~~", b"runlevel"))  # current and previous
+    if any(map(fds.is_program, READERS)):
+        make(WTMP)
     add(up)
 
 
@@ -62,18 +63,25 @@ def logout(pid: int) -> None:
         kind = int.from_bytes(entry[TYPE][:2], sys.byteorder)
         if kind in (LOGIN_PROCESS, USER_PROCESS) and int.from_bytes(entry[PID], sys.byteorder) == pid:
             end = record(DEAD_PROCESS, pid, entry[LINE], entry[ID])
+            put(end)
             if kind == USER_PROCESS:
                 add(end)
-            put(end)
 
 
 def make(path: str) -> None:
-    """An empty file where there is none; of the group whose programs, screen for one, write there."""
+    """An empty file where there is nothing; what is there stays its owner's as it is."""
     fds.make_parents(path)
-    fd = posix.open(path, posix.O_WRONLY | posix.O_CREAT | posix.O_CLOEXEC | posix.O_NOFOLLOW, 0o664)
-    posix.fchmod(fd, 0o664)
-    posix.fchown(fd, 0, UTMP_GROUP)
-    posix.close(fd)
+    try:
+        fd = posix.open(path, FLAGS, 0o664)
+    except FileExistsError:
+        return
+    try:
+        posix.fchmod(fd, 0o664)
+        posix.fchown(fd, 0, users.gid_of(OWNERS))
+    except LookupError:
+        pass  # an image without the group has no such programs
+    finally:
+        posix.close(fd)
 
 
 def put(entry: bytes) -> None:

@@ -1,13 +1,15 @@
 """utmp as glibc's programs read it: where an entry goes, and what becomes of a login."""
 
 import os
+import posix
 from pathlib import Path
 
 import pytest
 
-from vzinit import utmp
+from vzinit import users, utmp
 
 SIZE = len(utmp.record(0, 0))
+AT_BOOT = [utmp.BOOT_TIME, utmp.RUN_LVL]
 
 
 @pytest.fixture
@@ -16,6 +18,24 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).touch()
         monkeypatch.setattr(utmp, name.upper(), f"{tmp_path}/{name}")
     return tmp_path
+
+
+class Groups(dict[str, int]):
+    """/etc/group, and the owners of what was made: uid and gid."""
+
+    def __init__(self) -> None:
+        super().__init__(utmp=4321)
+        self.owners: list[tuple[int, int]] = []
+
+
+@pytest.fixture
+def groups(monkeypatch: pytest.MonkeyPatch) -> Groups:
+    """Of an image that has a `last`."""
+    found = Groups()
+    monkeypatch.setattr(utmp, "READERS", ("/bin/true",))
+    monkeypatch.setattr(users, "rows", lambda _path: [[name, "x", str(gid)] for name, gid in found.items()])
+    monkeypatch.setattr(posix, "fchown", lambda _fd, uid, gid: found.owners.append((uid, gid)))
+    return found
 
 
 def entries(path: Path) -> list[tuple[int, int, str, str]]:
@@ -69,3 +89,45 @@ def test_files_that_are_not_there_are_not_made(files: Path) -> None:
     os.unlink(files / "utmp")
     with pytest.raises(FileNotFoundError):
         utmp.login("pts/3", 7)
+
+
+# The boot.
+
+
+def test_a_boot_makes_what_is_not_there(files: Path, groups: Groups) -> None:
+    for path in files.iterdir():
+        path.unlink()
+    utmp.boot("2")
+    assert [row[0] for row in entries(files / "utmp")] == AT_BOOT
+    assert [row[0] for row in entries(files / "wtmp")] == [utmp.BOOT_TIME]
+    assert [path.stat().st_mode & 0o7777 for path in files.iterdir()] == [0o664, 0o664]
+    assert groups.owners == [(0, 4321)] * 2
+
+
+def test_an_image_without_the_group(files: Path, groups: Groups) -> None:
+    groups.clear()
+    (files / "wtmp").unlink()
+    utmp.boot("2")
+    assert (files / "wtmp").stat().st_mode & 0o7777 == 0o664
+    assert not groups.owners
+
+
+def test_a_boot_leaves_the_past_to_its_owner(files: Path, groups: Groups) -> None:
+    os.chmod(files / "wtmp", 0o600)
+    utmp.boot("2")
+    found = (files / "wtmp").stat()
+    assert (found.st_mode & 0o7777, found.st_size) == (0o600, SIZE)
+    assert not groups.owners
+
+
+def test_a_past_that_is_a_link_takes_nothing_of_the_present(files: Path, groups: Groups) -> None:
+    """Nor of a logout."""
+    (files / "wtmp").unlink()
+    (files / "elsewhere").touch()
+    (files / "wtmp").symlink_to("elsewhere")
+    for step in (lambda: utmp.boot("2"), lambda: utmp.login("pts/1", 42), lambda: utmp.logout(42)):
+        with pytest.raises(OSError, match="symbolic"):
+            step()
+    assert [row[:2] for row in entries(files / "utmp")][2:] == [(utmp.DEAD_PROCESS, 42)]
+    assert [row[0] for row in entries(files / "utmp")][:2] == AT_BOOT
+    assert not (files / "elsewhere").read_bytes()
