@@ -1,8 +1,8 @@
 """Who is logged in, and since when: /run/utmp has the present, /var/log/wtmp the past.
 
 `who`, `w`, `last`, `runlevel` and invoke-rc.d read them.  As everywhere, a login is recorded where the files are; they
-are made at the boot.  The present comes first, as the past may be on a full disk, or a link.  Layout: utmp(5), glibc's bits/utmp.h.  Imported in forked children only, where its memory costs
-nothing.
+are made at the boot.  The present comes first, as the past may be on a full disk, or a link.  Layout: utmp(5), glibc's
+bits/utmp.h.  Imported in forked children only, where its memory costs nothing.
 """
 
 import fcntl

@@ -2,6 +2,7 @@
 
 import os
 import posix
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -125,7 +126,7 @@ def test_a_past_that_is_a_link_takes_nothing_of_the_present(files: Path, groups:
     (files / "wtmp").unlink()
     (files / "elsewhere").touch()
     (files / "wtmp").symlink_to("elsewhere")
-    for step in (lambda: utmp.boot("2"), lambda: utmp.login("pts/1", 42), lambda: utmp.logout(42)):
+    for step in (partial(utmp.boot, "2"), partial(utmp.login, "pts/1", 42), partial(utmp.logout, 42)):
         with pytest.raises(OSError, match="symbolic"):
             step()
     assert [row[:2] for row in entries(files / "utmp")][2:] == [(utmp.DEAD_PROCESS, 42)]
