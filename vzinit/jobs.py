@@ -9,7 +9,7 @@ from vzinit.unit_view import PASSIVE, SERVICE, TARGET, View, at_boot, script_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vzinit.pid_one import PidOne, State
+    from vzinit.pid_one import Order, PidOne, State
 
 # Targets that are a way down; systemd's special units, and those of sysvinit's runlevels.
 WAYS_DOWN = {
@@ -61,9 +61,21 @@ class Jobs:
         if key(name, states) not in wanted and not is_up(name, states):
             return 0  # its conditions do not hold
         states = self._pid_1.states()
+        main = key(name, states)
         going = going_with(name, states)
         pulled = [one for one in wanted if one not in going]
-        return self._pid_1.job("restart", going, pulled, key(name, states))
+        if all(map(may_start, going)):
+            return self._pid_1.job("restart", going, pulled, main)
+        return self._pid_1.job("stop", going, main, then=lambda: self._start_again([*pulled, *going], main))
+
+    def _start_again(self, names: list[str], main: str) -> "Order":
+        """The second half of a restart.  Conditions are looked at now: the stop may have made them hold."""
+        able = [one for one in names if may_start(one)]
+        if main in able:
+            return "start", able, main
+        if able:
+            self._pid_1.job("start", able, able[0])
+        return ()
 
     def stop(self, name: str) -> int:
         states = self._pid_1.states()
@@ -151,6 +163,12 @@ def key(name: str, states: "dict[str, State]") -> str:
 def is_on(name: str) -> bool:
     """A unit without processes is active."""
     return View(name, None, name in at_boot()).active[0] == "active"
+
+
+def may_start(name: str) -> bool:
+    """Its conditions hold, or it has none."""
+    unit = unitfile.load(name)
+    return unit is None or not conditions.unmet(unit)
 
 
 def is_up(name: str, states: "dict[str, State]") -> bool:

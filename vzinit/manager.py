@@ -28,7 +28,7 @@ BAD_ARGUMENTS = "org.freedesktop.DBus.Error.InvalidArgs"
 
 
 def serve(client: int, pid_1: int) -> None:
-    """Answer until the client has gone or PID 1 is on its way down."""
+    """Answer until the client has gone or PID 1 is on its way down, and end what was begun."""
     import _socket
 
     helper = Manager(dbus.Connection(_socket.socket(fileno=client)), PidOne(pid_1))
@@ -44,7 +44,7 @@ def serve(client: int, pid_1: int) -> None:
                 helper.hear()
             helper.tell()
     except (EOFError, BadMessage, Refused):
-        pass
+        helper.finish()
 
 
 class Manager:
@@ -66,6 +66,13 @@ class Manager:
 
     def hear(self) -> None:
         self._pid_1.hear()
+
+    def finish(self) -> None:
+        """The client has gone, or PID 1 is on its way down."""
+        try:
+            self._pid_1.finish()
+        except (EOFError, OSError):
+            pass
 
     def tell(self) -> None:
         """The client hears of jobs that are over."""

@@ -5,10 +5,14 @@ import marshal
 
 from vzinit import plan
 from vzinit.orders import LARGEST
+from vzinit.services import DONE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
+
+    Order = tuple[Any, ...]  # a verb and its arguments; () is none
 
 SERVICES_AT_ONCE = 20  # plans in a message
 
@@ -54,6 +58,7 @@ class PidOne:
     def __init__(self, fd: int) -> None:
         self._socket = _socket.socket(fileno=fd)
         self._job = 0
+        self._then: dict[int, Callable[[], Order]] = {}  # by job: what is ordered when it is done
         self.over: list[tuple[int, str]] = []
 
     def fileno(self) -> int:
@@ -74,11 +79,24 @@ class PidOne:
             raise EOFError("PID 1 has closed")
         message: tuple[Any, ...] = marshal.loads(data)
         if message[0] == "job":
-            self.over.append(message[1:])
+            self._ended(*message[1:])
             return ()
         if message[0] == "error":
             raise Refused(message[1])
         return message
+
+    def _ended(self, number: int, result: str) -> None:
+        then = self._then.pop(number, None)
+        order = then() if then and result == DONE else ()
+        if order:
+            self._give(number, order)
+        else:
+            self.over.append((number, result))
+
+    def finish(self) -> None:
+        """What was begun comes to its end, though nobody waits for it any more."""
+        while self._then:
+            self._receive()
 
     def _ask(self, *message: "Any") -> "tuple[Any, ...]":
         self._socket.send(marshal.dumps(message))
@@ -104,11 +122,17 @@ class PidOne:
             part.notes = notes if at == 0 else []
             self._ask("learn", plan.dump(part))
 
-    def job(self, verb: str, *arguments: "Any") -> int:
-        """Give an order whose end is told; its number."""
+    def job(self, *order: "Any", then: "Callable[[], Order] | None" = None) -> int:
+        """Give an order whose end is told; its number.  When it is done, the job goes on with what *then* orders."""
         self._job += 1
-        self._socket.send(marshal.dumps((verb, self._job, *arguments)))
+        if then:
+            self._then[self._job] = then
+        self._give(self._job, order)
         return self._job
+
+    def _give(self, number: int, order: "Order") -> None:
+        verb, *arguments = order
+        self._socket.send(marshal.dumps((verb, number, *arguments)))
 
     def kill(self, name: str, whom: str, number: int) -> bool:
         return bool(self._ask("kill", name, whom, number)[1])
