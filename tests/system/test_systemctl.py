@@ -100,7 +100,8 @@ SAME = (
     "systemctl start gone; touch /with-gone; systemctl restart gone; systemctl is-active gone with-gone; rm /with-gone",
     "systemctl start gone; touch /gone; systemctl try-restart gone; systemctl is-active gone; rm /gone",
     "systemctl start marks; systemctl restart marks; systemctl is-active marks; ls /run/mark /marked",
-    "rm /marked; systemctl --no-block restart marks; until test -e /marked && systemctl -q is-active marks; do sleep 0.1; done",
+    "rm /marked; systemctl --no-block restart marks; "
+    "until test -e /marked && systemctl -q is-active marks; do sleep 0.1; done",
     "ls /run/mark; systemctl stop marks; systemctl is-active marks",
     "systemctl start forks; systemctl show -P MainPID forks; pkill -o -f '[s]leep 1009'; systemctl is-active forks",
     "pkill -f '[s]leep 1009'; sleep 0.5; systemctl is-active forks; systemctl show -P Result forks",
