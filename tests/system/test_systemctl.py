@@ -234,6 +234,26 @@ def test_ways_down(vz: Vz, command: str, starts_again: bool) -> None:
         vz.wait_status(101, "exist unmounted down")
 
 
+def test_rescue_leaves_the_console(vz: Vz) -> None:
+    """Who isolates it has stopped the services, sshd too, and still gets in: with a login, and root's password."""
+    vz.start(int(OURS), template="debian-12")
+    vz.ctl("set", OURS, "--userpasswd", "root:s3cret")
+    for target in ("rescue", "emergency"):
+        inside(vz, f"systemctl start ssh && systemctl isolate {target}.target")
+        assert shell(vz, OURS, "systemctl is-active ssh cron")[1] == "inactive\ninactive\n"
+        console = vz.spawn("vzctl", "console", OURS, timeout=30)
+        console.expect("to detach")
+        console.send("\r")
+        console.expect("login: ")
+        console.sendline("root")
+        console.expect("assword: ")
+        console.sendline("s3cret")
+        console.expect(r"# (\x1b\[6n)?$")
+        console.sendline("exit")
+        console.expect("login: ")
+        console.close()
+
+
 SIZE = "du -sc /run/log/journal /var/log/journal 2>/dev/null | tail -n 1 | cut -f1"
 
 
