@@ -97,10 +97,10 @@ SAME = (
     "systemctl start with-gone; touch /gone; systemctl restart gone; echo $?",
     "sleep 0.5; systemctl is-active gone with-gone",
     "systemctl restart with-gone; systemctl is-active gone with-gone; rm /gone",
-    "systemctl start gone; touch /with-gone; systemctl restart gone; systemctl is-active gone with-gone; rm /with-gone",
-    "systemctl start gone; touch /gone; systemctl try-restart gone; systemctl is-active gone; rm /gone",
+    "systemctl start with-gone; touch /with-gone; systemctl restart gone; systemctl is-active gone with-gone",
+    "rm /with-gone; touch /gone; systemctl try-restart gone; systemctl is-active gone; rm /gone",
     "systemctl start marks; systemctl restart marks; systemctl is-active marks; ls /run/mark /marked",
-    "rm /marked; systemctl --no-block restart marks; "
+    "rm /marked; systemctl --no-block restart marks",
     "until test -e /marked && systemctl -q is-active marks; do sleep 0.1; done",
     "ls /run/mark; systemctl stop marks; systemctl is-active marks",
     "systemctl start forks; systemctl show -P MainPID forks; pkill -o -f '[s]leep 1009'; systemctl is-active forks",
