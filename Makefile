@@ -48,7 +48,7 @@ demo-clean:  ## Remove what `make demo KEEP=1` left running
 	$(PYTHON) -m images.demo --remove
 
 .PHONY: test
-test: build build/ansible.stamp $(TEST_IMAGES:%=image-%)  ## Unit, root, system and lint tests (PYTEST_ARGS="-k enter" for some of them)
+test: build build/ansible.stamp test-images  ## Unit, root, system and lint tests (PYTEST_ARGS="-k enter" for some of them)
 	$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadgroup --junitxml=build/test/junit.xml $(PYTEST_ARGS)
 
 ##@ Build
@@ -141,6 +141,10 @@ RECIPE = $(if $(SNAPSHOT),--snapshot $(SNAPSHOT)) $(if $(TARBALL),--tarball $(TA
 image-%: | build/venv.stamp
 	$(PYTHON) -m images build $* --cache $(CACHE)/images $(RECIPE)
 
+.PHONY: test-images
+test-images: | build/venv.stamp  # each waits much for the archive and for one processor
+	$(MAKE) -j$(WORKERS) $(TEST_IMAGES:%=image-%)
+
 prove-%: | build/venv.stamp
 	$(PYTHON) -m images prove $* --cache $(CACHE)/images $(RECIPE)
 
@@ -176,7 +180,7 @@ vm-image: build/criu.stamp  ## Kernel, root disk and a QEMU for VM, from Debian 
 	$(call IN_VM,image $(VM))
 
 .PHONY: test-vm
-test-vm: build/criu.stamp $(TEST_IMAGES:%=image-%)  ## Root and system tests in VM (PYTEST_ARGS="tests/system/test_exec.py -x" for some)
+test-vm: build/criu.stamp test-images  ## Root and system tests in VM (PYTEST_ARGS="tests/system/test_exec.py -x" for some)
 	$(call IN_VM,test $(VM)) -- $(PYTEST_ARGS)
 
 # What differs between kernels, and what must work on each: the rest of the suite is in test-vm-full.
@@ -184,7 +188,7 @@ VM_SHORT := tests/root/test_cgroup_tree.py tests/root/test_kernel_features.py te
     tests/root/test_storage_layouts.py tests/root/test_checkpoint_cycle.py tests/system/test_lifecycle.py
 
 .PHONY: test-vm-short
-test-vm-short: build/criu.stamp $(TEST_IMAGES:%=image-%)  ## The tests that differ most between kernels, in VM
+test-vm-short: build/criu.stamp test-images  ## The tests that differ most between kernels, in VM
 	$(call IN_VM,test $(VM) --minutes 15) -- $(VM_SHORT) $(PYTEST_ARGS)
 
 .PHONY: test-vm-full
@@ -201,7 +205,7 @@ test-vm-full: test  ## Everything: this machine, each VM, v1 and v2, two hosts, 
 	[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
 
 .PHONY: ci
-ci:  ## What .ci/run does: test, test-vm-short, test-vm-small, and the summary (twenty minutes)
+ci:  ## What .ci/run does: test, test-vm-short, test-vm-small, and the summary (half an hour)
 	$(MAKE) test
 	$(MAKE) test-vm-short
 	$(MAKE) test-vm-small
