@@ -116,6 +116,7 @@ def _dump(spec: DumpSpec, program: criu.Criu, lock: Fd) -> list[str]:
 
     def at_stage(_stage: str) -> None:
         with timed("dump: ask"):
+            check(spec)  # again: of what has come since, CRIU would dump some, end it, and could not restore it
             saved.store(run.IMAGES, _saved(spec, external, program.version))
 
     with private.mounts({"images": images_dir.part(spec.images_dir)}, {}, spec.cache_dir), timed("dump: criu"):

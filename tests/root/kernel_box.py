@@ -3,8 +3,8 @@
 import os
 import socket
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
 from tempfile import TemporaryDirectory
@@ -34,15 +34,6 @@ def payload() -> bytes:
             return file.read()
 
 
-@contextmanager
-def open_umask() -> Iterator[None]:
-    before = os.umask(0)
-    try:
-        yield
-    finally:
-        os.umask(before)
-
-
 def new_root() -> Fd:
     """A detached tmpfs with the program and the mount points."""
     root = new_filesystem("tmpfs", {"mode": "755", "size": "4m"})
@@ -56,8 +47,8 @@ def new_root() -> Fd:
 def new_dev() -> Fd:
     """A detached tmpfs with what /dev must have."""
     dev = new_filesystem("tmpfs", {"mode": "755", "size": "64k"}, MountAttr.NOSUID | MountAttr.NOEXEC)
-    with open_umask():
-        os.mknod("null", 0o020666, os.makedev(1, 3), dir_fd=dev.fileno())
+    os.mknod("null", 0o020666, os.makedev(1, 3), dir_fd=dev.fileno())
+    os.chmod("null", 0o666, dir_fd=dev.fileno())
     os.mkdir("mqueue", 0o755, dir_fd=dev.fileno())
     return dev
 

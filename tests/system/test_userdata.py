@@ -252,6 +252,7 @@ def repository(vz: Vz, packages: str) -> str:
     """An archive of one package, which needs no network, as user data."""
     tree = f"{vz.prefix}/tree"
     os.makedirs(f"{tree}/DEBIAN")
+    os.chmod(f"{tree}/DEBIAN", 0o755)  # dpkg-deb insists
     control = "Package: hello\nVersion: 1.0\nArchitecture: all\nMaintainer: me <me@example.org>\nDescription: hello\n"
     for name, text in (("DEBIAN/control", control), ("hello", "hello from a package\n")):
         with open(f"{tree}/{name}", "w", encoding="ascii") as file:
