@@ -27,7 +27,7 @@ TESTS: "dict[str, Callable[[str], bool]]" = {
     "PathIsReadWrite": lambda path: posix.access(path, posix.W_OK),
     "FileIsExecutable": fds.is_program,
     "FileNotEmpty": lambda path: bool(fds.read_text(path)),
-    "DirectoryNotEmpty": lambda path: bool(unitfile.listdir(path)),
+    "DirectoryNotEmpty": lambda path: bool(fds.listdir(path)),
     "Virtualization": lambda what: what in CONTAINER or unitfile.is_true(what),
     "Capability": lambda name: name not in NO_CAPABILITY,
     "User": lambda name: name in ("root", "0", "@system"),

@@ -109,6 +109,14 @@ def is_dir(path: str) -> bool:
         return False
 
 
+def listdir(path: str) -> list[str]:
+    """The names in a directory; none where it is none."""
+    try:
+        return posix.listdir(path)
+    except OSError:
+        return []
+
+
 def is_link(path: str) -> bool:
     try:
         posix.readlink(path)

@@ -5,7 +5,7 @@ After systemd.generator(7).  systemd's own are about disks, consoles and the ker
 
 import posix
 
-from vzinit import child, fds, unitfile
+from vzinit import child, fds
 
 PLACES = ("/run/systemd/system-generators", "/etc/systemd/system-generators",
           "/usr/local/lib/systemd/system-generators", "/lib/systemd/system-generators")  # fmt: skip
@@ -29,13 +29,13 @@ def programs() -> list[str]:
     """The first of each name counts; one that is masked is none."""
     found: dict[str, str] = {}
     for place in PLACES:
-        for name in unitfile.listdir(place):
+        for name in fds.listdir(place):
             found.setdefault(name, f"{place}/{name}")
     return [path for name, path in sorted(found.items()) if not name.startswith("systemd-") and fds.is_program(path)]
 
 
 def forget(directory: str) -> None:
-    for name in unitfile.listdir(directory):
+    for name in fds.listdir(directory):
         path = f"{directory}/{name}"
         if fds.is_dir(path) and not fds.is_link(path):
             forget(path)

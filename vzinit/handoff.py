@@ -87,7 +87,7 @@ def hand_over(loop: "Loop", consoles: "Consoles", on_running: "Callable[[], None
         knows = NO_CREDENTIALS.decode().strip() in fds.read_text(JOURNALD)
         fds.write_file(DROP_IN, CAN_BE_CHECKPOINTED + (NO_CREDENTIALS if knows else b""))
     else:
-        names = [name for place in SERVICES if fds.is_dir(place) for name in posix.listdir(place)]
+        names = [name for place in SERVICES for name in fds.listdir(place)]
         for number in prompts.of_inittab(fds.read_text("/etc/inittab")) | prompts.of_services(names):
             consoles.get(number)
     if fds.is_program(OPENRC):

@@ -14,7 +14,8 @@ def path() -> str:
 
 def name() -> str:
     """What it is: `systemd`, `init`, `busybox`, `runit-init`, `openrc-init`...  "" without one."""
-    return resolved(path()).rpartition("/")[2] if path() else ""
+    found = path()
+    return resolved(found).rpartition("/")[2] if found else ""
 
 
 def resolved(path: str) -> str:

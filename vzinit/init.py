@@ -96,8 +96,4 @@ def go_by_init() -> None:
     """Be `init` in the lists of processes.  Ansible takes any name that it does not know for the service manager's,
     podman takes `systemd` for one that has a bus.  Raises OSError.
     """
-    fd = posix.open(NAME, posix.O_WRONLY | posix.O_CLOEXEC)
-    try:
-        posix.write(fd, b"init")
-    finally:
-        posix.close(fd)
+    fds.overwrite(NAME, b"init")

@@ -30,7 +30,7 @@ class InTheWay(OSError):
 
 def names() -> list[str]:
     """Every unit file of the image."""
-    found = {name for directory in unitfile.DIRECTORIES for name in unitfile.listdir(directory)}
+    found = {name for directory in unitfile.DIRECTORIES for name in fds.listdir(directory)}
     return sorted(name for name in found if name.endswith(KINDS))
 
 
@@ -79,9 +79,9 @@ def links_to(names: list[str], runtime: bool) -> list[str]:
     wanted = {unit.name for unit in units} | set(names)
     aliases = {alias for unit in units for alias in unit.words("Install", "Alias")}
     found = [f"{directory}/{name}" for name in sorted(aliases) if unitfile.real_name(f"{directory}/{name}") in wanted]
-    for folder in sorted(unitfile.listdir(directory)):
+    for folder in sorted(fds.listdir(directory)):
         if folder.rpartition(".")[2] in ("wants", "requires", "upholds"):
-            inside = sorted(unitfile.listdir(f"{directory}/{folder}"))
+            inside = sorted(fds.listdir(f"{directory}/{folder}"))
             found += [f"{directory}/{folder}/{name}" for name in inside if name in wanted or of_template(name, wanted)]
     return found
 
@@ -133,7 +133,7 @@ def with_also(names: list[str], missing_ok: bool = False) -> "list[Unit]":
 
 def wanted_in(directory: str, name: str) -> bool:
     """Some unit wants *name* by a link in *directory*."""
-    folders = [folder for folder in unitfile.listdir(directory) if folder.endswith((".wants", ".requires"))]
+    folders = [folder for folder in fds.listdir(directory) if folder.endswith((".wants", ".requires"))]
     return any(fds.is_link(f"{directory}/{folder}/{name}") for folder in folders)
 
 

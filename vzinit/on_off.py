@@ -5,7 +5,7 @@ Up to that they are as the boot left them: on, if it pulled them in.
 
 import posix
 
-from vzinit import fds, unitfile
+from vzinit import fds
 
 PLACE = "/run/vzinit/units"
 ON, OFF = "on", "off"
@@ -26,7 +26,7 @@ def switch(name: str, on: bool) -> None:
 
 def names() -> list[str]:
     """Those that were started."""
-    return [name.removesuffix(f".{ON}") for name in unitfile.listdir(PLACE) if name.endswith(f".{ON}")]
+    return [name.removesuffix(f".{ON}") for name in fds.listdir(PLACE) if name.endswith(f".{ON}")]
 
 
 def since(name: str) -> float:

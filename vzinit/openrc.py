@@ -5,7 +5,7 @@ marked as started before its runlevel begins: then OpenRC does not run it, and w
 goes down the marks are taken away: what was not started is not stopped either.
 """
 
-from vzinit import fds, unitfile
+from vzinit import fds
 from vzinit.plan import BootPlan, Command, ServicePlan
 
 PROGRAM = "/sbin/openrc"
@@ -63,9 +63,8 @@ def report_failures(plan: BootPlan) -> None:
 
 def services(level: str) -> list[str]:
     """A runlevel is a directory of links to scripts; what is in it beside them is another runlevel."""
-    return [name for name in unitfile.listdir(f"{RUNLEVELS}/{level}") if fds.is_program(f"{SCRIPTS}/{name}")]
+    return [name for name in fds.listdir(f"{RUNLEVELS}/{level}") if fds.is_program(f"{SCRIPTS}/{name}")]
 
 
 def is_ours(name: str) -> bool:
     return name.removesuffix(".sh") not in NOT_OURS and not name.startswith(NOT_OURS_EITHER)
-

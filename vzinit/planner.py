@@ -7,7 +7,7 @@ covers; OpenRC; runit), /etc/rc.local.
 
 import posix
 
-from vzinit import fds, generators, image_init, inittab, openrc, plan, rclinks, runit, unitfile, units, utmp
+from vzinit import fds, generators, image_init, inittab, openrc, plan, rclinks, runit, units, utmp
 from vzinit.plan import BootPlan, Command, ServicePlan
 
 TYPE_CHECKING = False
@@ -112,7 +112,7 @@ def put_tmpfiles_first(found: BootPlan) -> None:
 
 def make_host_keys(found: BootPlan) -> None:
     """Images carry no ssh host keys.  Where nothing in the image makes them, sshd's start does."""
-    if any(name.startswith("ssh_host_") and name.endswith("_key") for name in unitfile.listdir("/etc/ssh")):
+    if any(name.startswith("ssh_host_") and name.endswith("_key") for name in fds.listdir("/etc/ssh")):
         return
     every = [command for service in found.services for command in service.start]
     if any(command.argv[0].endswith("ssh-keygen") for command in every):

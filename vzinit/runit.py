@@ -33,7 +33,7 @@ STOP_TIMEOUT = 7.0  # seconds, as those of `sv force-stop`
 
 def known() -> set[str]:
     """Names of services that runit knows, whether they are to run or not: their init scripts need not."""
-    return set(listdir(DEFINITIONS))
+    return set(fds.listdir(DEFINITIONS))
 
 
 def from_image(plan: BootPlan) -> None:
@@ -62,12 +62,8 @@ def services_directory() -> str:
 # There and in PID 1.
 
 
-def listdir(path: str) -> list[str]:
-    return posix.listdir(path) if fds.is_dir(path) else []
-
-
 def services(directory: str) -> list[str]:
-    names = (name for name in listdir(directory) if not name.startswith((".", *PROMPTS)))
+    names = (name for name in fds.listdir(directory) if not name.startswith((".", *PROMPTS)))
     return [name for name in names if fds.is_dir(f"{directory}/{name}")]
 
 

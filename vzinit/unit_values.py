@@ -3,19 +3,17 @@
 Runs in the planner and in helpers; pure but for the look for the line.
 """
 
+import _signal  # type: ignore[import-not-found]
+
 from vzinit import fds, unitfile
+from vzinit.signals import SIGRTMIN
 from vzinit.unitfile import Unit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SIGNALS = {
-    "HUP": 1, "INT": 2, "QUIT": 3, "ILL": 4, "TRAP": 5, "ABRT": 6, "IOT": 6, "BUS": 7, "FPE": 8, "KILL": 9, "USR1": 10,
-    "SEGV": 11, "USR2": 12, "PIPE": 13, "ALRM": 14, "TERM": 15, "STKFLT": 16, "CHLD": 17, "CONT": 18, "STOP": 19,
-    "TSTP": 20, "TTIN": 21, "TTOU": 22, "URG": 23, "XCPU": 24, "XFSZ": 25, "VTALRM": 26, "PROF": 27, "WINCH": 28,
-    "IO": 29, "PWR": 30, "SYS": 31, "RTMIN": 34, "RTMAX": 64,
-}  # fmt: skip
+REAL_TIME = {"RTMIN": SIGRTMIN, "RTMAX": 64}  # of glibc
 RESTARTS = ("no", "always", "on-success", "on-failure", "on-abnormal", "on-abort", "on-watchdog")
 KILL_MODES = ("control-group", "process", "mixed", "none")
 SCALE = "KMGT"
@@ -25,12 +23,19 @@ def signal(text: str) -> int:
     """The number of `SIGTERM`, `TERM`, `15`, `SIGRTMIN+3`, `SIGRTMAX-1`.  Raises ValueError."""
     name = text.removeprefix("SIG")
     if name[:6] in ("RTMIN+", "RTMAX-"):
-        number, least = SIGNALS[name[:5]] + int(name[5:]), SIGNALS["RTMIN"]
+        number, least = REAL_TIME[name[:5]] + int(name[5:]), SIGRTMIN
     else:
-        number, least = int(name) if name.isdecimal() else SIGNALS.get(name, 0), 1
-    if not least <= number <= SIGNALS["RTMAX"]:
+        number, least = int(name) if name.isdecimal() else named(name), 1
+    if not least <= number <= REAL_TIME["RTMAX"]:
         raise ValueError(text)
     return number
+
+
+def named(name: str) -> int:
+    """0 when the kernel has no such signal."""
+    if name in REAL_TIME:
+        return REAL_TIME[name]
+    return int(getattr(_signal, f"SIG{name}", 0)) if name.isalnum() else 0
 
 
 def span(text: str) -> float:

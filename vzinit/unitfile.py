@@ -133,7 +133,7 @@ def drop_ins(name: str) -> list[str]:
     """`NAME.d/*.conf` of all directories, by file name; the first directory wins over a later one."""
     found: dict[str, str] = {}
     for directory in reversed(DIRECTORIES):
-        for file in listdir(f"{directory}/{name}.d"):
+        for file in fds.listdir(f"{directory}/{name}.d"):
             if file.endswith(".conf"):
                 found[file] = f"{directory}/{name}.d/{file}"
     return [found[file] for file in sorted(found)]
@@ -145,15 +145,8 @@ def wanted_by_links(name: str) -> list[str]:
         file
         for directory in DIRECTORIES
         for kind in ("wants", "requires")
-        for file in sorted(listdir(f"{directory}/{name}.{kind}"))
+        for file in sorted(fds.listdir(f"{directory}/{name}.{kind}"))
     ]
-
-
-def listdir(path: str) -> list[str]:
-    try:
-        return posix.listdir(path)
-    except OSError:
-        return []
 
 
 def parse(text: str, values: dict[str, Section]) -> None:

@@ -12,6 +12,7 @@ Of OpenVZ's keys vzhost asks for POST_CREATE.  The others name what it does itse
 import os
 from collections.abc import Callable, Iterator
 
+from hostd.config import files
 from hostd.config.model import CtConfig
 from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
@@ -32,7 +33,7 @@ def script(paths: Paths, config: CtConfig, key: str, warn: Callable[[str], None]
 def text(path: str) -> str:
     """The script at *path*, after the functions that scripts share.  OSError."""
     shared = os.path.join(os.path.dirname(path), "functions")
-    return "\n".join(_read(part) for part in (shared, path) if part == path or os.path.exists(part))
+    return "\n".join(files.read(part) for part in (shared, path) if part == path or os.path.exists(part))
 
 
 def _conf(paths: Paths, distribution: str, warn: Callable[[str], None]) -> str | None:
@@ -51,8 +52,3 @@ def _shorter_and_shorter(name: str) -> Iterator[str]:
     while name:
         yield name
         name = name.rpartition("-")[0]
-
-
-def _read(path: str) -> str:
-    with open(path, encoding="utf-8", errors="surrogateescape") as file:
-        return file.read()

@@ -5,6 +5,12 @@ import tempfile
 from contextlib import suppress
 
 
+def read(path: str) -> str:
+    """The text of a file, of whatever bytes: `replace` writes them again.  OSError names *path*."""
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        return file.read()
+
+
 def replace(path: str, text: str, *, mode: int = 0o644) -> None:
     """Write *text* to *path* by tmp + fsync + rename; keeps the permissions of an existing file, else *mode*.
 

@@ -19,7 +19,7 @@ import os
 import signal
 from collections.abc import Mapping
 
-from hostd.config import dists
+from hostd.config import dists, files
 from hostd.config.paths import Paths
 from hostd.container.container import Container
 from hostd.container.ops import inside, sessions
@@ -119,7 +119,7 @@ async def run_inside(
     of_a_distribution = variables is not None
     environment = {**sessions.ENVIRONMENT, **(variables or {})}
     try:
-        text = dists.text(path) if of_a_distribution else _text(path)
+        text = dists.text(path) if of_a_distribution else files.read(path)
         with Lines(report) as output, Fd.open("/dev/null", os.O_RDONLY) as null:
             stdio = (null.fileno(), output.writer.fileno(), output.writer.fileno())
             async with inside.brought_in(ct, text, shell=of_a_distribution) as candidates:
@@ -136,11 +136,6 @@ async def run_inside(
 def _found(paths: Paths, action: str, *owners: int | str) -> list[str]:
     candidates = (f"{paths.conf_dir}/{owner}.{action}" for owner in owners)
     return [path for path in candidates if os.path.exists(path)]
-
-
-def _text(path: str) -> str:
-    with open(path, encoding="utf-8", errors="surrogateescape") as file:
-        return file.read()
 
 
 async def _on_host(paths: Paths, ctid: int, path: str, report: Report) -> None:

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from shlex import quote
 
 from hostd.userdata import sshkeys
 from hostd.userdata.fields import Fields
 from hostd.userdata.plan import Item, authorize
-from hostd.userdata.shell import quoted
 from hostd.userdata.sshkeys import PublicKey
 
 DEFAULT = "default"  # the user that a cloud's image has: here it is root
@@ -42,8 +42,8 @@ def _user(fields: Fields) -> Iterator[Item]:
     shell, gecos = fields.line("shell"), fields.line("gecos")
     if (shell and not shell.startswith("/")) or ":" in shell + gecos:
         raise ValueError(f"{fields.name('shell')} must be a path, and no colon in it or in gecos")
-    lines = [f"make_user {quoted(name)} {quoted(shell)} {quoted(gecos)} || return"]
-    lines += [f"join_group {quoted(name)} {quoted(group)} || return" for group in groups]
+    lines = [f"make_user {quote(name)} {quote(shell)} {quote(gecos)} || return"]
+    lines += [f"join_group {quote(name)} {quote(group)} || return" for group in groups]
     yield Item(f"user {name}", "\n".join(lines))
     yield from _sudo(fields, name)
     yield from authorize(name, keys(fields))
@@ -54,7 +54,7 @@ def _sudo(fields: Fields, name: str) -> Iterator[Item]:
     rules = [rule for rule in fields.lines("sudo") if rule.lower() not in ("false", "null", "~")]
     if rules:
         text = "".join(f"{name} {rule}\n" for rule in rules)
-        yield Item(f"sudo of {name}", f"allow {quoted(name)} <<'E'\n{text}E")
+        yield Item(f"sudo of {name}", f"allow {quote(name)} <<'E'\n{text}E")
 
 
 def _password(fields: Fields, name: str) -> Iterator[Item]:
@@ -64,7 +64,7 @@ def _password(fields: Fields, name: str) -> Iterator[Item]:
         raise ValueError(f"{fields.name('passwd')} must be a hash, as `mkpasswd` prints it")
     lines = [_set([(name, hashed)], hashed=True)] if hashed else [_set([(name, plain)])] if plain else []
     if fields.flag("lock_passwd", True):
-        lines.append(f"lock {quoted(name)}")
+        lines.append(f"lock {quote(name)}")
     if lines:
         yield Item(f"password of {name}", "\n".join(lines))
 
@@ -89,7 +89,7 @@ def passwords(fields: Fields) -> Iterator[Item]:
         if not secret.isprintable() or secret in ("", "R", "RANDOM"):
             raise ValueError(f"{given.name('list')}: a password for {name} must be given")
     lines = [_set(found, hashed=found is hashed) for found in (plain, hashed) if found]
-    lines += [f"expire {quoted(name)}" for name, _ in plain + hashed if expire]
+    lines += [f"expire {quote(name)}" for name, _ in plain + hashed if expire]
     if lines:
         yield Item("passwords", "\n".join(lines))
 

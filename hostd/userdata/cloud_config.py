@@ -5,12 +5,12 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from shlex import quote
 
 from hostd.config import values
 from hostd.userdata import accounts, files
 from hostd.userdata.fields import Fields
 from hostd.userdata.plan import Item
-from hostd.userdata.shell import quoted
 
 Reader = Callable[[Fields], Iterable[Item]]
 _ZONE = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*")
@@ -35,7 +35,7 @@ def timezone(fields: Fields) -> Iterator[Item]:
     if zone := fields.line("timezone"):
         if not _ZONE.fullmatch(zone):
             raise ValueError(f"timezone is no name of one: {zone!r}")
-        yield Item(f"timezone {zone}", f"in_timezone {quoted(zone)}")
+        yield Item(f"timezone {zone}", f"in_timezone {quote(zone)}")
 
 
 def packages(fields: Fields) -> Iterator[Item]:
@@ -47,12 +47,12 @@ def packages(fields: Fields) -> Iterator[Item]:
             raise ValueError(f"packages.{number} is no name of a package")
         found.append(name)
     if found:
-        yield Item("packages", f"install_packages {' '.join(map(quoted, found))}")
+        yield Item("packages", f"install_packages {' '.join(map(quote, found))}")
 
 
 def final_message(fields: Fields) -> Iterator[Item]:
     if text := fields.text("final_message").replace("\0", ""):
-        yield Item("final message", f"say {quoted(text)}")
+        yield Item("final message", f"say {quote(text)}")
 
 
 EARLY: tuple[Reader, ...] = (

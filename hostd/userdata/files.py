@@ -12,7 +12,6 @@ from collections.abc import Iterator
 
 from hostd.userdata.fields import Fields
 from hostd.userdata.plan import Item
-from hostd.userdata.shell import quoted
 
 MOST_UNPACKED = 4 << 20  # bytes of a file that is given compressed
 _BASE64, _GZIP = ("b64", "base64"), ("gz", "gzip")
@@ -47,7 +46,7 @@ def _files(fields: Fields) -> Iterator[tuple[str, Item]]:
 
 
 def put(path: str, content: bytes, mode: str, owner: str, *, append: bool) -> Item:
-    words = " ".join(map(quoted, (path, mode, owner, "append" if append else "")))
+    words = " ".join(map(shlex.quote, (path, mode, owner, "append" if append else "")))
     return Item(f"file {path}", f"put {words} <<'E'\n{_encoded(content)}E", once=append)
 
 

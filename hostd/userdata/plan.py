@@ -4,8 +4,9 @@ import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from shlex import quote
 
-from hostd.userdata import shell, sshkeys
+from hostd.userdata import sshkeys
 from hostd.userdata.sshkeys import PublicKey
 
 
@@ -65,5 +66,5 @@ def load(text: str) -> Plan:
 
 def authorize(user: str, keys: Sequence[PublicKey]) -> tuple[Item, ...]:
     """The item that lets *user* in with *keys*; none without keys."""
-    text = f"authorize {shell.quoted(user)} <<'E'\n{sshkeys.lines(keys)}E"
+    text = f"authorize {quote(user)} <<'E'\n{sshkeys.lines(keys)}E"
     return (Item(f"ssh keys of {user}", text),) if keys else ()

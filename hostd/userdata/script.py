@@ -7,6 +7,7 @@ else goes to the log.
 """
 
 from collections.abc import Iterable
+from shlex import quote
 
 from hostd.userdata import shell
 from hostd.userdata.plan import Item
@@ -66,7 +67,7 @@ def of(plan_id: str, phase: str, items: Iterable[Item]) -> str:
     for number, one in enumerate(items, 1):
         name = f"{phase}_{number}"
         parts.append(f"item_{name}() {{\n{one.text}\n}}\n")
-        parts.append(f"item {name} {shell.quoted('once' if one.once else '')} {shell.quoted(_short(one.what))}\n")
+        parts.append(f"item {name} {quote('once' if one.once else '')} {quote(_short(one.what))}\n")
     return "".join((*parts, _END))
 
 

@@ -3,8 +3,6 @@
 A file is written beside its place and renamed, so nobody meets half of one.
 """
 
-import shlex
-
 # because REASON: the last line of what is printed says it; always fails.
 BECAUSE = 'because() { echo "$1"; return 1; }'
 
@@ -133,8 +131,3 @@ say() {
 """
 
 FUNCTIONS = BECAUSE_IN_A_PLAN + AUTHORIZE + USERS + PASSWORDS + FILES + SYSTEM  # all that a plan may call
-
-
-def quoted(text: str) -> str:
-    """*text* as one word of the shell's."""
-    return shlex.quote(text)

@@ -30,5 +30,6 @@ def all_up(vz: Vz, ctid: str, image: str) -> bool:
     """All fourteen are active."""
     names = SERVICES[image]
     said = vz.ctl("exec2", ctid, f"systemctl is-active {' '.join(names)}", check=None).stdout.split()
-    print([name for name, state in zip(names, said, strict=False) if state != "active"])
+    if down := [name for name, state in zip(names, said, strict=False) if state != "active"]:
+        print(down)
     return said == ["active"] * len(names)

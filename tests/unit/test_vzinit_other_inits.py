@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vzinit import openrc, planner, runit, unitfile
+from vzinit import fds, openrc, planner, runit
 from vzinit.plan import BootPlan, ServicePlan
 
 UP = {"sysinit": ("hwclock.sh", "devfs"), "boot": ("syslog", "net.lo"), "default": ("sshd", "no-script")}
@@ -56,7 +56,7 @@ def test_each_of_openrcs_services_can_fail(plan: BootPlan) -> None:
 
 
 def test_host_keys_for_a_sshd_that_openrc_starts(plan: BootPlan, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unitfile, "listdir", lambda _path: [])
+    monkeypatch.setattr(fds, "listdir", lambda _path: [])
     planner.make_host_keys(plan)
     assert [bool(service.pre) for service in plan.services] == [False, True]
 

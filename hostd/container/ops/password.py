@@ -4,12 +4,13 @@ from collections.abc import Mapping
 
 from hostd.container.container import Container
 from hostd.container.ops import tool
+from hostd.userdata import shell
 
 # Written for any Bourne shell; the password comes on stdin so that no process list shows it.
-SCRIPT = """
+SCRIPT = f"""{shell.BECAUSE}
+{shell.ACCOUNT}{shell.USERS}
 for user; do
-    grep -q "^$user:" /etc/passwd && continue
-    if command -v useradd >/dev/null 2>&1; then useradd -m "$user"; else adduser -D "$user"; fi || exit 1
+    make_user "$user" || exit 1
 done
 chpasswd
 """
