@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # Directories that programs expect in the fresh tmpfs on /run: path and mode.
 RUN = (("/run/lock", 0o1777), ("/run/user", 0o755), ("/run/vzinit", 0o755))
 TELINIT = "/lib/sysvinit/telinit"
-TMPFILES = "/bin/systemd-tmpfiles"
+SYSUSERS, TMPFILES = "/bin/systemd-sysusers", "/bin/systemd-tmpfiles"
 TMPFILES_ARGUMENTS = (
     "--create", "--remove", "--boot",
     "--exclude-prefix=/dev", "--exclude-prefix=/proc", "--exclude-prefix=/sys",
@@ -101,13 +101,14 @@ def add_rc_local(found: BootPlan) -> None:
 
 
 def put_tmpfiles_first(found: BootPlan) -> None:
-    """The image's own systemd-tmpfiles works without systemd, and makes what packages want in /run."""
-    if not fds.is_program(TMPFILES):
+    """The image's own tools work without systemd: the users that packages want, and then what they want in /run."""
+    tools = [[SYSUSERS], [TMPFILES, *TMPFILES_ARGUMENTS]]
+    commands = [Command(tool, "-:") for tool in tools if fds.is_program(tool[0])]
+    if not commands:
         return
-    command = Command([TMPFILES, *TMPFILES_ARGUMENTS], "-:")
     for service in found.services:
         service.after.append("tmpfiles")
-    found.services.insert(0, ServicePlan("tmpfiles", "oneshot", [command], options={"StandardError": ["null"]}))
+    found.services.insert(0, ServicePlan("tmpfiles", "oneshot", commands, options={"StandardError": ["null"]}))
 
 
 def make_host_keys(found: BootPlan) -> None:

@@ -10,7 +10,8 @@ pytestmark = [pytest.mark.system, pytest.mark.slow]
 SLOW = "#!/bin/sh\nsleep 2\n"  # a generator: the plan is not there before
 FILES = {
     "/etc/systemd/system-generators/slow": SLOW,
-    "/etc/tmpfiles.d/first.conf": "d /run/by-tmpfiles 0755 root root -\n",
+    "/etc/sysusers.d/first.conf": "u witness - - /run/by-tmpfiles\n",
+    "/etc/tmpfiles.d/first.conf": "d /run/by-tmpfiles 0755 witness root -\n",
     "/etc/systemd/system/below.service": "[Service]\nType=oneshot\nRemainAfterExit=yes\n"
                                          "ExecStart=/usr/bin/test -d /run/by-tmpfiles\n",
     "/etc/systemd/system/needs.service": "[Unit]\nRequires=below.service\nAfter=below.service\n"
@@ -20,7 +21,7 @@ FILES = {
 
 
 def test_an_order_before_the_plan_waits_for_it(vz: Vz) -> None:
-    """Nothing of the boot is left out for it, and nothing comes before systemd-tmpfiles."""
+    """Nothing of the boot is left out for it, and nothing comes before systemd-sysusers and -tmpfiles."""
     vz.start(101, template="debian-12")
     for path, text in FILES.items():
         vz.ctl("exec2", "101", f"mkdir -p {path.rpartition('/')[0]}; cat >{path}; chmod 755 {path}", input=text)
@@ -30,3 +31,4 @@ def test_an_order_before_the_plan_waits_for_it(vz: Vz) -> None:
     up = "systemctl is-system-running"
     machine.until("all is up", lambda: vz.ctl("exec2", "101", up, check=None).stdout == "running\n", 30)
     assert vz.ctl("exec2", "101", "systemctl is-active ssh cron needs below").stdout == "active\n" * 4
+    assert vz.ctl("exec2", "101", "stat -c %U /run/by-tmpfiles").stdout == "witness\n"
