@@ -40,6 +40,13 @@ class Call:
             raise NotRunning("Container is not running")
         return facts
 
+    def not_suspended(self) -> None:
+        """Before something writes to the disk of a container that is down.  Raises NotRunning while it is suspended."""
+        if self.facts().suspended:
+            raise NotRunning(
+                f"Container is suspended: its disk must stay as its memory knows it (vzctl start {self.ctid} first)"
+            )
+
     def private_area(self) -> CtConfig:
         """The configuration of a container whose data must be there.  Failure 43."""
         config = self.config()

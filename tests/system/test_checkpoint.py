@@ -230,6 +230,21 @@ def test_what_is_set_while_it_is_suspended_takes_effect(vz: Vz) -> None:
     assert vz.vzlist("-H", "-o", "numproc.l,hostname", "101").split() == ["300", "new"]
 
 
+def test_nothing_else_writes_to_the_disk_of_a_suspended_container(vz: Vz) -> None:
+    """What a script or a new password would write is not in the memory that the disk is restored with."""
+    vz.start(101)
+    vz.ctl("chkpnt", "101")
+    with open(f"{vz.prefix}/script", "w", encoding="ascii") as file:
+        file.write("touch /written\n")
+    for words in (("runscript", "101", f"{vz.prefix}/script"), ("set", "101", "--userpasswd", "root:x")):
+        assert "Container is suspended" in vz.ctl(*words, check=31).stderr
+    assert vz.status(101) == SUSPENDED
+    vz.ctl("restore", "101")
+    assert vz.ctl("exec2", "101", "test ! -e /written").code == 0
+    vz.ctl("runscript", "101", f"{vz.prefix}/script")
+    vz.ctl("exec2", "101", "test -e /written")
+
+
 CGROUP_AFTER_CGROUP = """
 cd /sys/fs/cgroup && last=none
 for number in $(seq 100000); do

@@ -6,6 +6,8 @@ import pytest
 
 from tests.harness.fake_host import Fake, Said
 
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+
 
 @pytest.mark.parametrize(
     ("argv", "code", "text"),
@@ -88,3 +90,18 @@ def test_version_and_help(fake: Fake) -> None:
     for word in ("vzctl start", "--diskspace", "--reset_ub", "-k, --kmemsize"):
         assert word in said.stdout
     assert "--netif_add" not in said.stdout
+
+
+@pytest.mark.parametrize(
+    "words", [["runscript", "101", "s.sh"], ["set", "101", "--userpasswd", "root:x", "--diskspace", "2G", "--save"],
+              ["set", "101", "--sshkey", "key.pub"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_nothing_writes_to_the_disk_of_a_suspended_container(fake: Fake, words: list[str]) -> None:
+    fake.ct(101, suspended=True)
+    for name, text in (("s.sh", "true"), ("key.pub", KEY)):
+        with open(f"{fake.paths.prefix}/{name}", "w", encoding="ascii") as file:
+            file.write(f"{text}\n")
+    text = "Container is suspended: its disk must stay as its memory knows it (vzctl start 101 first)\n"
+    assert fake.ctl(*words) == Said(31, "", text)
+    assert fake.asked() == []

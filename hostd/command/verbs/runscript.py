@@ -13,6 +13,7 @@ async def run(call: Call) -> int:
     script = _open(call.host_path(call.parsed.words[0]))
     if not call.facts().running:
         call.private_area()
+        call.not_suspended()
     with script:
         ended = await call.host.runscript(call.ctid, script, call.session)
     return ended.shell_code

@@ -68,6 +68,8 @@ async def run(call: Call) -> int:
     if idle and not request.save:
         raise BadValue(f"{idle[0]} is not enforced yet; with --save it is kept in the configuration")
     _refuse_while_running(call, request, facts, conf)
+    if request.logins:
+        call.not_suspended()
     typed_places.check(call, request.changes.texts, conf)
     code = await _apply(call, request, facts, conf)
     if request.save:
