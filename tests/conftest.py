@@ -10,12 +10,20 @@ from hypothesis import settings
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from tests.harness import machine, needs
+from tests.harness import machine, needs, trees
 from tests.harness.installation import BIN, Vz
 from tests.harness.patience import patient
 
 settings.register_profile("vzhost", deadline=None)  # a busy machine is no failure
 settings.load_profile("vzhost")
+
+
+def pytest_configure() -> None:
+    trees.prepare()
+
+
+def pytest_unconfigure() -> None:
+    trees.remove()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

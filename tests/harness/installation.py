@@ -20,7 +20,7 @@ import pexpect
 
 from hostd.config import skeleton
 from hostd.config.paths import Paths
-from tests.harness import leaks, machine
+from tests.harness import leaks, machine, trees
 from tests.harness.patience import patient
 
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -74,6 +74,7 @@ class Vz:
             return target
         if os.path.exists(source):
             os.symlink(os.path.realpath(source), target)
+            trees.lend(name, target, self.paths)
             return target
         raise AssertionError(f"no template {name} in {CACHE}: run `make images`")
 
@@ -274,6 +275,7 @@ class Vz:
                     print(f"CT {ctid} was not stopped: {stopped}")
                 self.ctl("umount", str(ctid), check=None)
             self.stop_hostd()
+            trees.take_back(self.paths)
             left = leaks.find_lasting(self.prefix, self.paths.cgroup_root, self.paths.tag)
         except (AssertionError, subprocess.TimeoutExpired) as error:
             left = [f"not stopped in order: {error}"]

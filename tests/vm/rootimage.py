@@ -17,7 +17,7 @@ from tests.vm.cache import Tell
 from tests.vm.machines import Machine, packages
 
 SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "rootimage.sh")
-SPARE_MIB = 4096  # for tests; sparse
+SPARE_MIB = 8192  # for tests, and a tree of each template; sparse
 MEMORY = 4 << 30  # bytes free, and the tree is made in memory
 GLIBC = ("manylinux2014", "manylinux_2_17", "manylinux_2_28")
 VENV = "src/build/venv"  # the tree under test is unpacked at /src
