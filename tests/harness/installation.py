@@ -70,13 +70,11 @@ class Vz:
         """Make the cached template *name* available; its path.  Fails when `make images` has not made it."""
         source = os.path.join(CACHE, f"{name}-{os.uname().machine}.tar.zst")
         target = f"{self.paths.template_cache}/{name}.tar.zst"
-        if os.path.lexists(target):
-            return target
-        if os.path.exists(source):
+        if not os.path.lexists(target):
+            assert os.path.exists(source), f"no template {name} in {CACHE}: run `make images`"
             os.symlink(os.path.realpath(source), target)
             trees.lend(name, target, self.paths)
-            return target
-        raise AssertionError(f"no template {name} in {CACHE}: run `make images`")
+        return target
 
     def create(self, ctid: int, *options: str, template: str = "busybox") -> None:
         """A stopped container with a small disk and a short stop timeout."""
