@@ -37,10 +37,10 @@ _ABSENT = (19, 95)
 
 
 def write(path: str, value: str) -> None:
-    """One write(2), as the kernel expects it.  Raises OSError with the path."""
+    """One write(2), as the kernel expects it: of nothing as well.  Raises OSError with the path."""
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
-        os.write(fd, value.encode())
+        os.write(fd, value.encode() or b"\n")
     except OSError as error:
         error.filename = path
         raise

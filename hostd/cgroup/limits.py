@@ -1,23 +1,29 @@
-"""RAM, swap, cpu and process limits of a container: live, all or none."""
+"""The limits that cgroups enforce: live, all or none.  One row of `LIMITS` each."""
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
-from hostd.cgroup import files
+from hostd.cgroup import blockio, cpuset, memory
+from hostd.cgroup.blockio import Rate
 from hostd.cgroup.tree import CtCgroup
+from hostd.cgroup.writes import Write, perform
 from hostd.errors import Exit, Failure
 
 PERIOD = 100_000  # microseconds: of the cpu quota, the kernel's default
 
 _V1_UNLIMITED = "-1"
-_PAGE = os.sysconf("SC_PAGE_SIZE")
+_V1_NAMES = {"io": "blkio"}  # of the controllers that v2 calls otherwise
+
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """*ram*, *swap* in bytes (None: unlimited); *cpuunits* a weight (1000 = 1); *cpulimit* percent of one cpu
-    and *cpus* a number of them (0: unlimited); *numproc* processes and threads (None: unlimited).
+    and *cpus* a number of them (0: unlimited); *numproc* processes and threads (None: unlimited); *cpumask* and
+    *nodemask* lists as 0-3,5 ("": all); *ioprio* 0..7; *iolimit* bytes and *iopslimit* operations a second
+    (0: unlimited), at the disk *device* (MAJOR:MINOR; "": it has no disk of its own, so neither holds).
     """
 
     ram: int | None = None
@@ -26,16 +32,15 @@ class Limits:
     cpulimit: int = 0
     cpus: int = 0
     numproc: int | None = None
+    cpumask: str = ""
+    nodemask: str = ""
+    ioprio: int = blockio.IOPRIO
+    iolimit: int = 0
+    iopslimit: int = 0
+    device: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
-    """One file to be written.  *what* is how users call the limit; *shrink* is done before, to make room."""
-
-    path: str
-    value: str
-    what: str
-    shrink: Callable[[], None] | None = None
+NONE = Limits()  # what a new cgroup has
 
 
 def apply(cgroup: CtCgroup, limits: Limits, previous: Limits | None = None) -> None:
@@ -44,15 +49,7 @@ def apply(cgroup: CtCgroup, limits: Limits, previous: Limits | None = None) -> N
     Raises Failure: BAD_KERNEL when a limit needs a controller that containers cannot use here, SETUBC when
     the kernel refuses, as memory below what is in use.  Then everything is as it was.
     """
-    undo: list[tuple[str, str]] = []
-    try:
-        for item in writes(cgroup, limits, previous):
-            undo.append((item.path, _old(item.path)))
-            _set(item)
-    except BaseException:
-        for path, value in reversed(undo):
-            _restore(path, value)
-        raise
+    perform(writes(cgroup, limits, previous))
 
 
 def writes(cgroup: CtCgroup, limits: Limits, previous: Limits | None) -> Iterator[Write]:
@@ -60,24 +57,13 @@ def writes(cgroup: CtCgroup, limits: Limits, previous: Limits | None) -> Iterato
     there.
     """
     v2 = cgroup.tree.mode == "v2"
-    none = Limits()
-    if previous is None or (limits.ram, limits.swap) != (previous.ram, previous.swap):
-        wanted = (limits.ram, limits.swap) != (None, None)
-        path = _directory(cgroup, "memory", "PHYSPAGES and SWAPPAGES", needed=wanted)
+    for row in LIMITS:
+        value = row.value(limits)
+        if previous is not None and value == row.value(previous):
+            continue
+        path = _directory(cgroup, row, needed=value != row.value(NONE))
         if path:
-            yield from (_memory_v2 if v2 else _memory_v1)(path, limits.ram, limits.swap)
-    if previous is None or limits.cpuunits != previous.cpuunits:
-        path = _directory(cgroup, "cpu", "CPUUNITS", needed=limits.cpuunits != none.cpuunits)
-        if path:
-            yield _weight(path, limits.cpuunits, v2)
-    if previous is None or quota(limits) != quota(previous):
-        path = _directory(cgroup, "cpu", "CPULIMIT and CPUS", needed=bool(quota(limits)))
-        if path:
-            yield _quota(path, quota(limits), v2)
-    if previous is None or limits.numproc != previous.numproc:
-        path = _directory(cgroup, "pids", "NUMPROC", needed=limits.numproc is not None)
-        if path:
-            yield Write(f"{path}/pids.max", _or_max(limits.numproc), "NUMPROC")
+            yield from (row.v2 if v2 else row.v1)(path, limits)
 
 
 def quota(limits: Limits) -> int:
@@ -95,118 +81,78 @@ def weight(cpuunits: int) -> int:
     return max(1, min(round(cpuunits / 10), 10000))
 
 
-def _directory(cgroup: CtCgroup, controller: str, what: str, *, needed: bool) -> str | None:
+def _directory(cgroup: CtCgroup, row: "Limit", *, needed: bool) -> str | None:
+    controller = row.controller if cgroup.tree.mode == "v2" else _V1_NAMES.get(row.controller, row.controller)
     path = cgroup.path(controller)
     if path is None and needed:
         raise Failure(
             Exit.BAD_KERNEL,
-            f"cannot set {what}: the cgroup controller {controller} is not available to containers",
+            f"cannot set {row.what}: the cgroup controller {controller} is not available to containers",
             hint=f"see /proc/cgroups and the kernel command line (cgroup_disable={controller})",
         )
     return path
 
 
-def _weight(path: str, cpuunits: int, v2: bool) -> Write:
-    if v2:
-        return Write(f"{path}/cpu.weight", str(weight(cpuunits)), "CPUUNITS")
-    return Write(f"{path}/cpu.shares", str(shares(cpuunits)), "CPUUNITS")
+# the rows
 
 
-def _quota(path: str, percent: int, v2: bool) -> Write:
-    time = str(percent * PERIOD // 100) if percent else ""
-    if v2:
-        return Write(f"{path}/cpu.max", f"{time or 'max'} {PERIOD}", "CPULIMIT and CPUS")
-    return Write(f"{path}/cpu.cfs_quota_us", time or _V1_UNLIMITED, "CPULIMIT and CPUS")
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One limit, or two that are one to the kernel.  *what* is how users call it, *controller* has the name of v2;
+    `v1` and `v2` tell what is to be written in the directory of that controller.
+    """
+
+    what: str
+    controller: str
+    value: Callable[[Limits], object]
+    v1: Callable[[str, Limits], Iterable[Write]]
+    v2: Callable[[str, Limits], Iterable[Write]]
+
+
+Writes = Callable[[str, V], Iterable[Write]]
+
+
+def _row(what: str, controller: str, value: Callable[[Limits], V], v1: Writes[V], v2: Writes[V]) -> Limit:
+    return Limit(
+        what,
+        controller,
+        value,
+        lambda path, limits: v1(path, value(limits)),
+        lambda path, limits: v2(path, value(limits)),
+    )
+
+
+def _one(name: str, what: str, text: Callable[[V], str]) -> Writes[V]:
+    """One file, one value."""
+    return lambda path, value: (Write(f"{path}/{name}", text(value), what),)
 
 
 def _or_max(value: int | None) -> str:
     return "max" if value is None else str(value)
 
 
-# memory
+def _time(percent: int) -> str:
+    return str(percent * PERIOD // 100)
 
 
-def _memory_v1(path: str, ram: int | None, swap: int | None) -> Iterator[Write]:
-    """limit <= memsw must hold at every moment, so the order depends on the way they move."""
-    total = None if ram is None or swap is None else ram + swap
-    limit = Write(f"{path}/memory.limit_in_bytes", _v1(ram), "PHYSPAGES")
-    memsw = Write(f"{path}/memory.memsw.limit_in_bytes", _v1(total), "PHYSPAGES plus SWAPPAGES")
-    if not os.path.exists(memsw.path):
-        if total is not None:
-            raise Failure(
-                Exit.BAD_KERNEL,
-                "cannot set SWAPPAGES: this kernel does not account swap",
-                hint="boot the host with swapaccount=1",
-            )
-        yield limit
-        return
-    first_limit = ram is not None and ram <= int(files.read(memsw.path))
-    yield from (limit, memsw) if first_limit else (memsw, limit)
+_PIDS = _one("pids.max", "NUMPROC", _or_max)
 
-
-def _v1(value: int | None) -> str:
-    return _V1_UNLIMITED if value is None else str(value)
-
-
-def _memory_v2(path: str, ram: int | None, swap: int | None) -> Iterator[Write]:
-    """memory.max below what is in use would kill: so reclaim first, and refuse when that does not make the
-    room.
-
-    memory.high stays at max otherwise: a limit just below memory.max would throttle for seconds what cannot
-    be reclaimed, where the guest expects to be told by its OOM killer.
-    """
-    swap_max = f"{path}/memory.swap.max"
-    if os.path.exists(swap_max):
-        yield Write(swap_max, _or_max(swap), "SWAPPAGES")
-    elif swap is not None:
-        raise Failure(Exit.BAD_KERNEL, "cannot set SWAPPAGES: this kernel does not account swap")
-    shrink = (lambda: _reclaim(path, ram)) if ram is not None else None
-    yield Write(f"{path}/memory.max", _or_max(ram), "PHYSPAGES", shrink)
-
-
-def _reclaim(path: str, ram: int) -> None:
-    current = f"{path}/memory.current"
-    if int(files.read(current)) <= ram:
-        return
-    files.write(f"{path}/memory.high", str(ram))  # the write itself reclaims
-    try:
-        used = int(files.read(current))
-        if used > ram:
-            raise Failure(
-                Exit.SETUBC, f"cannot set PHYSPAGES to {ram // _PAGE} pages: {used // _PAGE} are in use"
-            )
-    finally:
-        files.write(f"{path}/memory.high", "max")
-
-
-# writing and taking back
-
-
-def _old(path: str) -> str:
-    try:
-        return files.read(path)
-    except OSError as error:
-        raise _refused(path, error) from error
-
-
-def _set(item: Write) -> None:
-    try:
-        if item.shrink is not None:
-            item.shrink()
-        files.write(item.path, item.value)
-    except OSError as error:
-        if error.errno == 16:  # EBUSY
-            raise Failure(Exit.SETUBC, f"cannot set {item.what} to {item.value}: more is in use") from error
-        raise _refused(item.path, error, item) from error
-
-
-def _restore(path: str, value: str) -> None:
-    try:
-        files.write(path, value)
-    except OSError:
-        pass  # the first error is the one to be told
-
-
-def _refused(path: str, error: OSError, item: Write | None = None) -> Failure:
-    what = f"cannot set {item.what} to {item.value}" if item else "cannot read a limit"
-    return Failure(Exit.SETUBC, f"{what}: {path}: {error.strerror}")
+LIMITS = (
+    _row("PHYSPAGES and SWAPPAGES", "memory", lambda one: (one.ram, one.swap), memory.v1, memory.v2),
+    _row(
+        *("CPUUNITS", "cpu", lambda one: one.cpuunits),
+        v1=_one("cpu.shares", "CPUUNITS", lambda units: str(shares(units))),
+        v2=_one("cpu.weight", "CPUUNITS", lambda units: str(weight(units))),
+    ),
+    _row(
+        *("CPULIMIT and CPUS", "cpu", quota),
+        v1=_one("cpu.cfs_quota_us", "CPULIMIT and CPUS", lambda part: _time(part) if part else _V1_UNLIMITED),
+        v2=_one("cpu.max", "CPULIMIT and CPUS", lambda part: f"{_time(part) if part else 'max'} {PERIOD}"),
+    ),
+    _row("NUMPROC", "pids", lambda one: one.numproc, _PIDS, _PIDS),
+    _row("CPUMASK", "cpuset", lambda one: one.cpumask, *cpuset.mask("cpuset.cpus", "CPUMASK")),
+    _row("NODEMASK", "cpuset", lambda one: one.nodemask, *cpuset.mask("cpuset.mems", "NODEMASK")),
+    _row("IOPRIO", "io", lambda one: one.ioprio, blockio.weight_v1, blockio.weight_v2),
+    _row("IOLIMIT", "io", lambda one: Rate(one.iolimit, one.device), *blockio.rate("bps", "IOLIMIT")),
+    _row("IOPSLIMIT", "io", lambda one: Rate(one.iopslimit, one.device), *blockio.rate("iops", "IOPSLIMIT")),
+)

@@ -190,6 +190,9 @@ class Host(Protocol):
     def other_inodes(self, ctid: int, config: CtConfig) -> int | None:
         """How many inodes the disk of the container has, when they are not those that *config* wants."""
 
+    def unkept(self, config: CtConfig, keys: Set[str]) -> list[str]:
+        """A line for each of the *keys* that asks in *config* for something that this host cannot enforce."""
+
     def check(self) -> list[CheckRow]: ...
 
     # Each reports the lines of progress that OpenVZ prints, and is all or nothing.

@@ -1,6 +1,6 @@
 """What create, start and set say about a setting that they apply, or cannot, in OpenVZ's words where it has some."""
 
-from collections.abc import Iterable, Set
+from collections.abc import Callable, Iterable, Set
 
 from hostd.config.addresses import Interface
 from hostd.config.model import CtConfig
@@ -17,14 +17,21 @@ def deleting(addresses: Iterable[Interface]) -> str:
     return "Deleting IP address(es): " + " ".join(str(one.ip) for one in addresses)
 
 
-def processor(config: CtConfig, keys: frozenset[str]) -> list[str]:
-    """The lines of the CPU settings among *keys*."""
-    lines = {
-        "CPUUNITS": f"Setting CPU units: {config.cpuunits}",
-        "CPULIMIT": f"Setting CPU limit: {config.cpulimit}",
-        "CPUS": f"Setting CPUs: {config.cpus}",
-    }
-    return [line for key, line in lines.items() if key in keys]
+# The lines of the settings that are told one by one, and what goes without saying.
+_LINES: tuple[tuple[str, str, Callable[[CtConfig], object], object], ...] = (
+    ("CPUUNITS", "CPU units: {}", lambda one: one.cpuunits, None),
+    ("CPULIMIT", "CPU limit: {}", lambda one: one.cpulimit, 0),
+    ("CPUS", "CPUs: {}", lambda one: one.cpus, 0),
+    ("CPUMASK", "CPU mask: {}", lambda one: one.cpumask, ""),
+    ("NODEMASK", "NUMA node mask: {}", lambda one: one.nodemask, ""),
+    ("IOLIMIT", "iolimit: {} bytes/sec", lambda one: one.iolimit, 0),
+    ("IOPSLIMIT", "iopslimit: {} iops", lambda one: one.iopslimit, 0),
+)
+
+
+def applying(config: CtConfig, keys: Set[str]) -> list[str]:
+    """The lines of the settings among *keys*."""
+    return [f"Setting {line.format(value(config))}" for key, line, value, _ in _LINES if key in keys]
 
 
 def disk_limits(config: CtConfig, keys: Set[str]) -> list[str]:
@@ -56,6 +63,6 @@ def missing(config: CtConfig) -> list[str]:
 def starting(config: CtConfig) -> list[str]:
     """The lines of a start, between `Container is mounted` and `Container start in progress...`."""
     lines = [adding(config.addresses)] if config.addresses else []
-    keys = frozenset(("CPULIMIT",) if config.cpulimit else ()) | frozenset(("CPUS",) if config.cpus else ())
+    keys = {key for key, _, value, default in _LINES if value(config) != default}
     privileged = [PRIVILEGED] if config.privileged else []
-    return [*missing(config), *privileged, *lines, *processor(config, keys | {"CPUUNITS"})]
+    return [*missing(config), *privileged, *lines, *applying(config, keys)]

@@ -105,6 +105,11 @@ class CtConfig:
     cpulimit: int
     cpus: int
     numproc: int | None
+    cpumask: str
+    nodemask: str
+    ioprio: int
+    iolimit: int
+    iopslimit: int
     onboot: bool | None
     bootorder: int | None
     disabled: bool
@@ -169,6 +174,11 @@ def effective(ctid: int, own: VeConf, globals: GlobalConfig) -> CtConfig:
         cpulimit=read.value("CPULIMIT", number(0, 100 * 8192), 0),
         cpus=read.value("CPUS", number(0, 8192), 0),
         numproc=_count(read.value("NUMPROC", lambda text: values.bar_limit(text, values.items)[1], None)),
+        cpumask=read.value("CPUMASK", values.cpu_list, ""),
+        nodemask=read.value("NODEMASK", values.node_list, ""),
+        ioprio=read.value("IOPRIO", number(0, 7), 4),
+        iolimit=read.value("IOLIMIT", number(0, 2**31 - 1), 0),
+        iopslimit=read.value("IOPSLIMIT", number(0, 2**31 - 1), 0),
         onboot=read.value("ONBOOT", _onboot, None),
         bootorder=read.value("BOOTORDER", number(0, 2**32 - 1), None),
         disabled=read.value("DISABLED", values.yes_no, False),

@@ -119,7 +119,7 @@ _BEANCOUNTERS = (
 
 _LIVE, _STORED, _RESTART = Effect.LIVE, Effect.STORED, Effect.RESTART
 _UNENFORCED, _REFUSED = Effect.UNENFORCED, Effect.REFUSED
-_ZERO, _ALL = ("0",), ("all",)
+_ZERO = ("0",)
 
 _RESOURCES = (
     Setting("ram", "PHYSPAGES", texts.ram, "SIZE", "RAM in bytes, e.g. 512M", _LIVE),
@@ -182,8 +182,16 @@ _PROCESSOR = (
         v1="cpu.cfs_quota_us",
         v2="cpu.max",
     ),
-    Setting("cpumask", "CPUMASK", values.cpu_list, "LIST|all|auto", "CPUs to run on", _UNENFORCED, nothing=_ALL),
-    Setting("nodemask", "NODEMASK", values.cpu_list, "LIST|all", "NUMA nodes to run on", _UNENFORCED, nothing=_ALL),
+    Setting(
+        *("cpumask", "CPUMASK", values.cpu_list, "LIST|all|auto", "CPUs to run on; auto: those of --nodemask", _LIVE),
+        v1="cpuset.cpus",
+        v2="cpuset.cpus",
+    ),
+    Setting(
+        *("nodemask", "NODEMASK", values.node_list, "LIST|all", "NUMA nodes to take memory of", _LIVE),
+        v1="cpuset.mems",
+        v2="cpuset.mems",
+    ),
 )
 
 _HOST = (
@@ -214,11 +222,20 @@ _HOST = (
         *("features", "FEATURES", texts.features, "NAME:on|off,…", "nesting, fuse, tun; kernel features", _RESTART),
         only_kept=values.FEATURES_KEPT,
     ),
-    Setting("ioprio", "IOPRIO", texts.number(0, 7), "0..7", "I/O priority (4)", _UNENFORCED),
-    Setting("iolimit", "IOLIMIT", texts.iolimit, "N[K|M|G]", "I/O in MB/s, 0 is none", _UNENFORCED, nothing=_ZERO),
     Setting(
-        *("iopslimit", "IOPSLIMIT", texts.number(0, 2**31 - 1), "N", "I/O operations/s, 0 is none", _UNENFORCED),
-        nothing=_ZERO,
+        *("ioprio", "IOPRIO", texts.number(0, 7), "0..7", "I/O priority (4)", _LIVE),
+        v1="blkio.bfq.weight",
+        v2="io.bfq.weight",
+    ),
+    Setting(
+        *("iolimit", "IOLIMIT", texts.iolimit, "N[K|M|G]", "I/O in MB/s, 0 is none", _LIVE),
+        v1="blkio.throttle.read_bps_device",
+        v2="io.max",
+    ),
+    Setting(
+        *("iopslimit", "IOPSLIMIT", texts.number(0, 2**31 - 1), "N", "I/O operations/s, 0 is none", _LIVE),
+        v1="blkio.throttle.read_iops_device",
+        v2="io.max",
     ),
     Setting("bootorder", "BOOTORDER", texts.number(0, 2**32 - 1), "N", "higher starts earlier", _STORED),
     Setting("stop-timeout", "STOP_TIMEOUT", texts.number(0, 86400), "SECONDS", "patience of stop (120)", _STORED),

@@ -7,7 +7,7 @@ values are clamped to it.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 PAGE = 4096  # bytes; the unit of every *pages parameter, whatever the machine's page size is
 UNLIMITED = 2**63 - 1  # LONG_MAX of a 64-bit kernel
@@ -148,14 +148,35 @@ def ratio(text: str) -> str:
 
 
 def cpu_list(text: str) -> str:
-    """`0-3,5`, `all` or `auto`, as written; every range upwards."""
-    if text in ("all", "auto"):
-        return text
-    for part in text.split(","):
-        match = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", part)
-        if not match or int(match[2] or match[1]) < int(match[1]):
-            raise ValueError("must be a list such as 0-3,5")
-    return text
+    """`0-3,5`, ascending and as short as it can be, `all` or `auto`."""
+    return text if text in ("all", "auto") else list_text(numbers(text))
+
+
+def node_list(text: str) -> str:
+    """The same without `auto`."""
+    return text if text == "all" else list_text(numbers(text))
+
+
+_RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
+
+
+def numbers(text: str) -> frozenset[int]:
+    """The members of a list of the kernel's: `0-3,5`; every range upwards."""
+    ranges = [_RANGE.fullmatch(part) for part in text.split(",")]
+    if not all(match and int(match[1]) <= int(match[2] or match[1]) for match in ranges):
+        raise ValueError("must be a list such as 0-3,5")
+    return frozenset(n for match in ranges if match for n in range(int(match[1]), int(match[2] or match[1]) + 1))
+
+
+def list_text(members: Iterable[int]) -> str:
+    """*members* as such a list."""
+    ranges: list[list[int]] = []
+    for number in sorted(members):
+        if ranges and ranges[-1][1] == number - 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in ranges)
 
 
 def ct_id(text: str) -> int:

@@ -7,8 +7,10 @@ from ipaddress import ip_interface
 
 from hostd.cgroup import limits
 from hostd.cgroup.limits import Limits
+from hostd.config import processors
 from hostd.config.model import CtConfig
 from hostd.container import device_filter, devices, faults, lease, mounts
+from hostd.container.record import Record
 from hostd.container.run import Run
 from hostd.container.storage import layout_named, storage_spec
 from hostd.errors import Exit, Failure
@@ -104,11 +106,24 @@ async def make_cgroup(run: Run) -> None:
     cgroup.create(run.record.uid_base)
     faults.point("cgroup.made")
     device_filter.protect(cgroup, devices.of(run.configuration))
-    limits.apply(cgroup, limits_of(run.configuration))
 
 
-def limits_of(config: CtConfig) -> Limits:
+async def limit(run: Run) -> None:
+    """After the storage: limits of I/O are limits at its device."""
+    check_masks(run.configuration)
+    limits.apply(run.cgroup, limits_of(run.configuration, run.record), limits.NONE)
+
+
+def check_masks(config: CtConfig) -> None:
+    """Raises BadValue when *config* wants processors or memory nodes that this host has not."""
+    processors.check("CPUMASK", config.cpumask)
+    processors.check("NODEMASK", config.nodemask)
+
+
+def limits_of(config: CtConfig, record: Record) -> Limits:
     """The part of the configuration that cgroups enforce."""
+    device = _device(record)
+    cpumask, nodemask = processors.masks(config.cpumask, config.nodemask)
     return Limits(
         ram=config.ram,
         swap=config.swap,
@@ -116,7 +131,22 @@ def limits_of(config: CtConfig) -> Limits:
         cpulimit=config.cpulimit,
         cpus=config.cpus,
         numproc=config.numproc,
+        cpumask=cpumask,
+        nodemask=nodemask,
+        ioprio=config.ioprio,
+        iolimit=config.iolimit if device else 0,
+        iopslimit=config.iopslimit if device else 0,
+        device=device,
     )
+
+
+def _device(record: Record) -> str:
+    """The number of the disk that is its own; "" when it has none."""
+    path = record.storage.get("loop")
+    if not path:
+        return ""
+    number = os.stat(path).st_rdev
+    return f"{os.major(number)}:{os.minor(number)}"
 
 
 async def remove_cgroup(run: Run) -> None:

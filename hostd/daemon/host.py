@@ -23,7 +23,7 @@ from hostd.config.cache import ConfCache
 from hostd.config.model import STOP_TIMEOUT, CtConfig, expand
 from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
-from hostd.container import numproc, overtaken, services, trees
+from hostd.container import numproc, overtaken, services, trees, unkept
 from hostd.container.container import Container
 from hostd.container.ops import (
     apply,
@@ -128,6 +128,9 @@ class Host:
     def other_inodes(self, ctid: int, config: CtConfig) -> int | None:
         return disk.other_inodes(self._registry[ctid], config)
 
+    def unkept(self, config: CtConfig, keys: Set[str]) -> list[str]:
+        return list(unkept.lines(self._registry.world.tree, config, keys))
+
     def check(self) -> list[CheckRow]:
         features = probe()
         return [CheckRow(row.name, bool(getattr(features, row.field)), row.consequence) for row in ROWS]
@@ -156,7 +159,7 @@ class Host:
             report("Starting container...")
             await start.start(ct, config, report)
             report("Container is mounted")
-            for line in announce.starting(config):
+            for line in (*announce.starting(config), *self.unkept(config, unkept.WEIGHTY)):
                 report(line)
             if options.ssh_keys:
                 await keys.add(ct, options.ssh_keys)

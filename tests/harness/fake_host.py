@@ -65,6 +65,7 @@ class FakeHost:
     usages: dict[int, Usage] = field(default_factory=dict)
     inodes: int | None = None  # of every disk, when they are others than wanted
     calls: list[tuple[object, ...]] = field(default_factory=list)
+    unable: frozenset[str] = frozenset()  # keys that it cannot enforce
     changes: list[Change] = field(default_factory=list)
     failure: BaseException | None = None  # raised by the next operation
     begun: asyncio.Event | None = None  # set by stop and exec, which then wait for ever
@@ -90,6 +91,9 @@ class FakeHost:
 
     def other_inodes(self, ctid: int, config: CtConfig) -> int | None:
         return self.inodes
+
+    def unkept(self, config: CtConfig, keys: Set[str]) -> list[str]:
+        return [f"Warning: {key} is not kept" for key in sorted(self.unable & keys)]
 
     def check(self) -> list[CheckRow]:
         return [

@@ -1,6 +1,5 @@
 """vzctl set: restarts, passwords, samples, and what is said."""
 
-
 import pytest
 
 from hostd.command.host import StartOptions
@@ -107,8 +106,9 @@ def sample(fake: Fake) -> None:
 def test_what_of_a_sample_does_not_take_effect_is_said(fake: Fake, sample: None) -> None:
     path = fake.up(101, 'VE_LAYOUT="overlay"\n')
     said = fake.ctl("set", "101", "--applyconfig", "x", "--save")
-    assert said.code == 0 and said.stdout.splitlines()[:2] == [
+    assert said.code == 0 and said.stdout.splitlines()[:3] == [
         "UB limits were set successfully",
+        "Setting iolimit: 0 bytes/sec",
         "Warning: of the sample x, stored and not enforced yet: PRIVVMPAGES NUMTCPSOCK NETIF",
     ]
     assert "Warning: --diskspace --privileged takes effect after a restart" in said.stdout
@@ -132,16 +132,16 @@ def test_what_could_not_start_again_is_not_stopped(fake: Fake, sample: None) -> 
 def test_a_sample_that_is_not_saved(fake: Fake, sample: None) -> None:
     fake.up(101, "A=1\n")
     said = fake.ctl("set", "101", "--applyconfig", "x")
-    waiting = "PRIVVMPAGES NUMTCPSOCK QUOTATIME IOLIMIT NETIF DISKSPACE PRIVILEGED"
+    waiting = "PRIVVMPAGES NUMTCPSOCK QUOTATIME NETIF DISKSPACE PRIVILEGED"
     assert said.code == 0 and f"Warning: of the sample x, without --save nothing becomes of {waiting}\n" in said.stdout
-    assert fake.host.changes[0].keys == {"PHYSPAGES"} and fake.conf(101) == "A=1\n"
+    assert fake.host.changes[0].keys == {"PHYSPAGES", "IOLIMIT"} and fake.conf(101) == "A=1\n"
 
 
 def test_nothing_asked_of_what_is_not_enforced(fake: Fake) -> None:
     """No limit is there already; none at all of something is a limit."""
     fake.up(101, "A=1\n")
-    assert fake.ctl("set", "101", "--iolimit", "0").code == 0
-    for option in ("--numtcpsock", "--ioprio"):
+    assert fake.ctl("set", "101", "--quotatime", "0").code == 0
+    for option in ("--numtcpsock", "--dcachesize"):
         said = fake.ctl("set", "101", option, "0")
         assert said.code == 21 and f"{option} is not enforced yet" in said.stderr
     assert "UB limits" not in fake.ctl("set", "101", "--numfile", "100", "--save").stdout
@@ -208,18 +208,18 @@ def test_options_that_do_not_go_together(fake: Fake, argv: list[str], code: int)
 
 def test_what_is_not_enforced_is_said(fake: Fake) -> None:
     fake.ct(101)
-    said = fake.ctl("set", "101", "--iolimit", "5", "--kmemsize", "10M:11M", "--save")
-    warnings = "".join(f"Warning: --{name} is stored, and not enforced yet\n" for name in ("iolimit", "kmemsize"))
+    said = fake.ctl("set", "101", "--quotatime", "5", "--kmemsize", "10M:11M", "--save")
+    warnings = "".join(f"Warning: --{name} is stored, and not enforced yet\n" for name in ("quotatime", "kmemsize"))
     assert said == Said(0, warnings + saved(fake), "")
-    assert fake.conf(101) == 'KMEMSIZE="10485760:11534336"\nIOLIMIT="5242880"\n'
-    assert "Warning" not in fake.ctl("set", "101", "--iolimit", "0", "--save").stdout
+    assert fake.conf(101) == 'KMEMSIZE="10485760:11534336"\nQUOTATIME="5"\n'
+    assert "Warning" not in fake.ctl("set", "101", "--quotatime", "0", "--save").stdout
 
 
 def test_what_is_not_enforced_is_refused_where_it_cannot_be_stored(fake: Fake) -> None:
     fake.up(101)
-    said = fake.ctl("set", "101", "--iolimit", "5")
+    said = fake.ctl("set", "101", "--dcachesize", "5")
     assert said.code == 21
-    assert "--iolimit is not enforced yet; with --save it is kept in the configuration" in said.stderr
+    assert "--dcachesize is not enforced yet; with --save it is kept in the configuration" in said.stderr
     assert fake.asked() == []
 
 

@@ -10,12 +10,12 @@ import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from hostd.command import changes, disk, edge, given, in_use, sample, typed_places
+from hostd.command import changes, disk, edge, given, in_use, sample, typed_places, unkept
 from hostd.command.call import Call
 from hostd.command.changes import Changes
 from hostd.command.host import Change, Facts, StopOptions
 from hostd.command.verbs import start
-from hostd.config import announce, live, names
+from hostd.config import announce, live, names, processors
 from hostd.config.model import effective
 from hostd.config.settings import BEANCOUNTERS, BY_OPTION, Effect, Setting
 from hostd.config.veconf import VeConf
@@ -71,6 +71,8 @@ async def run(call: Call) -> int:
     if request.logins:
         call.not_suspended()
     typed_places.check(call, request.changes.texts, conf)
+    for key, text in request.changes.texts.items():
+        processors.check(key, text)
     code = await _apply(call, request, facts, conf)
     if request.save:
         _save(call, request, conf)
@@ -188,6 +190,7 @@ async def _apply(call: Call, request: Request, facts: Facts, conf: VeConf) -> in
         return error.exit_code
     for what in _idle(request):
         call.console.say(f"Warning: {what} {Effect.UNENFORCED.value}")
+    unkept.tell(call, request.changes, conf)
     for line in request.notes:
         call.console.say(line)
     return Exit.OK
@@ -209,7 +212,7 @@ async def _apply_live(call: Call, request: Request, facts: Facts, conf: VeConf) 
         call.console.say(announce.deleting(change.delete))
     if change.add:
         call.console.say(announce.adding(change.add))
-    for line in announce.processor(change.after, change.keys):
+    for line in announce.applying(change.after, change.keys):
         call.console.say(line)
 
 

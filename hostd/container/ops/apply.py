@@ -11,7 +11,7 @@ from hostd.config.addresses import Interface
 from hostd.config.model import CtConfig, effective
 from hostd.container import faults, furnish
 from hostd.container.container import Container
-from hostd.container.host_side import limits_of
+from hostd.container.host_side import check_masks, limits_of
 from hostd.container.ops.sessions import link_of
 from hostd.container.steps import whole
 from hostd.kernel.fd import Fd
@@ -80,7 +80,7 @@ async def settle(ct: Container, config: CtConfig) -> None:
     assert record is not None
     log.info("cut off in the middle: set; taken back")
     config = effective(ct.ctid, live.over(config.raw, record.live), world.load_globals())
-    limits.apply(CtCgroup(world.tree, ct.ctid), limits_of(config))
+    limits.apply(CtCgroup(world.tree, ct.ctid), limits_of(config, record))
     present = {ip_interface(address).ip for address in record.addresses}
     with ct.netns() as netns:
         for address in map(ip_interface, record.trying):
@@ -96,9 +96,12 @@ async def settle(ct: Container, config: CtConfig) -> None:
 
 
 async def _limits(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
-    before, after = limits_of(change.old), limits_of(change.new)
+    assert ct.record is not None
+    before, after = limits_of(change.old, ct.record), limits_of(change.new, ct.record)
     if before == after:
         return
+    if (before.cpumask, before.nodemask) != (after.cpumask, after.nodemask):
+        check_masks(change.new)
     cgroup = CtCgroup(ct.world.tree, ct.ctid)
 
     async def back() -> None:

@@ -149,6 +149,7 @@ STEPS = (
         Step[Resurrection]("storage", host_side.mount_storage, host_side.unmount_storage),
         Step[Resurrection]("cgroup", host_side.make_cgroup, host_side.remove_cgroup),
     ),
+    Step[Resurrection]("limits", host_side.limit),
     Step[Resurrection]("mount", scripts.mount, scripts.umount, stops=True),
     Step[Resurrection]("network", prepare_network, host_side.unplug_network),
     Step[Resurrection]("revive", revive, init_side.kill_init),

@@ -1,0 +1,48 @@
+"""The processors and memory nodes that a container may use: cpuset.cpus and cpuset.mems, on v1 and v2.
+
+On v2 the kernel cuts what the cgroups inside ask for.  On v1 it refuses a set that is smaller than a cgroup's below,
+and leaves those as they are when it grows: so here they are taken along.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+
+from hostd.cgroup import files
+from hostd.cgroup.writes import Write
+from hostd.config.values import list_text, numbers
+
+Mask = Callable[[str, str], Iterator[Write]]  # of a directory and a list; "": all that there are
+
+
+def mask(name: str, what: str) -> tuple[Mask, Mask]:
+    """How the file *name* is written, on v1 and on v2."""
+
+    def v1(path: str, wanted: str) -> Iterator[Write]:
+        return _along(f"{path}/{name}", [f"{below}/{name}" for below in _below(path)], what, wanted)
+
+    def v2(path: str, wanted: str) -> Iterator[Write]:
+        yield Write(f"{path}/{name}", wanted, what)
+
+    return v1, v2
+
+
+def _along(top: str, below: list[str], what: str, wanted: str) -> Iterator[Write]:
+    """Every cgroup stays a part of its parent at every moment: down when it grows, up when it shrinks."""
+    before = _held(top)
+    after = numbers(wanted) if wanted else _held(f"{os.path.dirname(os.path.dirname(top))}/{os.path.basename(top)}")
+    followers = [file for file in below if _held(file) == before]
+    for file in (top, *followers) if after - before else ():
+        yield Write(file, list_text(before | after), what)
+    for file in (*reversed(below), top):
+        held = _held(file)
+        if held - after:
+            yield Write(file, list_text(held & after or after), what)
+
+
+def _below(path: str) -> list[str]:
+    return [directory for directory, _, _ in os.walk(path) if directory != path]
+
+
+def _held(file: str) -> frozenset[int]:
+    text = files.read_optional(file)
+    return numbers(text) if text else frozenset()

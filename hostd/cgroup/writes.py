@@ -1,0 +1,74 @@
+"""Writing files of a cgroup one after the other: all of them, or none."""
+
+import errno
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from hostd.cgroup import files
+from hostd.errors import Exit, Failure
+
+
+def _as_it_was(text: str) -> str:
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One file to be written.  *what* is how users call the limit; *shrink* is done before, to make room.
+
+    *back* makes of what the file says now what has to be written to have that again: the same, where a file has one
+    value and not one for each device.
+    """
+
+    path: str
+    value: str
+    what: str
+    shrink: Callable[[], None] | None = None
+    back: Callable[[str], str] = _as_it_was
+
+
+def perform(items: Iterable[Write]) -> None:
+    """Write *items*.  Lazily: what comes next may depend on what has been written.
+
+    Raises Failure(SETUBC) when the kernel refuses, as memory below what is in use.  Then everything is as it was.
+    """
+    undo: list[tuple[str, str]] = []
+    try:
+        for item in items:
+            undo.append((item.path, item.back(_old(item.path))))
+            _set(item)
+    except BaseException:
+        for path, value in reversed(undo):
+            _restore(path, value)
+        raise
+
+
+def _old(path: str) -> str:
+    try:
+        return files.read(path)
+    except OSError as error:
+        raise _refused(path, error) from error
+
+
+def _set(item: Write) -> None:
+    try:
+        if item.shrink is not None:
+            item.shrink()
+        files.write(item.path, item.value)
+    except OSError as error:
+        if error.errno == errno.EBUSY:
+            raise Failure(Exit.SETUBC, f"cannot set {item.what} to {item.value}: more is in use") from error
+        raise _refused(item.path, error, item) from error
+
+
+def _restore(path: str, value: str) -> None:
+    try:
+        files.write(path, value)
+    except OSError:
+        pass  # the first error is the one to be told
+
+
+def _refused(path: str, error: OSError, item: Write | None = None) -> Failure:
+    what = f"cannot set {item.what} to {item.value}" if item else "cannot read a limit"
+    return Failure(Exit.SETUBC, f"{what}: {path}: {os.strerror(error.errno or 0)}")

@@ -1,0 +1,29 @@
+"""Settings that are applied, and that this host or the container's layout cannot make true: one line says so."""
+
+from collections.abc import Iterator, Set
+
+from hostd.cgroup import blockio
+from hostd.cgroup.root import CgroupTree
+from hostd.config.model import CtConfig
+from hostd.kernel import disks
+
+WEIGHTY = frozenset(("IOPRIO", "IOLIMIT", "IOPSLIMIT"))  # what a start says again each time
+
+
+def lines(tree: CgroupTree, config: CtConfig, keys: Set[str]) -> Iterator[str]:
+    """Of the *keys* of *config*, as far as they ask for something."""
+    yield from _rates(config, keys)
+    if "IOPRIO" in keys and config.ioprio != blockio.IOPRIO and not _weighs(tree, config.private):
+        yield f"Warning: IOPRIO is only stored: no scheduler with weights (bfq) is at work below {config.private}"
+
+
+def _rates(config: CtConfig, keys: Set[str]) -> Iterator[str]:
+    rates = {"IOLIMIT": config.iolimit, "IOPSLIMIT": config.iopslimit}
+    asked = [key for key, most in rates.items() if key in keys and most]
+    if asked and not config.sized:
+        yield f"Warning: layout {config.layout} does not enforce {' and '.join(asked)}; layout overlay does"
+
+
+def _weighs(tree: CgroupTree, private: str) -> bool:
+    """Somebody asks the weights of cgroups whose turn it is on the disk: BFQ, or on v2 the cost model (io.cost)."""
+    return "bfq" in disks.schedulers(private) or blockio.has_costs(tree.unified.path if tree.unified else None)

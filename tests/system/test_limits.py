@@ -1,0 +1,134 @@
+"""The limits of a running container, as it feels them: processors, memory nodes, and I/O at its own disk.
+
+A rate is measured over seconds on a machine that does other things as well: it is never more than was allowed, and
+not so little that something else must have been the reason.
+"""
+
+import time
+
+import pytest
+
+from hostd.kernel import topology
+from tests.harness import machine
+from tests.harness.installation import Vz
+from tests.harness.needs import CHECKPOINTS, needs
+
+pytestmark = pytest.mark.system
+
+MIB = 1 << 20
+BURST = 1.25  # the kernel lets a slice of time through before it counts
+SLOW = 0.4  # a machine that is busy with something else
+
+
+def allowed(vz: Vz, ctid: int = 101) -> str:
+    """The processors that a process inside may run on."""
+    return vz.ctl("exec2", str(ctid), "grep Cpus_allowed_list /proc/self/status").stdout.split()[1]
+
+
+@needs("cpuset")
+def test_cpumask_is_live_and_lasts(vz: Vz) -> None:
+    vz.start(101)
+    every = allowed(vz)
+    assert vz.ctl("set", "101", "--cpumask", "0", "--nodemask", "0", "--save").stdout.splitlines()[:2] == [
+        "Setting CPU mask: 0", "Setting NUMA node mask: 0"
+    ]  # fmt: skip
+    assert allowed(vz) == "0"
+    vz.ctl("exec", "101", "reboot")
+    machine.until("it is up again", lambda: vz.answers(101))
+    assert allowed(vz) == "0"
+    vz.ctl("set", "101", "--cpumask", "all")
+    assert allowed(vz) == every
+    vz.ctl("set", "101", "--cpumask", "auto", "--save")
+    assert allowed(vz) == topology.processors_of(0)
+
+
+@needs("cpuset")
+def test_processors_that_are_not_there(vz: Vz) -> None:
+    """Refused in one line, together with all else that was to be set; and at a start, as from another host's file."""
+    vz.start(101)
+    said = vz.ctl("set", "101", "--cpumask", "0,4000", "--cpuunits", "500", "--save", check=21)
+    online = topology.online("cpu")
+    line = f'CPUMASK="0,4000": this machine has no processors 4000 (it has {online})\n'
+    assert (said.stdout, said.stderr) == ("", line)
+    vz.ctl("stop", "101", "--fast")
+    with open(vz.paths.ct_conf(101), "a", encoding="ascii") as file:
+        file.write('CPUMASK="0,4000"\n')
+    said = vz.ctl("start", "101", check=21)
+    assert said.stderr.endswith(line)
+    assert vz.status(101) == "exist unmounted down"
+
+
+def rate(vz: Vz, command: str, amount: int) -> float:
+    """*amount* of something a second, which *command* does inside."""
+    began = time.monotonic()
+    vz.ctl("exec2", "101", command)
+    return amount / (time.monotonic() - began)
+
+
+def write(kind: str, mib: int) -> str:
+    """*mib* MiB written to the container's disk; all of them are there at the end."""
+    how = {"direct": "oflag=direct", "buffered": "conv=fsync"}[kind]
+    return f"dd if=/dev/zero of=/root/big bs=1M count={mib} {how} 2>/dev/null && rm /root/big"
+
+
+@needs("io")
+@pytest.mark.parametrize("kind", ["direct", "buffered"])
+def test_iolimit(vz: Vz, kind: str) -> None:
+    vz.start(101)
+    assert "Setting iolimit: 4194304 bytes/sec\n" in vz.ctl("set", "101", "--iolimit", "4", "--save").stdout
+    assert vz.vzlist("-H", "-o", "iolimit", "101").strip() == "4194304"
+    assert SLOW * 4 * MIB < rate(vz, write(kind, 12), 12 * MIB) < BURST * 4 * MIB
+    vz.ctl("set", "101", "--iolimit", "16M", "--save")
+    assert 4 * MIB * BURST < rate(vz, write(kind, 24), 24 * MIB) < BURST * 16 * MIB
+    vz.ctl("set", "101", "--iolimit", "0")
+    assert rate(vz, write(kind, 48), 48 * MIB) > 16 * MIB * BURST
+
+
+@needs("io")
+def test_iopslimit(vz: Vz) -> None:
+    vz.start(101)
+    assert "Setting iopslimit: 100 iops\n" in vz.ctl("set", "101", "--iopslimit", "100").stdout
+    small = "dd if=/dev/zero of=/root/small bs=4096 count=300 oflag=direct 2>/dev/null"
+    assert SLOW * 100 < rate(vz, small, 300) < BURST * 100
+
+
+@needs("io")
+def test_iolimit_holds_after_a_reboot_from_inside(vz: Vz) -> None:
+    vz.start(101)
+    vz.ctl("set", "101", "--iolimit", "4", "--save")
+    vz.ctl("exec", "101", "reboot")
+    machine.until("it is up again", lambda: vz.answers(101))
+    assert rate(vz, write("direct", 12), 12 * MIB) < BURST * 4 * MIB
+
+
+@needs("io")
+@CHECKPOINTS
+def test_iolimit_holds_after_a_restore(vz: Vz) -> None:
+    """Without --save: a checkpoint has what runs."""
+    vz.start(101)
+    vz.ctl("set", "101", "--iolimit", "4", "--cpumask", "0")
+    vz.ctl("chkpnt", "101")
+    vz.ctl("restore", "101")
+    assert allowed(vz) == "0"
+    assert rate(vz, write("direct", 12), 12 * MIB) < BURST * 4 * MIB
+    vz.ctl("set", "101", "--iolimit", "0")
+    assert rate(vz, write("direct", 48), 48 * MIB) > BURST * 4 * MIB
+
+
+def test_simfs_has_no_disk_to_limit(vz: Vz) -> None:
+    vz.start(101, "--layout", "simfs")
+    said = vz.ctl("set", "101", "--iolimit", "4", "--iopslimit", "100", "--save").stdout
+    line = "Warning: layout simfs does not enforce IOLIMIT and IOPSLIMIT; layout overlay does"
+    assert said.splitlines().count(line) == 1
+    assert line in vz.ctl("restart", "101").stdout.splitlines()
+
+
+@needs("io")
+def test_all_or_nothing(vz: Vz) -> None:
+    """Beside an address that is another's nothing is changed."""
+    vz.start(101)
+    before = allowed(vz)
+    vz.start(102, "--ipadd", "192.0.2.2")
+    vz.ctl("set", "101", "--iolimit", "1", "--cpumask", "0", "--hostname", "x", "--ipadd", "192.0.2.2", check=78)
+    assert allowed(vz) == before
+    assert rate(vz, write("direct", 24), 24 * MIB) > BURST * MIB

@@ -1,0 +1,32 @@
+"""vzctl set: limits that this host cannot give, or not quite."""
+
+from collections.abc import Callable
+
+import pytest
+
+from hostd.kernel import topology
+from tests.harness.fake_host import Fake, Said
+
+
+@pytest.mark.parametrize("make", [Fake.ct, Fake.up])
+def test_what_this_host_does_not_enforce_is_said(fake: Fake, make: Callable[[Fake, int], str]) -> None:
+    """It is what the host can do, and not the option, that is lacking: so only for what was given."""
+    fake.host.unable = frozenset(("IOLIMIT", "IOPRIO"))
+    make(fake, 101)
+    said = fake.ctl("set", "101", "--iolimit", "5", "--iopslimit", "100", "--save")
+    assert said.code == 0 and said.stdout.count("Warning: IOLIMIT is not kept\n") == 1
+    assert "IOPRIO" not in said.stdout and 'IOLIMIT="5242880"\nIOPSLIMIT="100"\n' in fake.conf(101)
+
+
+def test_processors_that_the_host_has_not(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topology, "online", lambda kind: {"cpu": "0-3", "node": "0"}[kind])
+    fake.up(101, "A=1\n")
+    for option, value, line in (
+        ("--cpumask", "2-5", 'CPUMASK="2-5": this machine has no processors 4-5 (it has 0-3)'),
+        ("--nodemask", "1", 'NODEMASK="1": this machine has no memory nodes 1 (it has 0)'),
+    ):
+        assert fake.ctl("set", "101", option, value, "--save") == Said(21, "", f"{line}\n")
+    assert fake.asked() == [] and fake.conf(101) == "A=1\n"
+    said = fake.ctl("set", "101", "--cpumask", "3,1-2", "--nodemask", "all", "--save")
+    assert said.stdout.splitlines()[:2] == ["Setting CPU mask: 1-3", "Setting NUMA node mask: all"]
+    assert 'CPUMASK="1-3"' in fake.conf(101)
