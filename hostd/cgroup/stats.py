@@ -1,136 +1,165 @@
 """What a container uses now, used at most, and was refused, as far as the kernel counts it."""
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from hostd.cgroup import files
 from hostd.cgroup.tree import CtCgroup
-
-_PAGE = os.sysconf("SC_PAGE_SIZE")
+from hostd.config.values import PAGE
 
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """One row of a beancounter.  Where the kernel has no maximum, it is what is held now."""
+    """One row of a beancounter, in its unit; None: this kernel does not say."""
 
     held: int
-    maxheld: int
-    failcnt: int
+    maxheld: int | None = None
+    failcnt: int | None = None
+
+
+Read = Callable[[str], str | None]  # a file of the cgroup; None when this kernel has none
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """Memory in bytes, time in nanoseconds; None: this kernel does not say."""
+class Source:
+    """Where the figures of one beancounter are; *unit* is in bytes, or 1 for a number of something.
 
-    memory: int | None = None
-    memory_max: int | None = None
-    memory_failures: int | None = None
-    swap: int | None = None
-    swap_max: int | None = None
-    swap_failures: int | None = None
-    kernel: int | None = None
-    kernel_max: int | None = None
-    kernel_failures: int | None = None
-    pids: int | None = None
-    pids_max: int | None = None
-    pids_failures: int | None = None
+    Without a limit that is enforced nothing is ever refused.
+    """
 
-    def counters(self) -> dict[str, Counter]:
-        """By beancounter name, in its unit (pages, bytes, processes); only those that are known."""
-        rows = {
-            "kmemsize": _row(self.kernel, self.kernel_max, self.kernel_failures, 1),
-            "numproc": _row(self.pids, self.pids_max, self.pids_failures, 1),
-            "physpages": _row(self.memory, self.memory_max, self.memory_failures, _PAGE),
-            "swappages": _row(self.swap, self.swap_max, self.swap_failures, _PAGE),
-        }
-        return {name: row for name, row in rows.items() if row is not None}
+    controller: str
+    held: Callable[[Read], int | None]
+    maxheld: Callable[[Read], int | None] = lambda read: None
+    failcnt: Callable[[Read], int | None] = lambda read: 0
+    unit: int = 1
+
+    def counter(self, read: Read) -> Counter | None:
+        held = self.held(read)
+        if held is None:
+            return None
+        most = self.maxheld(read)
+        if most is not None:
+            most = max(held, most) // self.unit  # the two were read one after the other
+        return Counter(held // self.unit, most, self.failcnt(read))
 
 
-def _row(held: int | None, most: int | None, failures: int | None, unit: int) -> Counter | None:
-    if held is None:
-        return None
-    return Counter(held // unit, max(held, most or 0) // unit, failures or 0)
-
-
-def usage(cgroup: CtCgroup) -> Usage:
-    """Everything of *cgroup*; all None when it does not exist."""
-    memory = _memory_v2 if cgroup.tree.mode == "v2" else _memory_v1
-    found = memory(_reader(cgroup, "memory")) | _pids(_reader(cgroup, "pids"))
-    return Usage(**found)
+def counters(cgroup: CtCgroup, names: Collection[str]) -> dict[str, Counter]:
+    """Of the beancounters *names* those that this kernel keeps: no more files are read than they need."""
+    sources = _V2 if cgroup.tree.mode == "v2" else _V1
+    readers: dict[str, Read] = {}
+    found = {}
+    for name in names:
+        source = sources.get(name)
+        if source is None:
+            continue
+        read = readers.setdefault(source.controller, _reader(cgroup, source.controller))
+        row = source.counter(read)
+        if row is not None:
+            found[name] = row
+    return found
 
 
 def processes(cgroup: CtCgroup) -> int | None:
     """Processes and threads now: the one figure that every list of containers shows."""
-    return _number(_reader(cgroup, "pids")("pids.current"))
+    return _number("pids.current")(_reader(cgroup, "pids"))
 
 
 def most_processes(cgroup: CtCgroup) -> int | None:
     """How many it may have; None: no limit."""
-    return _number(_reader(cgroup, "pids")("pids.max"))
+    return _number("pids.max")(_reader(cgroup, "pids"))
 
 
 def refused_processes(cgroup: CtCgroup) -> int:
     """How many that limit has kept it from making so far."""
-    return _keyed(_reader(cgroup, "pids")("pids.events"), "max") or 0
-
-
-Read = Callable[[str], str | None]
+    return _keyed("pids.events", "max")(_reader(cgroup, "pids")) or 0
 
 
 def _reader(cgroup: CtCgroup, controller: str) -> Read:
+    """Reads each file once: several beancounters are in the same."""
     directory = cgroup.path(controller)
     if directory is None:
         return lambda name: None
-    return lambda name: files.read_optional(f"{directory}/{name}")
+    return cache(lambda name: files.read_optional(f"{directory}/{name}"))
 
 
-def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isdecimal() else None
+# Figures in files
 
 
-def _keyed(text: str | None, key: str) -> int | None:
-    return files.flat(text).get(key) if text is not None else None
+def _number(name: str) -> Callable[[Read], int | None]:
+    def read_number(read: Read) -> int | None:
+        text = read(name)
+        return int(text) if text is not None and text.isdecimal() else None
+
+    return read_number
 
 
-def _most(*numbers: int | None) -> int | None:
-    return max((number for number in numbers if number is not None), default=None)
+def _keyed(name: str, *keys: str) -> Callable[[Read], int | None]:
+    """The first of *keys* that the file has: older kernels call it otherwise, or have none of it."""
+
+    def read_key(read: Read) -> int | None:
+        text = read(name)
+        found = files.flat(text) if text is not None else {}
+        return next((found[key] for key in keys if key in found), None)
+
+    return read_key
 
 
-def _memory_v1(read: Read) -> dict[str, int | None]:
-    held, total = _number(read("memory.usage_in_bytes")), _number(read("memory.memsw.usage_in_bytes"))
-    return {
-        "memory": held,
-        "memory_max": _number(read("memory.max_usage_in_bytes")),
-        "memory_failures": _most(
-            # recent kernels (6.18) have the file but leave it at 0; a kill is a refusal in any case
-            _number(read("memory.failcnt")),
-            _keyed(read("memory.oom_control"), "oom_kill"),
-        ),
-        # the two are read one after the other, so the difference can be off by what happened in between
-        "swap": max(0, total - held) if held is not None and total is not None else None,
-        "swap_failures": _number(read("memory.memsw.failcnt")),
-        "kernel": _number(read("memory.kmem.usage_in_bytes")),
-        "kernel_max": _number(read("memory.kmem.max_usage_in_bytes")),
-        "kernel_failures": _number(read("memory.kmem.failcnt")),
-    }
+def _most_of(*figures: Callable[[Read], int | None]) -> Callable[[Read], int | None]:
+    def read_most(read: Read) -> int | None:
+        found = (figure(read) for figure in figures)
+        return max((number for number in found if number is not None), default=None)
+
+    return read_most
 
 
-def _memory_v2(read: Read) -> dict[str, int | None]:
-    return {
-        "memory": _number(read("memory.current")),
-        "memory_max": _number(read("memory.peak")),
-        "memory_failures": _keyed(read("memory.events"), "max"),
-        "swap": _number(read("memory.swap.current")),
-        "swap_max": _number(read("memory.swap.peak")),
-        "swap_failures": _keyed(read("memory.swap.events"), "fail"),
-        "kernel": _keyed(read("memory.stat"), "kernel"),
-    }
+def _swap_v1(read: Read) -> int | None:
+    """The two are read one after the other, so the difference can be off by what happened in between."""
+    ram, total = _number("memory.usage_in_bytes")(read), _number("memory.memsw.usage_in_bytes")(read)
+    return None if ram is None or total is None else max(0, total - ram)
 
 
-def _pids(read: Read) -> dict[str, int | None]:
-    return {
-        "pids": _number(read("pids.current")),
-        "pids_max": _number(read("pids.peak")),
-        "pids_failures": _keyed(read("pids.events"), "max"),
-    }
+_PARTS_OF_KERNEL = ("slab", "kernel_stack", "pagetables", "percpu")
+
+
+def _kernel_v2(read: Read) -> int | None:
+    """One figure since Linux 5.18; the sum of what there was before."""
+    found = files.flat(read("memory.stat") or "")
+    parts = [found[key] for key in _PARTS_OF_KERNEL if key in found]
+    return found.get("kernel", sum(parts) if parts else None)
+
+
+# Beancounters
+
+_PIDS = Source("pids", _number("pids.current"), _number("pids.peak"), _keyed("pids.events", "max"))
+
+_V1: Mapping[str, Source] = {
+    "kmemsize": Source(
+        *("memory", _number("memory.kmem.usage_in_bytes"), _number("memory.kmem.max_usage_in_bytes")),
+        _number("memory.kmem.failcnt"),
+    ),
+    "numproc": _PIDS,
+    "physpages": Source(
+        *("memory", _number("memory.usage_in_bytes"), _number("memory.max_usage_in_bytes")),
+        # Recent kernels (6.18) have the file but leave it at 0; a kill is a refusal in any case.
+        _most_of(_number("memory.failcnt"), _keyed("memory.oom_control", "oom_kill")),
+        unit=PAGE,
+    ),
+    "shmpages": Source("memory", _keyed("memory.stat", "total_shmem", "shmem"), unit=PAGE),
+    "swappages": Source("memory", _swap_v1, failcnt=_number("memory.memsw.failcnt"), unit=PAGE),
+}
+_V2: Mapping[str, Source] = {
+    "dcachesize": Source("memory", _keyed("memory.stat", "slab_reclaimable")),
+    "kmemsize": Source("memory", _kernel_v2),
+    "numproc": _PIDS,
+    "physpages": Source(
+        *("memory", _number("memory.current"), _number("memory.peak"), _keyed("memory.events", "max")), unit=PAGE
+    ),
+    "shmpages": Source("memory", _keyed("memory.stat", "shmem"), unit=PAGE),
+    "swappages": Source(
+        *("memory", _number("memory.swap.current"), _number("memory.swap.peak")),
+        _keyed("memory.swap.events", "fail"),
+        unit=PAGE,
+    ),
+}
+KEPT = frozenset((*_V1, *_V2))  # beancounters that some kernel keeps

@@ -40,7 +40,7 @@ class DumpSpec:
     in the container's own network namespace; *runtime* is the name of what is /.vz;
     *cgroups* are the container's directories, one per hierarchy.  *lower* and *upper* are the directories of
     an overlay root (*lower* as the template's tree, *upper* on the mounted disk image), None for other
-    roots.  *settings* and *configured* as in `Saved`.
+    roots.  *settings*, *configured* and *counted* as in `Saved`.
     """
 
     pid: int
@@ -54,6 +54,7 @@ class DumpSpec:
     lower: Fd | None = None
     upper: Fd | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+    counted: Mapping[str, list[int]] = field(default_factory=dict)
     configured: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -157,6 +158,7 @@ def _saved(spec: DumpSpec, external: dict[str, str], version: str) -> saved.Save
         cgroups=cgmap.save(hierarchies(spec.cgroups), base),
         network=networks,
         settings=dict(spec.settings),
+        counted=dict(spec.counted),
         configured=dict(spec.configured),
         criu=version,
         uid_count=spec.uid_count,

@@ -59,6 +59,11 @@ def saved_settings(path: str) -> tuple[dict[str, str], dict[str, str]]:
     return found.settings, found.configured
 
 
+def saved_counters(path: str) -> dict[str, list[int]]:
+    """The most and the refusals by beancounter, up to the checkpoint.  Raises Failure(17) when it is not complete."""
+    return saved.load(path).counted
+
+
 async def restore(spec: RestoreSpec) -> Process:
     """PID 1; it runs, and its parent is the keeper once this returns.
 

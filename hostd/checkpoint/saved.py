@@ -36,6 +36,7 @@ class Saved:
     kernel: str = field(default_factory=lambda: os.uname().release)
     machine: str = field(default_factory=lambda: os.uname().machine)
     boot_id: str = ""  # the container's own
+    counted: dict[str, list[int]] = field(default_factory=dict)  # the most and the refusals by beancounter
 
 
 def store(directory: str, saved: Saved) -> None:

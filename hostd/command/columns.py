@@ -168,13 +168,14 @@ def _beancounter(name: str, header: str) -> list[Column]:
     }
 
     def json(row: Row) -> object:
+        """Of what does not run nothing is in use; of what runs it may not be known."""
         names = ("held", "maxheld", "barrier", "limit", "failcnt")
-        return dict(zip(names, (pick(row) or 0 for pick in picks.values()), strict=True))
+        unknown = None if row.facts.running else 0
+        found = (pick(row) for pick in picks.values())
+        return dict(zip(names, (unknown if one is None else one for one in found), strict=True))
 
-    shown = {"": "processes"} if name == "numproc" else {}  # one file for the figure that every list has, not nine
-    return [
-        _counted(name, header, end, pick, json, shown.get(end, "counters")) for end, pick in picks.items()
-    ]
+    shown = {"": "processes"} if name == "numproc" else {}  # one file for the figure that every list has, not three
+    return [_counted(name, header, end, pick, json, shown.get(end, name)) for end, pick in picks.items()]
 
 
 def _counted(

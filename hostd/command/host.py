@@ -91,6 +91,9 @@ class Counter:
     failcnt: int | None = None
 
 
+PARTS = frozenset(("processes", "load", "disk"))  # of a usage, beside the beancounters
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What a container uses now; absent means unknown.  `counters` by beancounter name (`numproc`,
@@ -181,10 +184,11 @@ class Host(Protocol):
     def addresses(self) -> Iterable[tuple[int, str]]:
         """(CTID, IP address) of every container that runs or is being started."""
 
-    def usage(self, ctid: int, parts: Set[str]) -> Usage:
-        """Of a mounted or running container; only what is asked for is looked up.
+    async def usage(self, wanted: Mapping[int, Set[str]]) -> Mapping[int, Usage]:
+        """Of mounted or running containers; only what is asked for is looked up, and some of it has to be counted.
 
-        *parts*: `counters` (all of them), `processes` (what the counter numproc holds, no more), `load`, `disk`.
+        What can be wanted: beancounters by their names, and PARTS: `processes` (what numproc holds, no more), `load`,
+        `disk`.  A container that is neither is not in the answer.
         """
 
     def other_inodes(self, ctid: int, config: CtConfig) -> int | None:

@@ -1,6 +1,7 @@
 """vzlist: choose containers, choose fields, print."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from hostd.command import render
@@ -63,15 +64,15 @@ async def run(host: Host, session: Session, console: Console, argv: Sequence[str
             return 0
         if session.uid != 0:
             raise Failure(1, "Only root can use vzlist")
-        return _list(host, console, parsed)
+        return await _list(host, console, parsed)
     except (BadConfig, BadValue, UsageError) as error:
         raise Failure(1, error.message) from error
 
 
-def _list(host: Host, console: Console, parsed: Parsed) -> int:
+async def _list(host: Host, console: Console, parsed: Parsed) -> int:
     columns, sort = _columns(parsed), _sort(parsed)
     wanted = _wanted(host, parsed)
-    rows = _rows(host, console, parsed, columns if sort is None else (*columns, sort), wanted)
+    rows = _rows(host, console, parsed, wanted)
     if not rows:
         if parsed.has("json"):
             console.show("[]\n")
@@ -79,6 +80,7 @@ def _list(host: Host, console: Console, parsed: Parsed) -> int:
             console.error("Container(s) not found")
         return 1 if wanted else 0
     rows = [row for row in rows if row.facts.exists or row.facts.running]
+    rows = await _with_usage(host, rows, _needs(parsed, columns if sort is None else (*columns, sort)))
     if sort is not None:
         rows = _sorted(rows, sort, descending=(parsed.last("sort") or "").startswith("-"))
     console.show(_rendered(parsed, columns, rows))
@@ -157,19 +159,14 @@ def _wanted(host: Host, parsed: Parsed) -> list[int]:
     return found
 
 
-def _rows(
-    host: Host, console: Console, parsed: Parsed, columns: Sequence[Column], wanted: list[int]
-) -> list[Row]:
+def _rows(host: Host, console: Console, parsed: Parsed, wanted: list[int]) -> list[Row]:
     globals = host.confs.globals()
-    needs = frozenset[str]().union(*(column.needs for column in columns))
-    if "processes" in needs and parsed.has("json"):  # which shows all of a counter
-        needs |= {"counters"}
     known = set(host.ids())
     rows = []
     for ctid in sorted(known & set(wanted)) if wanted else sorted(known):
         facts = host.facts(ctid)
         if wanted or _state_wanted(parsed, facts):
-            row = _row(host, console, ctid, facts, globals, needs)
+            row = _row(host, console, ctid, facts, globals)
             if row is not None and _matches(parsed, row):
                 rows.append(row)
     return rows
@@ -181,9 +178,7 @@ def _state_wanted(parsed: Parsed, facts: Facts) -> bool:
     return facts.running or parsed.has("all")
 
 
-def _row(
-    host: Host, console: Console, ctid: int, facts: Facts, globals: GlobalConfig, needs: frozenset[str]
-) -> Row | None:
+def _row(host: Host, console: Console, ctid: int, facts: Facts, globals: GlobalConfig) -> Row | None:
     """None when the configuration vanished meanwhile.  One that is none says nothing, and takes nobody else along."""
     try:
         conf = host.confs.raw(ctid)
@@ -192,10 +187,25 @@ def _row(
     except BadConfig as error:
         console.note(f"Warning: {error.message}")
         conf = VeConf()
-    usage = Usage()
-    if needs and (facts.running or ("disk" in needs and facts.mounted)):
-        usage = host.usage(ctid, needs if facts.mounted else needs - {"disk"})
-    return Row(ctid, facts, usage, conf, globals)
+    return Row(ctid, facts, Usage(), conf, globals)
+
+
+def _needs(parsed: Parsed, columns: Sequence[Column]) -> frozenset[str]:
+    needs = frozenset[str]().union(*(column.needs for column in columns))
+    if "processes" in needs and parsed.has("json"):  # which shows all of a counter
+        needs |= {"numproc"}
+    return needs
+
+
+async def _with_usage(host: Host, rows: list[Row], needs: frozenset[str]) -> list[Row]:
+    """What the columns need of those rows that have it: all at once, since some of it has to be counted."""
+    wanted = {}
+    for row in rows:
+        parts = (needs if row.facts.running else needs & {"disk"}) - (set() if row.facts.mounted else {"disk"})
+        if parts:
+            wanted[row.ctid] = parts
+    usages = await host.usage(wanted) if wanted else {}
+    return [replace(row, usage=usages[row.ctid]) if row.ctid in usages else row for row in rows]
 
 
 def _matches(parsed: Parsed, row: Row) -> bool:

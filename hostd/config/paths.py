@@ -155,6 +155,10 @@ class Paths:
     def ct_record(self, ctid: int) -> str:
         return f"{self.records_dir}/{ctid}.json"
 
+    def ct_maxima(self, ctid: int) -> str:
+        """The most that hostd has seen the container hold."""
+        return f"{self.records_dir}/{ctid}.most"
+
     @property
     def runtime_dir(self) -> str:
         """Parent of the content-hashed vzinit runtimes that containers bind-mount."""

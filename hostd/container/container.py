@@ -15,6 +15,7 @@ from hostd.config.lockfile import locked_by
 from hostd.container import faults, last_words
 from hostd.container.awake import Awake
 from hostd.container.init_link import ChannelLost, InitLink, Message
+from hostd.container.maxima import Maxima
 from hostd.container.record import Record
 from hostd.container.world import World
 from hostd.kernel.fd import Fd
@@ -59,6 +60,7 @@ class Container:
     sessions: dict[int, OpenSession] = field(default_factory=dict)
     first_boot: "asyncio.Future[Sequence[str]] | None" = None  # what failed, once it is over
     awake: Awake = field(default_factory=Awake)
+    maxima: Maxima | None = None  # of its beancounters, once somebody has asked for one
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _services: asyncio.Event = field(default_factory=asyncio.Event)
     _end: "asyncio.Future[Ended] | None" = None
@@ -224,7 +226,7 @@ class Container:
             self.process.close()
         if self.words is not None:
             self.words.close()
-        self.link = self.process = self.words = self._end = None
+        self.link = self.process = self.words = self._end = self.maxima = None
         self.record = None
 
     # --- sessions -------------------------------------------------------------------------------------------

@@ -45,6 +45,7 @@ class Record:
     trying: list[str] = field(default_factory=list)  # addresses that a `set` in flight adds or takes away
     scripts: list[str] = field(default_factory=list)  # actions whose scripts have begun: premount, mount
     announced: str = ""  # what vzinit said it was about to do: reboot, halt, poweroff
+    counted: dict[str, list[int]] = field(default_factory=dict)  # the most and the refusals before a checkpoint
     setup: bool = False  # started only to run a script in it: no services
 
     @property
@@ -102,6 +103,7 @@ class Record:
     def remove(self, paths: Paths) -> None:
         """Forget the container's run."""
         _unlink(paths.ct_record(self.ctid))
+        _unlink(paths.ct_maxima(self.ctid))
 
 
 def load(paths: Paths, ctid: int) -> Record | None:

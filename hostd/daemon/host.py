@@ -122,8 +122,9 @@ class Host:
             for address in ct.record.addresses
         )
 
-    def usage(self, ctid: int, parts: Set[str]) -> Usage:
-        return usage.of(self._registry.get(ctid), parts)
+    async def usage(self, wanted: Mapping[int, Set[str]]) -> Mapping[int, Usage]:
+        known = ((self._registry.get(ctid), parts) for ctid, parts in wanted.items())
+        return await usage.of((ct, parts) for ct, parts in known if ct is not None)
 
     def other_inodes(self, ctid: int, config: CtConfig) -> int | None:
         return disk.other_inodes(self._registry[ctid], config)

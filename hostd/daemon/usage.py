@@ -1,37 +1,41 @@
-"""What a mounted or running container uses at this moment."""
+"""What mounted or running containers use at this moment."""
 
 import os
-from collections.abc import Set
+from collections.abc import Iterable, Set
 
 from hostd.cgroup import stats
 from hostd.cgroup.tree import CtCgroup
-from hostd.command.host import Counter, Usage
+from hostd.command.host import PARTS, Counter, Usage
 from hostd.config.model import SIZED
+from hostd.container import counters
 from hostd.container.container import Container
 
-
-def of(ct: Container | None, parts: Set[str]) -> Usage:
-    """Of *parts*, as `Host.usage` names them; nothing of a container that is not there."""
-    record = ct.record if ct is not None else None
-    if ct is None or record is None:
-        return Usage()
-    counters = _counters(CtCgroup(ct.world.tree, ct.ctid), parts) if ct.running else {}
-    kib, inodes = _disk_use(record.root) if "disk" in parts and record.layout in SIZED else (None, None)
-    return Usage(counters=counters, load=None, disk_kib=kib, disk_inodes=inodes)
+Wanted = tuple[Container, Set[str]]
 
 
-def _counters(cgroup: CtCgroup, parts: Set[str]) -> dict[str, Counter]:
-    if "counters" in parts:
-        rows = stats.usage(cgroup).counters()
-        return {name: Counter(row.held, row.maxheld, row.failcnt) for name, row in rows.items()}
-    processes = stats.processes(cgroup) if "processes" in parts else None
-    return {} if processes is None else {"numproc": Counter(processes)}
+async def of(wanted: Iterable[Wanted]) -> dict[int, Usage]:
+    """Of each container the parts asked for, as `Host.usage` names them."""
+    there = [(ct, parts) for ct, parts in wanted if ct.record is not None]
+    rows = await counters.rows([(ct, parts - PARTS) for ct, parts in there])
+    return {ct.ctid: _usage(ct, parts, rows.get(ct.ctid, {})) for ct, parts in there}
 
 
-def _disk_use(root: str) -> tuple[int | None, int | None]:
-    """Used KiB and inodes of the mounted tree *root*, a file system of its own."""
+def _usage(ct: Container, parts: Set[str], rows: counters.Rows) -> Usage:
+    found = {name: Counter(row.held, row.maxheld, row.failcnt) for name, row in rows.items()}
+    if "processes" in parts and "numproc" not in found and ct.running:
+        processes = stats.processes(CtCgroup(ct.world.tree, ct.ctid))
+        found |= {} if processes is None else {"numproc": Counter(processes)}
+    kib, inodes = _disk_use(ct) if "disk" in parts else (None, None)
+    return Usage(counters=found, load=None, disk_kib=kib, disk_inodes=inodes)
+
+
+def _disk_use(ct: Container) -> tuple[int | None, int | None]:
+    """Used KiB and inodes of the mounted tree, where it is a file system of its own."""
+    record = ct.record
+    if record is None or record.layout not in SIZED:
+        return None, None
     try:
-        status = os.statvfs(root)
+        status = os.statvfs(record.root)
     except OSError:
         return None, None
     return (status.f_blocks - status.f_bfree) * status.f_frsize // 1024, status.f_files - status.f_ffree

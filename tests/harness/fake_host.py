@@ -85,9 +85,9 @@ class FakeHost:
                 for address in self.facts(ctid).live.get("IP_ADDRESS", said).split():
                     yield ctid, address.partition("/")[0]
 
-    def usage(self, ctid: int, parts: Set[str]) -> Usage:
-        self.calls.append(("usage", ctid, *sorted(parts)))
-        return self.usages.get(ctid, Usage())
+    async def usage(self, wanted: Mapping[int, Set[str]]) -> Mapping[int, Usage]:
+        self.calls += [("usage", ctid, *sorted(parts)) for ctid, parts in wanted.items()]
+        return {ctid: self.usages.get(ctid, Usage()) for ctid in wanted}
 
     def other_inodes(self, ctid: int, config: CtConfig) -> int | None:
         return self.inodes

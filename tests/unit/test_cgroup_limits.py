@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hostd.cgroup import limits, stats
+from hostd.cgroup import files, limits, stats
 from hostd.cgroup.hierarchies import Hierarchy
 from hostd.cgroup.limits import Limits, quota, shares, weight
 from hostd.cgroup.tree import CgroupTree, CtCgroup
+from hostd.config.values import PAGE
 from hostd.errors import Exit, Failure
 
 MIB = 1 << 20
@@ -179,16 +180,70 @@ def test_the_smaller_of_cpulimit_and_cpus_counts(cpulimit: int, cpus: int, perce
     assert quota(Limits(cpulimit=cpulimit, cpus=cpus)) == percent
 
 
-def test_usage_of_v2(tmp_path: Path) -> None:
-    rows = stats.usage(v2(tmp_path)).counters()
-    page = os.sysconf("SC_PAGE_SIZE")
-    assert rows["physpages"] == stats.Counter(10 * MIB // page, 20 * MIB // page, 3)
-    assert rows["numproc"] == stats.Counter(7, 9, 4)
-    assert rows["kmemsize"] == stats.Counter(8192, 8192, 0)  # no maximum in this kernel: what is held
-    assert rows["swappages"] == stats.Counter(4096 // page, 4096 // page, 2)
+def test_counters_of_v2(tmp_path: Path) -> None:
+    rows = stats.counters(v2(tmp_path), {"physpages", "numproc", "kmemsize", "swappages", "shmpages", "numfile"})
+    assert rows == {
+        "physpages": stats.Counter(10 * MIB // PAGE, 20 * MIB // PAGE, 3),
+        "numproc": stats.Counter(7, 9, 4),
+        "kmemsize": stats.Counter(8192, None, 0),  # no maximum in this kernel
+        "swappages": stats.Counter(4096 // PAGE, None, 2),
+    }
 
 
-def test_usage_of_what_does_not_exist_is_unknown(tmp_path: Path) -> None:
+def test_counters_of_v2_in_older_and_newer_kernels(tmp_path: Path) -> None:
+    cgroup = v2(tmp_path)
+    directory = Path(cgroup.path("memory") or "")
+    (directory / "memory.stat").write_text("anon 1\nkernel_stack 3\npagetables 4\nslab 5\nshmem 8192\n")
+    (directory / "memory.swap.peak").write_text("12288\n")
+    (directory / "memory.peak").unlink()
+    rows = stats.counters(cgroup, stats.KEPT)
+    assert rows["kmemsize"].held == 12
+    assert rows["shmpages"] == stats.Counter(2, None, 0)
+    assert rows["swappages"].maxheld == 3
+    assert rows["physpages"].maxheld is None
+    assert "dcachesize" not in rows
+
+
+def test_no_file_is_read_twice_and_none_in_vain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    original = files.read_optional
+
+    def noted(path: str | None) -> str | None:
+        read.append(os.path.basename(path or ""))
+        return original(path)
+
+    monkeypatch.setattr(files, "read_optional", noted)
+    stats.counters(v2(tmp_path), {"physpages"})
+    assert sorted(read[1:]) == ["memory.current", "memory.events", "memory.peak"]  # the first: which controllers
+    read.clear()
+    stats.counters(CtCgroup(v2(tmp_path / "again").tree, 101), {"kmemsize", "shmpages", "dcachesize"})
+    assert read.count("memory.stat") == 1
+
+
+def test_counters_of_v1(tmp_path: Path) -> None:
+    cgroup = v1(tmp_path)
+    directory = Path(cgroup.path("memory") or "")
+    figures = {
+        "memory.usage_in_bytes": 8 * MIB,
+        "memory.max_usage_in_bytes": 9 * MIB,
+        "memory.failcnt": 0,
+        "memory.memsw.usage_in_bytes": 10 * MIB,
+        "memory.memsw.failcnt": 5,
+        "memory.kmem.usage_in_bytes": MIB,
+    }
+    for name, figure in figures.items():
+        (directory / name).write_text(f"{figure}\n")
+    (directory / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 2\n")
+    (directory / "memory.stat").write_text(f"shmem {PAGE}\ntotal_shmem {3 * PAGE}\n")
+    assert stats.counters(cgroup, stats.KEPT) == {
+        "physpages": stats.Counter(8 * MIB // PAGE, 9 * MIB // PAGE, 2),
+        "swappages": stats.Counter(2 * MIB // PAGE, None, 5),
+        "kmemsize": stats.Counter(MIB, None, None),
+        "shmpages": stats.Counter(3, None, 0),
+    }
+
+
+def test_counters_of_what_does_not_exist_are_unknown(tmp_path: Path) -> None:
     cgroup = CtCgroup(v2(tmp_path).tree, 999)
-    assert stats.usage(cgroup) == stats.Usage()
+    assert stats.counters(cgroup, stats.KEPT) == {}
     assert stats.processes(cgroup) is None

@@ -135,11 +135,14 @@ def test_usage_is_read_only_when_shown(fake: Fake) -> None:
     assert fake.host.calls == [("usage", 101, "processes")]
     fake.host.calls.clear()
     fake.vzlist("-a", "-o", "diskspace,laverage")
-    assert fake.host.calls == [("usage", 101, "disk", "load"), ("usage", 103, "disk", "load")]
+    assert fake.host.calls == [("usage", 101, "disk", "load"), ("usage", 103, "disk")]
     fake.host.calls.clear()
     fake.vzlist("-o", "numproc,numproc.m")
     fake.vzlist("-j", "-o", "numproc")
-    assert fake.host.calls == [("usage", 101, "counters", "processes")] * 2
+    assert fake.host.calls == [("usage", 101, "numproc", "processes")] * 2
+    fake.host.calls.clear()
+    fake.vzlist("-o", "numfile,physpages.m,numfile.f,kmemsize.b")
+    assert fake.host.calls == [("usage", 101, "numfile", "physpages")]
 
 
 @pytest.mark.parametrize(

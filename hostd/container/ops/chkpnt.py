@@ -5,7 +5,7 @@ from contextlib import ExitStack, suppress
 from hostd.cgroup.tree import CtCgroup
 from hostd.checkpoint.dump import DumpSpec, check, dump
 from hostd.config import live
-from hostd.container import faults
+from hostd.container import counters, faults
 from hostd.container.container import Container
 from hostd.container.init_link import ChannelLost
 from hostd.container.ops import sessions, stop
@@ -36,6 +36,7 @@ async def chkpnt(ct: Container, path: str, report: Report) -> None:
             lower=lower,
             upper=upper,
             settings=record.live,
+            counted=await counters.total(ct),
             configured=_configured(ct),
         )
         report("Setting up checkpoint...")

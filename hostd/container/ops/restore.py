@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from hostd.checkpoint import images_dir
-from hostd.checkpoint.restore import RestoreSpec, saved_ids, saved_runtime, saved_settings
+from hostd.checkpoint.restore import RestoreSpec, saved_counters, saved_ids, saved_runtime, saved_settings
 from hostd.checkpoint.restore import restore as criu_restore
 from hostd.config import live
 from hostd.config.model import CtConfig, effective
@@ -170,7 +170,7 @@ async def restore(ct: Container, config: CtConfig, path: str, report: Report) ->
     report("Restoring container ...")
     await start.release(ct, report)
     saved, wanted = _settings(ct, config, path)
-    ct.record = Record(ctid=ct.ctid, intent="restore", dump=path, live=wanted)
+    ct.record = Record(ctid=ct.ctid, intent="restore", dump=path, live=wanted, counted=saved_counters(path))
     this = Resurrection(ct, ct.record, report, _with(ct, config, wanted), images=path)
     this.saved = _with(ct, config, saved) if saved else None
     report("\tundump...")

@@ -1,0 +1,147 @@
+"""The beancounters of running containers: held, the most, and refused.
+
+Some are kept by the kernel (`hostd.cgroup.stats`).  The others are counted when somebody asks, in the processes and
+the network namespace of the container (`_COUNTED`), by a worker thread; their maximum is the most that was ever seen.
+What neither can tell is not there.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Set
+from functools import cache, cached_property
+
+from hostd.cgroup import stats
+from hostd.cgroup.stats import Counter
+from hostd.cgroup.tree import CtCgroup
+from hostd.config.values import PAGE
+from hostd.container.container import Container
+from hostd.container.maxima import Maxima
+from hostd.kernel import holdings
+from hostd.kernel.fd import Fd
+from hostd.kernel.namespace import namespace, pid_of
+from hostd.kernel.process import ended
+from hostd.net import sockets
+
+Rows = dict[str, Counter]
+
+
+class Look:
+    """At one container: what a worker thread needs of it, and finds out at most once."""
+
+    def __init__(self, ct: Container, names: Set[str], locks: Callable[[], Mapping[int, int]]) -> None:
+        assert ct.record is not None and ct.process is not None
+        self.ct = ct
+        self.names = names
+        self.record = ct.record
+        self.cgroup = CtCgroup(ct.world.tree, ct.ctid)
+        self.locks = locks
+        self._pidfd = ct.process.pidfd.dup()  # the container may be buried meanwhile
+
+    @cached_property
+    def pid(self) -> int:
+        return pid_of(self._pidfd)
+
+    @cached_property
+    def netns(self) -> Fd:
+        return namespace(self._pidfd, "net")
+
+    @cached_property
+    def pids(self) -> list[int]:
+        return self.cgroup.procs()
+
+    @cached_property
+    def statuses(self) -> list[holdings.Status]:
+        return holdings.statuses(self.pids)
+
+    @cached_property
+    def open_sockets(self) -> sockets.Sockets | None:
+        return sockets.sockets(self.pid)
+
+    @cached_property
+    def queues(self) -> sockets.Buffers | None:
+        return sockets.buffers(self.netns)
+
+    @property
+    def over(self) -> bool:
+        """PID 1 has ended: what was counted may be of whoever has its number now."""
+        return ended(self._pidfd)
+
+
+def _of_sockets(pick: Callable[[sockets.Sockets], int]) -> Callable[[Look], int | None]:
+    return lambda look: pick(look.open_sockets) if look.open_sockets is not None else None
+
+
+def _of_buffers(pick: Callable[[sockets.Buffers], int]) -> Callable[[Look], int | None]:
+    return lambda look: pick(look.queues) if look.queues is not None else None
+
+
+def _signals(look: Look) -> int | None:
+    """The kernel counts them by user, and those of a privileged container are the host's."""
+    return holdings.queued_signals(look.statuses) if look.record.ids is not None else None
+
+
+_COUNTED: Mapping[str, Callable[[Look], int | None]] = {
+    "dgramrcvbuf": _of_buffers(lambda found: found.datagrams_received),
+    "lockedpages": lambda look: sum(one.locked for one in look.statuses) // PAGE,
+    "numfile": lambda look: holdings.open_files(look.pids),
+    "numflock": lambda look: sum(look.locks().get(pid, 0) for pid in look.pids),
+    "numiptent": lambda look: sockets.rules(look.netns, look.pid),
+    "numothersock": _of_sockets(lambda found: found.other),
+    "numpty": lambda look: holdings.terminals(look.pids),
+    "numsiginfo": _signals,
+    "numtcpsock": _of_sockets(lambda found: found.tcp),
+    "othersockbuf": _of_buffers(lambda found: found.other),
+    "tcprcvbuf": _of_buffers(lambda found: found.tcp_received),
+    "tcpsndbuf": _of_buffers(lambda found: found.tcp_sent),
+}
+
+
+async def rows(wanted: Iterable[tuple[Container, Set[str]]]) -> dict[int, Rows]:
+    """Of each container that runs the beancounters asked for, as far as they are known."""
+    locks = cache(holdings.locks)  # the machine's: one look for all containers
+    looks = [Look(ct, names, locks) for ct, names in wanted if names and ct.running and ct.record is not None]
+    if any(look.names & _COUNTED.keys() for look in looks):
+        found = await asyncio.to_thread(lambda: [_counted(look) for look in looks])
+    else:
+        found = [_counted(look) for look in looks]
+    return {look.ct.ctid: _with_maxima(look, rows) for look, rows in zip(looks, found, strict=True)}
+
+
+def _counted(look: Look) -> Rows:
+    rows = stats.counters(look.cgroup, look.names)
+    try:
+        for name in sorted(look.names & _COUNTED.keys()):
+            held = _COUNTED[name](look)
+            if held is not None:
+                rows[name] = Counter(held, failcnt=0)  # no limit of it is enforced, so nothing is refused
+    except ProcessLookupError:
+        return {}
+    return {} if look.over else rows
+
+
+def _with_maxima(look: Look, rows: Rows) -> Rows:
+    """By the event loop: nobody else notes, and the container that was looked at may have ended."""
+    ct, record = look.ct, look.record
+    if ct.record is not record:
+        return {}
+    if ct.maxima is None or ct.maxima.serial != record.serial:
+        ct.maxima = Maxima.of(ct.world.paths, ct.ctid, record.serial)
+    ct.maxima.note({name: row.held for name, row in rows.items() if row.maxheld is None})
+    return {name: _whole(row, ct.maxima.most.get(name, 0), record.counted.get(name)) for name, row in rows.items()}
+
+
+def _whole(row: Counter, seen: int, before: "list[int] | None") -> Counter:
+    """*before*: the most and the refusals of the time before a checkpoint."""
+    most, failures = before or (0, 0)
+    kept = row.maxheld if row.maxheld is not None else max(row.held, seen)
+    return Counter(row.held, max(kept, most), None if row.failcnt is None else row.failcnt + failures)
+
+
+async def total(ct: Container) -> dict[str, list[int]]:
+    """The most and the refusals so far, for a checkpoint: they go on after it.  Nothing is counted for that."""
+    found = (await rows([(ct, stats.KEPT)])).get(ct.ctid, {})
+    seen = ct.maxima.most if ct.maxima is not None else {}
+    return {
+        **(ct.record.counted if ct.record is not None else {}),
+        **{name: [most, 0] for name, most in seen.items()},
+        **{name: [row.maxheld or 0, row.failcnt or 0] for name, row in found.items()},
+    }

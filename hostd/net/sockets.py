@@ -1,0 +1,152 @@
+"""What a network namespace holds: sockets, their buffers, netfilter rules.
+
+The numbers are figures that the kernel keeps.  For the buffers it is asked for every socket (sock_diag(7)), for the
+rules for every rule of nftables, iptables-nft's included.  Call from a worker thread.
+"""
+
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hostd.kernel.fd import Fd
+from hostd.kernel.namespace import socket_in_netns
+
+# linux/netlink.h, linux/sock_diag.h, linux/inet_diag.h, linux/unix_diag.h, linux/netfilter/nf_tables.h
+_HEADER = struct.Struct("=IHHII")
+_ERROR, _DONE = 2, 3
+_DUMP = 0x301  # NLM_F_REQUEST | NLM_F_DUMP
+_SOCK_DIAG, _NETFILTER = 4, 12
+_BY_FAMILY = 20
+_INET_MEMORY, _UNIX_MEMORY = 7, 5  # INET_DIAG_SKMEMINFO, UNIX_DIAG_MEMINFO
+_UNIX_SHOW_MEMORY = 0x20
+_INET_FIXED, _UNIX_FIXED = 72, 16  # bytes of inet_diag_msg and unix_diag_msg
+_GET_RULE = 10 << 8 | 7
+_MEMORY = struct.Struct("=9I")  # of sock_diag: what is received is the first, what is to be sent the third and sixth
+_TIMEOUT = 10.0  # seconds; the kernel answers at once, so this only bounds a kernel bug
+
+
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    tcp: int
+    other: int
+
+
+@dataclass(frozen=True, slots=True)
+class Buffers:
+    """Bytes that wait in sockets."""
+
+    tcp_sent: int
+    tcp_received: int
+    datagrams_received: int
+    other: int  # sent by UDP, and anything in unix sockets
+
+
+def sockets(pid: int) -> Sockets | None:
+    """Of the namespace that *pid* is in; connections that wait for late packets (TIME_WAIT) are TCP sockets, too."""
+    try:
+        four, six = (_figures(f"/proc/{pid}/net/{name}") for name in ("sockstat", "sockstat6"))
+        tcp = four["TCP"]["inuse"] + six.get("TCP6", {}).get("inuse", 0)
+        return Sockets(tcp + four["TCP"]["tw"], max(0, four["sockets"]["used"] - tcp))
+    except (OSError, KeyError):
+        return None
+
+
+def _figures(path: str) -> dict[str, dict[str, int]]:
+    """`NAME: key number key number` lines; nothing where there is no such file: a kernel without IPv6."""
+    found = {}
+    try:
+        with open(path, encoding="ascii") as file:
+            for line in file:
+                name, _, rest = line.partition(":")
+                words = rest.split()
+                found[name] = {key: int(number) for key, number in zip(words[::2], words[1::2], strict=False)}
+    except FileNotFoundError:
+        pass
+    return found
+
+
+def buffers(netns: Fd) -> Buffers | None:
+    """None when this kernel cannot tell."""
+    try:
+        with _conversation(netns, _SOCK_DIAG) as diag:
+            tcp = _inet(diag, socket.IPPROTO_TCP)
+            udp = _inet(diag, socket.IPPROTO_UDP)
+            unix = _unix(diag)
+    except OSError:
+        return None
+    return Buffers(
+        tcp_sent=sum(max(sent, queued) for _, sent, queued in tcp),
+        tcp_received=sum(received for received, _, _ in tcp),
+        datagrams_received=sum(received for received, _, _ in udp),
+        other=sum(sent for _, sent, _ in udp) + sum(received + sent for received, sent, _ in unix),
+    )
+
+
+Memory = tuple[int, int, int]  # received, sent and not yet freed, queued
+
+
+def _inet(diag: socket.socket, protocol: int) -> list[Memory]:
+    found = []
+    for family in (socket.AF_INET, socket.AF_INET6):
+        request = struct.pack("=BBBBI48x", family, protocol, 1 << (_INET_MEMORY - 1), 0, 0xFFFFFFFF)
+        found += [_memory(answer, _INET_FIXED, _INET_MEMORY) for answer in _dump(diag, _BY_FAMILY, request)]
+    return found
+
+
+def _unix(diag: socket.socket) -> list[Memory]:
+    request = struct.pack("=BBHIIIII", socket.AF_UNIX, 0, 0, 0xFFFFFFFF, 0, _UNIX_SHOW_MEMORY, 0, 0)
+    return [_memory(answer, _UNIX_FIXED, _UNIX_MEMORY) for answer in _dump(diag, _BY_FAMILY, request)]
+
+
+def _memory(answer: bytes, offset: int, wanted: int) -> Memory:
+    """The attribute *wanted* behind the fixed part; a socket that is closing has none."""
+    while offset + 4 <= len(answer):
+        length, kind = struct.unpack_from("=HH", answer, offset)
+        if kind == wanted and length >= 4 + _MEMORY.size:
+            figures = _MEMORY.unpack_from(answer, offset + 4)
+            return figures[0], figures[2], figures[5]
+        offset += max(4, (length + 3) & ~3)
+    return 0, 0, 0
+
+
+def rules(netns: Fd, pid: int) -> int | None:
+    """Netfilter rules; None when there are tables of the old iptables, which this cannot look into."""
+    try:
+        if any(_lines(f"/proc/{pid}/net/{name}") for name in ("ip_tables_names", "ip6_tables_names")):
+            return None
+        with _conversation(netns, _NETFILTER) as netfilter:
+            return sum(1 for _ in _dump(netfilter, _GET_RULE, struct.pack("=BBH", 0, 0, 0)))
+    except OSError:
+        return None
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read().split()
+    except FileNotFoundError:
+        return []
+
+
+def _conversation(netns: Fd, protocol: int) -> socket.socket:
+    sock = socket_in_netns(netns, socket.AF_NETLINK, socket.SOCK_RAW, protocol)
+    sock.settimeout(_TIMEOUT)
+    return sock
+
+
+def _dump(sock: socket.socket, kind: int, request: bytes) -> Iterator[bytes]:
+    """The payloads of all answers.  Raises OSError: this kernel has no such thing, or it changed all the time."""
+    sock.send(_HEADER.pack(_HEADER.size + len(request), kind, _DUMP, 1, 0) + request)
+    while True:
+        data = sock.recv(1 << 17)
+        offset = 0
+        while offset + _HEADER.size <= len(data):
+            length, kind_of_answer, _, _, _ = _HEADER.unpack_from(data, offset)
+            if kind_of_answer == _DONE:
+                return
+            if kind_of_answer == _ERROR:
+                (error,) = struct.unpack_from("=i", data, offset + _HEADER.size)
+                raise OSError(-error, "netlink refused a dump")
+            yield data[offset + _HEADER.size : offset + length]
+            offset += max(_HEADER.size, (length + 3) & ~3)
