@@ -2,7 +2,7 @@
 
 import re
 
-from hostd.command.columns import BY_NAME
+from hostd.command.activity import BY_NAME
 from hostd.command.grammar import Option
 from hostd.command.table import GLOBAL_FLAGS, VERBS, Verb
 from hostd.command.verbs import chkpnt, create, restore, start

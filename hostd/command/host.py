@@ -91,7 +91,22 @@ class Counter:
     failcnt: int | None = None
 
 
-PARTS = frozenset(("processes", "load", "disk"))  # of a usage, beside the beancounters
+PARTS = frozenset(("processes", "load", "disk", "cpu", "io", "net"))  # of a usage, beside the beancounters
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a running container has done so far, in seconds of processor time and bytes; None: not known.
+
+    *pressure*: percent of the last ten seconds in which something in it waited for `cpu`, `memory` or `io`.
+    """
+
+    cpu: float | None = None
+    read: int | None = None
+    written: int | None = None
+    came: int | None = None
+    went: int | None = None
+    pressure: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +119,7 @@ class Usage:
     load: tuple[float, float, float] | None = None
     disk_kib: int | None = None
     disk_inodes: int | None = None
+    done: Done = field(default_factory=Done)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +204,7 @@ class Host(Protocol):
         """Of mounted or running containers; only what is asked for is looked up, and some of it has to be counted.
 
         What can be wanted: beancounters by their names, and PARTS: `processes` (what numproc holds, no more), `load`,
-        `disk`.  A container that is neither is not in the answer.
+        `disk`, and what was done: `cpu` (and pressure), `io`, `net`.  A container that is neither is not in the answer.
         """
 
     def other_inodes(self, ctid: int, config: CtConfig) -> int | None:

@@ -5,7 +5,8 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from hostd.command import render
-from hostd.command.columns import BY_NAME, COLUMNS, Column
+from hostd.command.activity import BY_NAME, FIELDS
+from hostd.command.columns import COLUMNS, Column
 from hostd.command.console import Console
 from hostd.command.grammar import Grammar, Option, Parsed
 from hostd.command.host import Facts, Host, Session, Usage
@@ -60,7 +61,7 @@ async def run(host: Host, session: Session, console: Console, argv: Sequence[str
             console.show(_HELP)
             return 1
         if parsed.has("list"):
-            console.show(render.fields(COLUMNS))
+            console.show(render.fields(FIELDS))
             return 0
         if session.uid != 0:
             raise Failure(1, "Only root can use vzlist")

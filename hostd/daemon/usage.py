@@ -1,14 +1,16 @@
-"""What mounted or running containers use at this moment."""
+"""What mounted or running containers use at this moment, and have done so far."""
 
 import os
 from collections.abc import Iterable, Set
 
-from hostd.cgroup import stats
+from hostd.cgroup import activity, stats
 from hostd.cgroup.tree import CtCgroup
-from hostd.command.host import PARTS, Counter, Usage
+from hostd.command.host import PARTS, Counter, Done, Usage
 from hostd.config.model import SIZED
 from hostd.container import counters
 from hostd.container.container import Container
+from hostd.net import traffic
+from hostd.storage import diskstats
 
 Wanted = tuple[Container, Set[str]]
 
@@ -26,7 +28,24 @@ def _usage(ct: Container, parts: Set[str], rows: counters.Rows) -> Usage:
         processes = stats.processes(CtCgroup(ct.world.tree, ct.ctid))
         found |= {} if processes is None else {"numproc": Counter(processes)}
     kib, inodes = _disk_use(ct) if "disk" in parts else (None, None)
-    return Usage(counters=found, load=None, disk_kib=kib, disk_inodes=inodes)
+    return Usage(counters=found, load=None, disk_kib=kib, disk_inodes=inodes, done=_done(ct, parts))
+
+
+def _done(ct: Container, parts: Set[str]) -> Done:
+    record = ct.record
+    if record is None or not ct.running:
+        return Done()
+    work = activity.activity(CtCgroup(ct.world.tree, ct.ctid)) if "cpu" in parts else activity.Activity(None, {})
+    disk = diskstats.transferred(record.storage) if "io" in parts else None
+    net = traffic.traffic(record.host_if) if "net" in parts else None
+    return Done(
+        cpu=work.cpu,
+        pressure=work.pressure,
+        read=disk.read if disk else None,
+        written=disk.written if disk else None,
+        came=net.came if net else None,
+        went=net.went if net else None,
+    )
 
 
 def _disk_use(ct: Container) -> tuple[int | None, int | None]:

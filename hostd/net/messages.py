@@ -166,6 +166,12 @@ def find(name: str, *, optional: bool = False) -> Request:
 
 
 @_kept
+def with_statistics(name: str) -> Request:
+    """Answered with the link called *name* and its counters."""
+    return Request(f"read the counters of {name}", _link(GETLINK, ACK, [("IFLA_IFNAME", name)]))
+
+
+@_kept
 def at(index: int) -> Request:
     """Answered with the link of that index; with nothing when it is gone."""
     attrs = [("IFLA_EXT_MASK", RTEXT_FILTER_SKIP_STATS)]

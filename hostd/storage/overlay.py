@@ -24,7 +24,7 @@ from hostd.kernel.mount import (
     syncfs,
     umount,
 )
-from hostd.storage import ext4image, loopdev, spare
+from hostd.storage import diskstats, ext4image, loopdev, spare
 from hostd.storage import trash as waste
 from hostd.storage.base import Opened, Record, StorageSpec, map_ids
 from hostd.storage.names import GOLDEN
@@ -186,7 +186,7 @@ def _open(private: str, template_tree: str, userns: Fd | None) -> Opened:
             map_ids(disk, userns)
             map_ids(lower, userns)
         root = stack.enter_context(mount_layers(private, lower, disk, mapped=userns is not None))
-        return Opened(root, stack.pop_all(), {"loop": device, "image": image})
+        return Opened(root, stack.pop_all(), {**diskstats.noted(device), "image": image})
 
 
 def mount_layers(private: str, lower: Fd, disk: Fd, *, mapped: bool) -> Fd:

@@ -95,3 +95,22 @@ def test_disk_and_memory_columns(vz: Vz) -> None:
     used, soft, hard = vz.vzlist("-Ho", "diskspace,diskspace.s,diskspace.h", "101").split()
     assert 0 < int(used) < 65536 and (soft, hard) == ("65536", "65536")
     assert int(vz.vzlist("-Ho", "physpages", "101")) > 0
+
+
+def test_what_a_container_has_done_so_far(vz: Vz) -> None:
+    """Work of each kind shows where it belongs, and only there."""
+    vz.start(101, "--ipadd", "192.0.2.1")
+
+    def so_far() -> dict[str, float]:
+        (found,) = json.loads(vz.vzlist("-j", "-o", "cputime,ioread,iowritten,netin,netout", "101"))
+        return {name: float(value) for name, value in found.items()}
+
+    before = so_far()
+    vz.ctl("exec2", "101", "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done")
+    vz.ctl("exec2", "101", "dd if=/dev/zero of=/file bs=1M count=8 conv=fsync")
+    vz.run("busybox", "ping", "-c3", "-s1000", "192.0.2.1")
+    did = {name: value - before[name] for name, value in so_far().items()}
+    assert did["cputime"] > 0.1
+    assert 8 << 20 <= did["iowritten"] < 12 << 20 and did["ioread"] < 4 << 20
+    assert 3000 <= did["netin"] < 10000 and 3000 <= did["netout"] < 10000
+    assert set(json.loads(vz.vzlist("-j", "-o", "cpupsi,mempsi,iopsi", "101"))[0]) == {"cpupsi", "mempsi", "iopsi"}

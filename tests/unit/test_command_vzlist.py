@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from hostd.command.activity import FIELDS
 from hostd.command.columns import COLUMNS
 from hostd.command.host import Counter, Facts, Usage
 from hostd.config import names
@@ -177,7 +178,7 @@ def test_help_and_list(fake: Fake) -> None:
     said = fake.vzlist("--help")
     assert said.code == 1 and said.stdout.startswith("Usage: vzlist") and said.stderr == ""
     lines = fake.vzlist("-L").stdout.splitlines()
-    assert lines[0] == f"{'ctid':<15} {'CTID':<15}" and len(lines) == len(COLUMNS)
+    assert lines[0] == f"{'ctid':<15} {'CTID':<15}" and len(lines) == len(FIELDS)
     assert f"{'numproc.f':<15} {'NPROC.F':<15}" in lines
 
 

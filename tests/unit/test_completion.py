@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pexpect
 import pytest
 
-from hostd.command.columns import BY_NAME
+from hostd.command.activity import BY_NAME
 from hostd.config import skeleton
 from hostd.config.paths import Paths
 from images.completion import script
