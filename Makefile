@@ -129,7 +129,7 @@ build/criu.stamp: images/criu.py hostd/checkpoint/cgroupns.c | build/venv.stamp
 build/bin.stamp: images/client.py images/deploy.py $(EMBED) $(wildcard hostd/cli/*.py) vzinit/protocol.py build/venv.stamp
 	echo "build: commands in build/bin"
 	$(PYTHON) -m images.client build/bin
-	$(PYTHON) -m images.deploy keeper build/bin
+	$(PYTHON) -m images.deploy programs build/bin
 	touch $@
 
 build/completion.stamp: $(wildcard images/completion.*) $(wildcard hostd/command/*.py) hostd/config/settings.py build/venv.stamp

@@ -198,5 +198,7 @@ _vz_glued() {
 complete -F _vzctl vzctl
 complete -F _vzlist vzlist
 complete -W "start stop restart status" vz
+complete -W "--all --batch --count --delay --sort" vztop
+complete -W "--listen" vzmetrics
 
 # --- tables -----------------------------------------------------------------------------------------------------

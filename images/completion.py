@@ -51,7 +51,7 @@ def _function(name: str, offers: Mapping[str, Value], *, otherwise: str = ":") -
 
 def main(directory: str) -> None:
     text = script()
-    for name in ("vzctl", "vzlist", "vz"):  # bash looks a command's completion up by its name
+    for name in ("vzctl", "vzlist", "vz", "vztop", "vzmetrics"):  # bash looks a command's completion up by its name
         write(os.path.join(directory, name), text)
 
 

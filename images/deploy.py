@@ -19,14 +19,18 @@ from images.errors import BuildError, told
 
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-COMMANDS = (*client.NAMES, "hostd")
+BESIDE = {"vztop": "top", "vzmetrics": "metrics"}  # programs that only ask the commands -> module of hostd.watch
+COMMANDS = (*client.NAMES, "hostd", *BESIDE)
 HOST_PYTHON = "/usr/bin/python3"
 
 # The keeper starts this; the daemon's libraries come last, so that nothing of theirs hides our packages.
 DAEMON = "import sys; sys.path.insert(0, {code!r}); sys.path.append({site!r}); import hostd.daemon.__main__"
 
-# What the daemon imports beyond the standard library: files and directories of a site-packages.
-LIBRARIES = ("cffi", "_cffi_backend*.so", "pyroute2", "pr2modules", "pycparser", "yaml", "_yaml*")
+# What is imported beyond the standard library: files and directories of a site-packages.
+LIBRARIES = (
+    *("cffi", "_cffi_backend*.so", "pyroute2", "pr2modules", "pycparser", "yaml", "_yaml*"),
+    *("rich", "prometheus_client"),  # hostd.watch alone
+)
 
 # installed path below DESTDIR -> source below the checkout (glob)
 FILES = {
@@ -58,10 +62,12 @@ def write(path: str, text: str, mode: int = 0o644) -> None:
     os.rename(f"{path}.new", path)
 
 
-def keeper(directory: str, code: str, site: str) -> None:
-    """Runnable `hostd` in *directory* that uses the code in *code*, libraries in *site*."""
+def programs(directory: str, code: str, site: str) -> None:
+    """Runnable `hostd`, and those of BESIDE, in *directory* that use the code in *code*, libraries in *site*."""
     daemon = [HOST_PYTHON, "-ISE", "-c", DAEMON.format(code=code, site=site)]
     write(os.path.join(directory, "hostd"), stub.hostd(code, daemon), 0o755)
+    for name, module in BESIDE.items():
+        write(os.path.join(directory, name), stub.beside(module, code, site), 0o755)
 
 
 def libraries(site: str) -> list[str]:
@@ -106,7 +112,7 @@ def install(destdir: str, libdir: str) -> None:
         copy(path, os.path.join(home, "lib", os.path.basename(path)))
     real = ["-s", destdir, "-p", "/"] if destdir else []  # the path that the code will have
     subprocess.run([sys.executable, "-m", "compileall", "-q", *real, home], check=False)
-    keeper(f"{destdir}/usr/sbin", libdir, f"{libdir}/lib")
+    programs(f"{destdir}/usr/sbin", libdir, f"{libdir}/lib")
     client.put(os.path.join(CHECKOUT, "build/bin/vzctl"), f"{destdir}/usr/sbin")
     for directory, pattern in FILES.items():
         for source in sorted(glob.glob(os.path.join(CHECKOUT, pattern))):
@@ -171,7 +177,7 @@ def main() -> int:
 
     verb("requirements", lambda a: print("\n".join(requirements(a.extra))), "--extra")
     verb("site", lambda a: print(site()))
-    verb("keeper", lambda a: keeper(a.directory, CHECKOUT, site()), "directory")
+    verb("programs", lambda a: programs(a.directory, CHECKOUT, site()), "directory")
     verb("install", lambda a: install(a.destdir, a.libdir), "--destdir", "--libdir")
     verb("uninstall", lambda a: uninstall(a.destdir, a.libdir), "--destdir", "--libdir")
     verb("clean", lambda a: remove(a.directory), "directory")

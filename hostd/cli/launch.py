@@ -38,6 +38,16 @@ def keeper_program() -> str:
     return program
 
 
+def top(argv: list[str]) -> None:
+    """`vzctl top`: become `vztop` beside this command.  Does not return."""
+    program = f"{place.program().rpartition('/')[0]}/vztop"
+    try:
+        posix.execv(program, [program, *argv])
+    except OSError as error:
+        posix.write(2, f"vzctl: {program}: {error.strerror}\n".encode("utf-8", "surrogateescape"))
+        posix._exit(20)  # SYNTAX, as any other command that this installation does not have
+
+
 def run_keeper(program: str) -> str:
     """Start *program* on its own; its last line of complaint, "" when it is up."""
     reader, writer = posix.pipe()

@@ -1,0 +1,116 @@
+"""All containers at one moment, as vzlist tells them."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+FIELDS = (
+    *("ctid", "name", "hostname", "status", "uptime", "numproc", "physpages", "swappages"),
+    *("cputime", "ioread", "iowritten", "netin", "netout", "cpupsi", "mempsi", "iopsi"),
+)
+LIMITED = ("numproc", "physpages", "swappages")  # those with a count of refusals
+PRESSURES = {"cpu": "cpupsi", "memory": "mempsi", "io": "iopsi"}
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_UNLIMITED = (1 << 63) - 1  # OpenVZ's word for no limit: LONG_MAX
+
+
+class CannotAsk(Exception):
+    """vzlist failed; the text is its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One container.  Bytes and seconds since its start; memory in bytes, *ram* None: no limit.  None: not known.
+
+    *failures*: how often each of LIMITED refused something.  *pressure*: percent, by `cpu`, `memory` and `io`.
+    """
+
+    ctid: int
+    name: str
+    status: str
+    uptime: float
+    processes: int
+    memory: int
+    ram: int | None
+    swap: int
+    failures: Mapping[str, int]
+    cpu: float | None
+    read: int | None
+    written: int | None
+    came: int | None
+    went: int | None
+    pressure: Mapping[str, float | None]
+
+    @property
+    def refused(self) -> int:
+        return sum(self.failures.values())
+
+    @property
+    def running(self) -> bool:
+        return self.status == "running"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """*at*: seconds of a clock that only goes forward."""
+
+    at: float
+    containers: tuple[Container, ...]
+
+
+def take(vzlist: str) -> Sample:
+    """Ask the program *vzlist*.  Raises CannotAsk."""
+    try:
+        said = subprocess.run(
+            [vzlist, "-a", "-j", "-o", ",".join(FIELDS)], stdin=subprocess.DEVNULL, capture_output=True, check=False
+        )
+    except OSError as error:
+        raise CannotAsk(f"{vzlist}: {error.strerror}") from None
+    if said.returncode:
+        lines = said.stderr.decode(errors="replace").strip().splitlines()
+        raise CannotAsk(lines[-1] if lines else f"{vzlist}: exit {said.returncode}")
+    return Sample(time.monotonic(), read(said.stdout))
+
+
+def read(text: bytes) -> tuple[Container, ...]:
+    """What the JSON of vzlist says of FIELDS."""
+    return tuple(_container(one) for one in json.loads(text))
+
+
+def _container(one: Mapping[str, object]) -> Container:
+    counters = {name: _counter(one[name]) for name in LIMITED}
+    memory = counters["physpages"]
+    return Container(
+        ctid=int(str(one["ctid"])),
+        name=str(one["name"] or one["hostname"] or ""),
+        status=str(one["status"]),
+        uptime=float(str(one["uptime"] or 0)),
+        processes=counters["numproc"]["held"],
+        memory=memory["held"] * _PAGE,
+        ram=None if memory["limit"] in (0, _UNLIMITED) else memory["limit"] * _PAGE,
+        swap=counters["swappages"]["held"] * _PAGE,
+        failures={name: counter["failcnt"] for name, counter in counters.items()},
+        cpu=_number(one["cputime"]),
+        read=_whole(one["ioread"]),
+        written=_whole(one["iowritten"]),
+        came=_whole(one["netin"]),
+        went=_whole(one["netout"]),
+        pressure={resource: _number(one[name]) for resource, name in PRESSURES.items()},
+    )
+
+
+def _counter(value: object) -> dict[str, int]:
+    """What is not known counts as nothing."""
+    found = value if isinstance(value, dict) else {}
+    return {name: found.get(name) or 0 for name in ("held", "limit", "failcnt")}
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) else None
