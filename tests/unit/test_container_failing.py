@@ -11,6 +11,7 @@ from typing import cast
 import pytest
 
 from hostd.config.paths import Paths
+from hostd.container import counters
 from hostd.container.container import Container
 from hostd.container.init_link import ChannelLost, InitLink, Message
 from hostd.container.ops import apply, chkpnt, sessions
@@ -71,7 +72,12 @@ def test_after_a_dump_that_failed_the_container_goes_on_whatever_can_be_noted(fu
 
 def test_a_checkpoint_that_cannot_be_noted_is_none(full_run: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a crash nobody would know of it."""
+
+    async def nothing(ct: Container) -> dict[str, list[int]]:
+        return {}
+
     monkeypatch.setattr(chkpnt, "check", lambda spec: None)
+    monkeypatch.setattr(counters, "total", nothing)
     ct = running(full_run, FakeLink(Message("done", {})))
     assert ct.record is not None
     monkeypatch.setattr(chkpnt, "CtCgroup", lambda tree, ctid: SimpleNamespace(paths=list))
