@@ -34,7 +34,8 @@ def release(vz: Vz) -> None:
 
 
 def test_what_is_held_is_counted(vz: Vz) -> None:
-    vz.start(101)
+    vz.create(101)
+    vz.ctl("start", "101", "--wait")  # what boots has files open as well
     files, other, terminals, signals, locked = held(
         vz, "numfile", "numothersock", "numpty", "numsiginfo", "lockedpages"
     )
