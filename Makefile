@@ -132,7 +132,7 @@ build/bin.stamp: images/client.py images/deploy.py $(EMBED) $(wildcard hostd/cli
 	$(PYTHON) -m images.deploy programs build/bin
 	touch $@
 
-build/completion.stamp: $(wildcard images/completion.*) $(wildcard hostd/command/*.py) hostd/config/settings.py build/venv.stamp
+build/completion.stamp: $(wildcard images/completion.*) $(wildcard hostd/command/*.py hostd/command/tools/*.py) hostd/config/settings.py build/venv.stamp
 	$(PYTHON) -m images.completion build/completion
 	touch $@
 

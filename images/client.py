@@ -1,4 +1,4 @@
-"""python -m images.client DIRECTORY: the commands `vzctl`, `vzlist` and `vz`: one executable, three names.
+"""python -m images.client DIRECTORY: `vzctl`, `vzlist` and the other commands: one executable, several names.
 
 Interpreter and modules are in it (`images.embed`); it knows no path and finds `hostd` beside itself.
 """
@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 
+from hostd.cli import place
 from images import embed
 from images.errors import told
 
@@ -15,7 +16,7 @@ SOURCES = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CLI = os.path.join(SOURCES, "hostd", "cli")
 NOT_MODULES = {"__init__.py", "__main__.py", "stub.py"}
 C_MODULES = ("_socket", "fcntl", "gc", "select")
-NAMES = ("vzctl", "vzlist", "vz")
+NAMES = place.PROGRAMS
 
 
 def main(arguments: list[str]) -> int:

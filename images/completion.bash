@@ -1,4 +1,4 @@
-# bash completion of vzctl, vzlist and vz.  The tables behind it are made from those of the commands.
+# bash completion of vzctl, vzlist, vz and the tools beside them.  The tables behind it are made from those of the commands.
 
 # --- the line ---------------------------------------------------------------------------------------------------
 
@@ -169,6 +169,20 @@ _vzlist() {
         _vz_words "${_vz_list_options[@]}"
     else
         _vz_containers -a
+    fi
+}
+
+# One of the others: an option, its value, or what it is about.
+_vz_tool() {
+    local line cur broken
+    COMPREPLY=()
+    _vz_line
+    if [[ ${#line[@]} -gt 1 ]] && _vz_tool_value "$1:${line[-1]}"; then
+        return
+    elif [[ $cur == -* ]]; then
+        _vz_tool_options "$1"
+    else
+        _vz_tool_word "$1"
     fi
 }
 

@@ -1,4 +1,4 @@
-"""python -m images.completion DIR: bash completion of vzctl, vzlist and vz.
+"""python -m images.completion DIR: bash completion of the commands.
 
 The code is in `completion.bash` beside this file; the tables that it reads are made from those of the commands.
 """
@@ -8,9 +8,10 @@ import shlex
 import sys
 from collections.abc import Iterable, Mapping
 
+from hostd.cli import place
 from hostd.command import completion
 from hostd.command.completion import Value
-from images.deploy import write
+from images.deploy import BESIDE, write
 
 CODE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "completion.bash")
 
@@ -32,6 +33,10 @@ def script() -> str:
         _function("_vz_argument", {name: completion.argument(verb) for name, verb in names.items()}),
         _function("_vz_value", values, otherwise="return 1"),
         _function("_vz_list_value", list_values),
+        _function("_vz_tool_options", completion.tool_options()),
+        _function("_vz_tool_value", completion.tool_values(), otherwise="return 1"),
+        _function("_vz_tool_word", completion.tool_words()),
+        *(f"_{name}() {{ _vz_tool {name}; }}\ncomplete -F _{name} {name}\n" for name in completion.tools()),
     )
     return "\n".join((code, *tables))
 
@@ -51,7 +56,7 @@ def _function(name: str, offers: Mapping[str, Value], *, otherwise: str = ":") -
 
 def main(directory: str) -> None:
     text = script()
-    for name in ("vzctl", "vzlist", "vz", "vztop", "vzmetrics"):  # bash looks a command's completion up by its name
+    for name in (*place.PROGRAMS, *BESIDE):  # bash looks a command's completion up by its name
         write(os.path.join(directory, name), text)
 
 

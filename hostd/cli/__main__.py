@@ -1,4 +1,6 @@
-"""`vzctl`, `vzlist` and `vz`: one program under three names (`images.client`).  All that it knows is in the daemon."""
+"""`vzctl`, `vzlist`, `vz` and the others: one program under several names (`images.client`).  All that it knows is in
+the daemon.
+"""
 
 import sys
 
@@ -9,4 +11,8 @@ if name == "vzctl" and sys.argv[1:2] == ["top"]:
     from hostd.cli.launch import top
 
     top(sys.argv[2:])
-client.main(name if name in ("vzlist", "vz") else "vzctl")
+if name == "vzubc":
+    from hostd.cli import watch
+
+    watch.over(sys.argv[1:])
+client.main(name if name in place.PROGRAMS else "vzctl")

@@ -1,4 +1,4 @@
-"""What `vzctl`, `vzlist` and `vz` do: send the command line to hostd, print what comes back, leave with its code.
+"""What `vzctl` and the other commands do: send the command line to hostd, print what comes back, leave with its code.
 
 The start of the interpreter is most of the time a command takes, so this imports C modules and a few small
 files only; copying bytes (`relay`, `pty`) and starting hostd (`launch`) are imported when they are needed.
@@ -25,7 +25,8 @@ VERSION = "4.11.0"  # the interface: hostd.command.usage.INTERFACE
 SYSTEM, COMMAND_EXECUTION, NO_ACCESS, SYNTAX = 3, 8, 12, 20
 
 PLAIN = ("start", "stop", "restart", "enter", "exec")  # of a container and without an option: hostd is needed
-READS = ("status", "check")  # verbs that change nothing: they may be asked again
+READERS = ("vzlist", "vzcalc", "vzcpucheck", "vzmemcheck")  # change nothing: they may be asked again
+READS = ("vzctl", "vzctl status", "vzctl check", "vz", "vz status")  # so do these
 ATTEMPTS = 3
 
 
@@ -75,7 +76,7 @@ def run(prog: str, argv: list[str]) -> int:
         code = answered(prog, argv)
         if code is not None:
             return code
-    return ask(message, words, reads=prog == "vzlist" or not words or words[0] in READS, sock=sock)
+    return ask(message, words, reads=prog in READERS or " ".join((prog, *words[:1])) in READS, sock=sock)
 
 
 def answered(prog: str, argv: list[str]) -> int | None:

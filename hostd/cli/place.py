@@ -5,6 +5,12 @@
 
 import posix
 
+# The commands: one executable, and these names.  `hostd.command.programs` says what those of the second line do.
+PROGRAMS = (
+    *("vzctl", "vzlist", "vz"),
+    *("vzcalc", "vzcfgscale", "vzcfgvalidate", "vzcpucheck", "vzmemcheck", "vzsplit", "vzubc"),
+)
+
 RUN_DIR = "/run/vz"
 SOCKET = "hostd.sock"
 LOCK = "hostd.lock"

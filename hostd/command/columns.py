@@ -125,25 +125,11 @@ def _smart_name(row: Row) -> object:
     return row.text("NAME") or row.ctid
 
 
-_UNITS: dict[str, Callable[[str], int]] = {"pages": values.size_pages, "buf": values.size_bytes}
-
-
-def _unit(name: str) -> Callable[[str], int]:
-    if name in ("kmemsize", "dcachesize"):
-        return values.size_bytes
-    return next((unit for end, unit in _UNITS.items() if name.endswith(end)), values.items)
-
-
 def _beancounter(name: str, header: str) -> list[Column]:
     """The five columns of one beancounter: held, and with a suffix maxheld, barrier, limit, failcnt."""
-    unit = _unit(name)
 
     def counter(row: Row) -> Counter | None:
         return row.usage.counters.get(name) if row.facts.running else None
-
-    def limits(row: Row) -> values.Pair | None:
-        found = row.pair(name.upper(), unit)
-        return (values.UNLIMITED, values.UNLIMITED) if found is None and row.facts.running else found
 
     def measured(pick: Callable[[Counter], int | None]) -> Callable[[Row], int | None]:
         def value(row: Row) -> int | None:
@@ -154,7 +140,7 @@ def _beancounter(name: str, header: str) -> list[Column]:
 
     def limit(index: int) -> Callable[[Row], int | None]:
         def value(row: Row) -> int | None:
-            found = limits(row)
+            found = row.limits(name)
             return None if found is None else found[index]
 
         return value

@@ -1,10 +1,13 @@
 """What completion offers, from the tables of the commands: the words of a line, and for each option a kind of value."""
 
 import re
+from collections.abc import Iterable
 
 from hostd.command.activity import BY_NAME
 from hostd.command.grammar import Option
+from hostd.command.programs import PROGRAMS, module
 from hostd.command.table import GLOBAL_FLAGS, VERBS, Verb
+from hostd.command.tools import vzubc
 from hostd.command.verbs import chkpnt, create, restore, start
 from hostd.command.vzlist import OPTIONS
 from hostd.config import values
@@ -48,6 +51,13 @@ _LATER = {
     "restore": restore.LATER,
     **dict.fromkeys(("start", "restart"), start.LATER),
 }
+_OF_TOOL: dict[str, Value] = {
+    "file": ("files",),
+    "output-file": ("files",),
+    "rd": ("directories",),
+    "vswap": ("words", "yes", "no"),
+}
+_WORDS: dict[str, Value] = {"": FREE, "containers": ("containers", "-a"), "files": ("files",)}
 _ARGUMENTS: dict[str, Value] = {
     "console": ("words", *map(str, range(1, 13))),
     "enter": ("words", "--exec"),
@@ -97,6 +107,38 @@ def list_values() -> dict[str, Value]:
 
 def list_options() -> list[str]:
     return [spelling for one in OPTIONS for spelling in _spellings(one)]
+
+
+def tools() -> list[str]:
+    return [program.name for program in PROGRAMS]
+
+
+def tool_options() -> dict[str, Value]:
+    """By program: what may stand where an option stands."""
+    return {
+        program.name: ("words", *(word for one in module(program.name).OPTIONS for word in _of_tool(program.name, one)))
+        for program in PROGRAMS
+    }
+
+
+def tool_values() -> dict[str, Value]:
+    """By program and option, with a colon between: what is offered for its value."""
+    return {
+        f"{program.name}:{word}": _OF_TOOL.get(one.target, FREE)
+        for program in PROGRAMS
+        for one in module(program.name).OPTIONS
+        if one.value
+        for word in _of_tool(program.name, one)
+    }
+
+
+def tool_words() -> dict[str, Value]:
+    """By program: what it is asked about."""
+    return {program.name: _WORDS[program.what] for program in PROGRAMS}
+
+
+def _of_tool(program: str, option: Option) -> Iterable[str]:
+    return vzubc.spellings(option) if program == "vzubc" else _spellings(option)
 
 
 def _spellings(option: Option) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Protocol, cast
 
-from hostd.command import edge, table, usage, vz, vzlist
+from hostd.command import edge, programs, table, usage, vz, vzlist
 from hostd.command.call import Call
 from hostd.command.console import Console
 from hostd.command.grammar import Grammar, Parsed
@@ -26,7 +26,7 @@ class _Module(Protocol):
 
 
 async def run(host: Host, session: Session, prog: str, argv: Sequence[str]) -> int:
-    """Run the command line *argv* (without the program) of *prog*: `vzctl`, `vzlist` or `vz`.
+    """Run the command line *argv* (without the program) of *prog*: one of `hostd.cli.place`'s.
 
     Every error becomes a line and an exit code; only CancelledError (the user gave up) passes.
     """
@@ -35,6 +35,8 @@ async def run(host: Host, session: Session, prog: str, argv: Sequence[str]) -> i
         with listening(_details(console)):
             if prog == "vzlist":
                 return await vzlist.run(host, session, console, argv)
+            if program := programs.BY_NAME.get(prog):
+                return await programs.run(program, host, session, console, argv)
             if prog == "vz":
                 return await vz.run(host, console, _by_nobody(host), argv)
             return await _vzctl(host, session, console, list(argv))

@@ -9,7 +9,7 @@ import os
 import sys
 from typing import NoReturn, cast
 
-from hostd.command import edge, vz, vzlist
+from hostd.command import edge, programs, vz, vzlist
 from hostd.command import main as command
 from hostd.command.console import Console
 from hostd.command.host import Host, Session
@@ -46,6 +46,9 @@ class _Terminal:
     def __init__(self) -> None:
         self.on_stdout, self.on_stderr = "", ""
 
+    def __getattr__(self, name: str) -> NoReturn:
+        raise _Busy
+
     def out(self, text: str) -> None:
         self.on_stdout += text
 
@@ -72,6 +75,8 @@ def answer(prog: str, argv: list[str]) -> tuple[int, str, str] | None:
     try:
         if prog == "vzlist":
             code = asyncio.run(vzlist.run(host, session, console, argv))
+        elif program := programs.BY_NAME.get(prog):
+            code = asyncio.run(programs.run(program, host, session, console, argv))
         elif prog == "vz":
             said = vz.offline(argv)
             if said is None:

@@ -44,6 +44,11 @@ class Row:
     def boolean(self, key: str) -> bool | None:
         return {"yes": True, "no": False, "auto": True}.get((self.text(key) or "").lower())
 
+    def limits(self, name: str) -> values.Pair | None:
+        """Barrier and limit of the beancounter *name*; what runs without has no limit."""
+        found = self.pair(name.upper(), values.beancounter_unit(name))
+        return (values.UNLIMITED, values.UNLIMITED) if found is None and self.facts.running else found
+
     def pair(self, key: str, unit: Callable[[str], int]) -> values.Pair | None:
         text = self.text(key)
         return _pair(text, unit) if text else None

@@ -110,6 +110,13 @@ def items(text: str) -> int:
     return min(int(text), UNLIMITED)
 
 
+def beancounter_unit(name: str) -> Callable[[str], int]:
+    """How the values of a beancounter are read."""
+    if name in ("kmemsize", "dcachesize"):
+        return size_bytes
+    return size_pages if name.endswith("pages") else size_bytes if name.endswith("buf") else items
+
+
 def bar_limit(text: str, unit: Callable[[str], int]) -> Pair:
     """`barrier:limit`, or one value for both.  A barrier above the limit is accepted, as OpenVZ does."""
     first, mark, second = text.partition(":")

@@ -11,6 +11,7 @@ from hostd.log import log
 
 Handler = Callable[[CommandSession, str, list[str]], Awaitable[int]]
 
+_ITS_CODES = ("vzctl", "vz")  # commands that have the exit codes of vzctl; the others know 1
 _PEER = struct.Struct("iii")  # pid, uid, gid: struct ucred
 
 
@@ -96,7 +97,7 @@ class CommandServer:
     async def _run(self, session: CommandSession, prog: str, argv: list[str]) -> int:
         if session.uid != 0:
             session.err(f"{prog}: only root may do this\n")
-            return 1 if prog == "vzlist" else Exit.NO_ACCESS
+            return Exit.NO_ACCESS if prog in _ITS_CODES else 1
         try:
             return await self._cancellable(session, self._handler(session, prog, argv))
         except CommandGone:
@@ -104,7 +105,7 @@ class CommandServer:
         except Exception as error:
             log.exception("%s %s", prog, " ".join(argv[:2]))  # not the rest: a password may be among it
             session.err(f"{prog}: internal error, see the log: {type(error).__name__}: {error}\n")
-            return 1 if prog == "vzlist" else Exit.SYSTEM
+            return Exit.SYSTEM if prog in _ITS_CODES else 1
 
 
 def peer_uid(sock: socket.socket) -> int:

@@ -39,8 +39,9 @@ from hostd.userdata.sshkeys import PublicKey
 class FakeSession:
     uid, tty, rows, cols, term = 0, False, 24, 80, "linux"
 
-    def __init__(self, cwd: str) -> None:
+    def __init__(self, cwd: str, stdin: str = "") -> None:
         self.cwd = cwd
+        self.stdin = stdin  # less than fits into a pipe
         self.stdout, self.stderr = "", ""
 
     def out(self, text: str) -> None:
@@ -48,6 +49,15 @@ class FakeSession:
 
     def err(self, text: str) -> None:
         self.stderr += text
+
+    async def pipes(self) -> tuple[Fd, Fd, Fd]:
+        reader, writer = os.pipe()
+        os.write(writer, self.stdin.encode())
+        os.close(writer)
+        return Fd(reader), Fd(os.open("/dev/null", os.O_WRONLY)), Fd(os.open("/dev/null", os.O_WRONLY))
+
+    async def relay_pipes(self) -> None:
+        pass
 
 
 @dataclass
@@ -209,8 +219,8 @@ class Fake:
         self.session = FakeSession(self.session.cwd)
         return await run(cast(Host, self.host), cast(Session, self.session), "vzctl", argv)
 
-    def run(self, prog: str, *argv: str) -> Said:
-        self.session = FakeSession(self.session.cwd)
+    def run(self, prog: str, *argv: str, stdin: str = "") -> Said:
+        self.session = FakeSession(self.session.cwd, stdin)
         code = asyncio.run(run(cast(Host, self.host), cast(Session, self.session), prog, argv))
         return Said(code, self.session.stdout, self.session.stderr)
 
