@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from hostd.cgroup import blockio, cpuset, memory
 from hostd.cgroup.blockio import Rate
+from hostd.cgroup.guarantees import guarantee
 from hostd.cgroup.tree import CtCgroup
 from hostd.cgroup.writes import Write, perform
 from hostd.errors import Exit, Failure
@@ -23,7 +24,8 @@ class Limits:
     """*ram*, *swap* in bytes (None: unlimited); *cpuunits* a weight (1000 = 1); *cpulimit* percent of one cpu
     and *cpus* a number of them (0: unlimited); *numproc* processes and threads (None: unlimited); *cpumask* and
     *nodemask* lists as 0-3,5 ("": all); *ioprio* 0..7; *iolimit* bytes and *iopslimit* operations a second
-    (0: unlimited), at the disk *device* (MAJOR:MINOR; "": it has no disk of its own, so neither holds).
+    (0: unlimited), at the disk *device* (MAJOR:MINOR; "": it has no disk of its own, so neither holds); *kept_low* and
+    *kept_min* bytes of memory that it keeps when the host is short, if that can be, and at any price.
     """
 
     ram: int | None = None
@@ -38,6 +40,8 @@ class Limits:
     iolimit: int = 0
     iopslimit: int = 0
     device: str = ""
+    kept_low: int = 0
+    kept_min: int = 0
 
 
 NONE = Limits()  # what a new cgroup has
@@ -127,6 +131,11 @@ def _one(name: str, what: str, text: Callable[[V], str]) -> Writes[V]:
     return lambda path, value: (Write(f"{path}/{name}", text(value), what),)
 
 
+def _nothing(path: str, value: object) -> tuple[Write, ...]:
+    """This version of cgroups cannot."""
+    return ()
+
+
 def _or_max(value: int | None) -> str:
     return "max" if value is None else str(value)
 
@@ -152,6 +161,8 @@ LIMITS = (
     _row("NUMPROC", "pids", lambda one: one.numproc, _PIDS, _PIDS),
     _row("CPUMASK", "cpuset", lambda one: one.cpumask, *cpuset.mask("cpuset.cpus", "CPUMASK")),
     _row("NODEMASK", "cpuset", lambda one: one.nodemask, *cpuset.mask("cpuset.mems", "NODEMASK")),
+    _row("VMGUARPAGES", "memory", lambda one: one.kept_low, _nothing, guarantee("memory.low", "VMGUARPAGES")),
+    _row("OOMGUARPAGES", "memory", lambda one: one.kept_min, _nothing, guarantee("memory.min", "OOMGUARPAGES")),
     _row("IOPRIO", "io", lambda one: one.ioprio, blockio.weight_v1, blockio.weight_v2),
     _row("IOLIMIT", "io", lambda one: Rate(one.iolimit, one.device), *blockio.rate("bps", "IOLIMIT")),
     _row("IOPSLIMIT", "io", lambda one: Rate(one.iopslimit, one.device), *blockio.rate("iops", "IOPSLIMIT")),

@@ -81,7 +81,7 @@ class GlobalConfig:
 
 @dataclass(frozen=True, slots=True)
 class CtConfig:
-    """One container.  None means "not set" (no limit for ram, swap, numproc; bytes, bytes and tasks).
+    """One container.  None means "not set": no limit; what counts memory is in bytes here.
 
     `private` and `root` are expanded paths.  `addresses` keep the order of the file.  `nameservers` and
     `searchdomains` may be the one word `inherit`.
@@ -105,6 +105,12 @@ class CtConfig:
     cpulimit: int
     cpus: int
     numproc: int | None
+    numpty: int | None
+    numsiginfo: int | None
+    lockedpages: int | None
+    shmpages: int | None
+    vmguarpages: int
+    oomguarpages: int
     cpumask: str
     nodemask: str
     ioprio: int
@@ -173,7 +179,13 @@ def effective(ctid: int, own: VeConf, globals: GlobalConfig) -> CtConfig:
         cpuunits=read.value("CPUUNITS", number(8, 500000), 1000),
         cpulimit=read.value("CPULIMIT", number(0, 100 * 8192), 0),
         cpus=read.value("CPUS", number(0, 8192), 0),
-        numproc=_count(read.value("NUMPROC", lambda text: values.bar_limit(text, values.items)[1], None)),
+        numproc=_count(read.value("NUMPROC", _item_limit, None)),
+        numpty=_count(read.value("NUMPTY", _item_limit, None)),
+        numsiginfo=_count(read.value("NUMSIGINFO", _item_limit, None)),
+        lockedpages=_bytes(read.value("LOCKEDPAGES", _page_limit, values.UNLIMITED)),
+        shmpages=_bytes(read.value("SHMPAGES", _page_limit, values.UNLIMITED)),
+        vmguarpages=read.value("VMGUARPAGES", _guarantee, 0),
+        oomguarpages=read.value("OOMGUARPAGES", _guarantee, 0),
         cpumask=read.value("CPUMASK", values.cpu_list, ""),
         nodemask=read.value("NODEMASK", values.node_list, ""),
         ioprio=read.value("IOPRIO", number(0, 7), 4),
@@ -242,6 +254,15 @@ def places_of(own: VeConf, globals: GlobalConfig, ctid: int) -> tuple[str, str]:
     except ValueError as error:
         raise BadConfig(f"{own.origin}: {error}") from error
     return private, root
+
+
+def _item_limit(text: str) -> int:
+    return values.bar_limit(text, values.items)[1]
+
+
+def _guarantee(text: str) -> int:
+    """Bytes; of a guarantee it is the barrier that counts."""
+    return min(values.bar_limit(text, values.size_pages)[0] * values.PAGE, values.UNLIMITED)
 
 
 def _page_limit(text: str) -> int:

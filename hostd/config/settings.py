@@ -71,17 +71,18 @@ def _switched(text: str) -> list[str]:
 _PAGES, _BYTES, _ITEMS = values.size_pages, values.size_bytes, values.items
 
 
-def _ubc(name: str, unit: Callable[[str], int], short: str, help: str) -> Setting:
-    return Setting(
-        name, name.upper(), texts.barrier_limit(unit), "BAR[:LIM]", help, Effect.UNENFORCED, short, beancounter=name
-    )
+def _ubc(
+    name: str, unit: Callable[[str], int], short: str, help: str, effect: Effect = Effect.UNENFORCED, v2: str = ""
+) -> Setting:
+    parse = texts.barrier_limit(unit)
+    return Setting(name, name.upper(), parse, "BAR[:LIM]", help, effect, short, v2=v2, beancounter=name)
 
 
 _BEANCOUNTERS = (
     _ubc("kmemsize", _BYTES, "k", "kernel memory in bytes"),
-    _ubc("lockedpages", _PAGES, "l", "locked memory in pages"),
+    _ubc("lockedpages", _PAGES, "l", "locked memory in pages", Effect.LIVE),
     _ubc("privvmpages", _PAGES, "", "private address space in pages"),
-    _ubc("shmpages", _PAGES, "", "shared memory in pages"),
+    _ubc("shmpages", _PAGES, "", "shared memory in pages", Effect.LIVE),
     Setting(
         *("numproc", "NUMPROC", texts.numproc, "N[:N]", "number of processes and threads", Effect.LIVE, "p"),
         v1="pids.max",
@@ -94,12 +95,12 @@ _BEANCOUNTERS = (
         v2="memory.max",
         beancounter="physpages",
     ),
-    _ubc("vmguarpages", _PAGES, "", "guaranteed memory in pages"),
-    _ubc("oomguarpages", _PAGES, "", "memory safe from the OOM killer in pages"),
+    _ubc("vmguarpages", _PAGES, "", "guaranteed memory in pages", Effect.LIVE, v2="memory.low"),
+    _ubc("oomguarpages", _PAGES, "", "memory safe from the OOM killer in pages", Effect.LIVE, v2="memory.min"),
     _ubc("numtcpsock", _ITEMS, "", "number of TCP sockets"),
     _ubc("numflock", _ITEMS, "f", "number of file locks"),
-    _ubc("numpty", _ITEMS, "t", "number of pseudo-terminals"),
-    _ubc("numsiginfo", _ITEMS, "i", "number of queued signals"),
+    _ubc("numpty", _ITEMS, "t", "number of pseudo-terminals", Effect.LIVE),
+    _ubc("numsiginfo", _ITEMS, "i", "number of queued signals", Effect.LIVE),
     _ubc("tcpsndbuf", _BYTES, "", "TCP send buffers in bytes"),
     _ubc("tcprcvbuf", _BYTES, "b", "TCP receive buffers in bytes"),
     _ubc("othersockbuf", _BYTES, "", "other socket buffers in bytes"),

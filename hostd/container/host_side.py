@@ -5,7 +5,7 @@ import os
 from contextlib import nullcontext, suppress
 from ipaddress import ip_interface
 
-from hostd.cgroup import limits
+from hostd.cgroup import guarantees, limits
 from hostd.cgroup.limits import Limits
 from hostd.config import processors
 from hostd.config.model import CtConfig
@@ -137,6 +137,8 @@ def limits_of(config: CtConfig, record: Record) -> Limits:
         iolimit=config.iolimit if device else 0,
         iopslimit=config.iopslimit if device else 0,
         device=device,
+        kept_low=config.vmguarpages,
+        kept_min=config.oomguarpages,
     )
 
 
@@ -151,6 +153,7 @@ def _device(record: Record) -> str:
 
 async def remove_cgroup(run: Run) -> None:
     await asyncio.to_thread(_remove_cgroup, run)
+    guarantees.settle(run.world.tree)
 
 
 def _remove_cgroup(run: Run) -> None:

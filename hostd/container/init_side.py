@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 
-from hostd.container import devices, faults, furnish, last_words, mounts, overtaken, scripts
+from hostd.container import devices, faults, furnish, inner_limits, last_words, mounts, overtaken, scripts
 from hostd.container.init_link import ChannelLost, InitLink
 from hostd.container.mounts import Submount
 from hostd.container.ops import first_boot
@@ -33,7 +33,8 @@ async def make_mounts(run: Run) -> None:
 
 def _make_mounts(run: Run) -> tuple[Submount, ...]:
     config, runtime = run.configuration, run.world.runtimes.at(run.record.runtime)
-    return mounts.below_root(run.record.uid_base or 0, runtime, devices.of(config), nesting=config.nesting)
+    base, given = run.record.uid_base or 0, devices.of(config)
+    return mounts.below_root(base, runtime, given, nesting=config.nesting, terminals=config.numpty)
 
 
 async def drop_mounts(run: Run) -> None:
@@ -60,9 +61,20 @@ async def spawn_init(run: Run) -> None:
         plain_limits(process.pid)
     rec.pid, rec.identity = process.pid, process.identity
     ct.born(process)
+    _limit(run)
     run.greeting = asyncio.gather(ct.expect("hello"), ct.expect("pair"))
     ct.connect(InitLink(ours, ct.on_event, ct.on_lost))
     run.save()
+
+
+def _limit(run: Run) -> None:
+    """Before PID 1 has children.  What cannot be is told, and no reason not to start."""
+    for row in inner_limits.of_new(run.configuration):
+        try:
+            inner_limits.apply(run.ct, run.configuration, (row,))
+        except Failure as failure:
+            if run.ct.running:  # else it has ended already; who greets it hears why
+                run.report(f"Warning: {failure.message}")
 
 
 def plain_limits(pid: int) -> None:

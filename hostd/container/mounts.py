@@ -74,13 +74,21 @@ def dev(base: int, devices: tuple[Device, ...] = (), *, nesting: bool = False) -
     return mount
 
 
-def devpts(base: int) -> Fd:
-    """A devpts instance of the container's own; the group is given as the *host's* id, or CRIU cannot restore it."""
+MOST_TERMINALS = 1 << 20  # NR_UNIX98_PTY_MAX: the kernel's own limit of one devpts
+
+
+def devpts(base: int, most: int | None = None) -> Fd:
+    """A devpts instance of the container's own, with at most so many terminals."""
     return new_filesystem(
-        "devpts",
-        {"source": "devpts", "ptmxmode": "0666", "mode": "0620", "gid": str(base + TTY_GROUP)},
-        MountAttr.NOSUID | MountAttr.NOEXEC,
+        "devpts", {"source": "devpts"} | devpts_options(base, most), MountAttr.NOSUID | MountAttr.NOEXEC
     )
+
+
+def devpts_options(base: int, most: int | None) -> dict[str, str]:
+    """All of them: what a remount does not name is reset.  The group is the *host's* id, or CRIU cannot restore it."""
+    group = str(base + TTY_GROUP)
+    limit = str(MOST_TERMINALS if most is None else min(most, MOST_TERMINALS))
+    return {"ptmxmode": "0666", "mode": "0620", "gid": group, "max": limit}
 
 
 def scratch(base: int, mode: str) -> Fd:
@@ -117,13 +125,13 @@ def runtime(directory: str) -> Fd:
 
 
 def below_root(
-    base: int, runtime_dir: str, devices: tuple[Device, ...], *, nesting: bool
+    base: int, runtime_dir: str, devices: tuple[Device, ...], *, nesting: bool, terminals: int | None
 ) -> tuple[Submount, ...]:
     """All mounts that the host makes for a container, in the order in which they are attached."""
     return (
         Submount(runtime(runtime_dir), ".vz"),
         Submount(dev(base, devices, nesting=nesting), "dev"),
-        Submount(devpts(base), "dev/pts"),
+        Submount(devpts(base, terminals), "dev/pts"),
         Submount(scratch(base, "1777"), "dev/shm"),
         Submount(scratch(base, "755"), "run"),
         Submount(boot_id_tree(str(uuid.uuid4())), BOOT_ID.lstrip("/"), FILE),

@@ -13,6 +13,7 @@ WEIGHTY = frozenset(("IOPRIO", "IOLIMIT", "IOPSLIMIT"))  # what a start says aga
 def lines(tree: CgroupTree, config: CtConfig, keys: Set[str]) -> Iterator[str]:
     """Of the *keys* of *config*, as far as they ask for something."""
     yield from _rates(config, keys)
+    yield from _guarantees(tree, config, keys)
     if "IOPRIO" in keys and config.ioprio != blockio.IOPRIO and not _weighs(tree, config.private):
         yield f"Warning: IOPRIO is only stored: no scheduler with weights (bfq) is at work below {config.private}"
 
@@ -22,6 +23,13 @@ def _rates(config: CtConfig, keys: Set[str]) -> Iterator[str]:
     asked = [key for key, most in rates.items() if key in keys and most]
     if asked and not config.sized:
         yield f"Warning: layout {config.layout} does not enforce {' and '.join(asked)}; layout overlay does"
+
+
+def _guarantees(tree: CgroupTree, config: CtConfig, keys: Set[str]) -> Iterator[str]:
+    kept = {"VMGUARPAGES": config.vmguarpages, "OOMGUARPAGES": config.oomguarpages}
+    asked = [key for key, most in kept.items() if key in keys and most]
+    if asked and tree.mode != "v2":
+        yield f"Warning: cgroups v1 do not enforce {' and '.join(asked)}; v2 does"
 
 
 def _weighs(tree: CgroupTree, private: str) -> bool:

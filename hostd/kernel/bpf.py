@@ -7,15 +7,17 @@ attached; a child cgroup can only narrow it.  The kernel frees it with the cgrou
 import os
 import struct
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
-from hostd.kernel.facade import buffer, buffer_text, check, lib
+from hostd.kernel.facade import array, buffer, buffer_text, check, lib, unpack
 from hostd.kernel.fd import Fd
 
 TYPES = {"b": 1, "c": 2}  # BPF_DEVCG_DEV_*
 ACCESS = {"m": 1, "r": 2, "w": 4}  # BPF_DEVCG_ACC_*
 ALL_ACCESS = 7
 LOG_SIZE = 65536
+MOST_PROGRAMS = 16  # at one cgroup; ours is the only one, unless the host's administrator adds some
 
 # Opcodes of linux/bpf.h, as used here.
 LOAD_WORD, MOVE, MOVE32, MOVE_VALUE = 0x61, 0xBF, 0xBC, 0xB7
@@ -125,5 +127,17 @@ def load_device(program: bytes) -> Fd:
 
 
 def attach_device(cgroup: Fd, prog: Fd) -> None:
-    """Attach *prog* to the directory *cgroup*."""
-    check(lib.vz_bpf_attach_device(cgroup.fileno(), prog.fileno()), "bpf attach", cgroup.what)
+    """Let *prog* decide at the directory *cgroup*, in the place of the one that did: at no moment nobody does."""
+    with ExitStack() as owned:
+        old = _attached(cgroup)
+        replaced = owned.enter_context(old).fileno() if old is not None else -1
+        check(lib.vz_bpf_attach_device(cgroup.fileno(), prog.fileno(), replaced), "bpf attach", cgroup.what)
+
+
+def _attached(cgroup: Fd) -> Fd | None:
+    """The program at *cgroup* itself."""
+    ids = array("uint32_t", MOST_PROGRAMS)
+    count = check(lib.vz_bpf_device_programs(cgroup.fileno(), ids, MOST_PROGRAMS), "bpf query", cgroup.what)
+    for number in unpack(ids, count):
+        return Fd(check(lib.vz_bpf_program(number), "bpf program", cgroup.what), "device filter")
+    return None

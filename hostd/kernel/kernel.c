@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/fsuid.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 int umount2(const char *, int);
@@ -47,6 +48,11 @@ int vz_fsmount(int fs, unsigned int attributes)
     return answer(syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, attributes));
 }
 
+int vz_fspick(int mount)
+{
+    return answer(syscall(SYS_fspick, mount, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH));
+}
+
 int vz_mount_setattr(int mount, unsigned int flags, uint64_t set, uint64_t clear, uint64_t propagation, int userns)
 {
     struct mount_attr attributes = { set, clear, propagation, userns < 0 ? 0 : userns };
@@ -64,6 +70,12 @@ int vz_is_mount_root(const char *path)
     if (statx(AT_FDCWD, path, AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, 0, &found) < 0)
         return -errno;
     return !!(found.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
+
+int64_t vz_fs_magic(int fd)
+{
+    struct statfs found;
+    return fstatfs(fd, &found) < 0 ? -errno : (int64_t)found.f_type;
 }
 
 int vz_syncfs(int fd)
@@ -125,7 +137,7 @@ int vz_bpf_load_device(const void *code, int length, char *log, int log_size)
     return answer(syscall(SYS_bpf, BPF_PROG_LOAD, &attributes, sizeof attributes));
 }
 
-int vz_bpf_attach_device(int cgroup, int program)
+int vz_bpf_attach_device(int cgroup, int program, int replaced)
 {
     union bpf_attr attributes;
     memset(&attributes, 0, sizeof attributes);
@@ -133,7 +145,32 @@ int vz_bpf_attach_device(int cgroup, int program)
     attributes.attach_bpf_fd = program;
     attributes.attach_type = BPF_CGROUP_DEVICE;
     attributes.attach_flags = BPF_F_ALLOW_MULTI;
+    if (replaced >= 0) {
+        attributes.attach_flags |= BPF_F_REPLACE;
+        attributes.replace_bpf_fd = replaced;
+    }
     return answer(syscall(SYS_bpf, BPF_PROG_ATTACH, &attributes, sizeof attributes));
+}
+
+int vz_bpf_device_programs(int cgroup, uint32_t *ids, int most)
+{
+    union bpf_attr attributes;
+    memset(&attributes, 0, sizeof attributes);
+    attributes.query.target_fd = cgroup;
+    attributes.query.attach_type = BPF_CGROUP_DEVICE;
+    attributes.query.prog_ids = (uintptr_t)ids;
+    attributes.query.prog_cnt = most;
+    if (syscall(SYS_bpf, BPF_PROG_QUERY, &attributes, sizeof attributes) < 0)
+        return -errno;
+    return attributes.query.prog_cnt;
+}
+
+int vz_bpf_program(uint32_t id)
+{
+    union bpf_attr attributes;
+    memset(&attributes, 0, sizeof attributes);
+    attributes.prog_id = id;
+    return answer(syscall(SYS_bpf, BPF_PROG_GET_FD_BY_ID, &attributes, sizeof attributes));
 }
 
 /* Asks for a filter without giving one: EFAULT says that the kernel has them, and nothing is installed. */

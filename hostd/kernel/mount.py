@@ -26,6 +26,7 @@ RESOLVE_NO_SYMLINKS = 0x04
 RESOLVE_IN_ROOT = 0x10
 UMOUNT_NOFOLLOW = 8
 MNT_DETACH = 2
+DEVPTS, TMPFS = 0x1CD1, 0x01021994  # of linux/magic.h
 LOG_LINE = 4096  # bytes; longest message the kernel keeps for a file system context
 
 
@@ -55,6 +56,7 @@ class Config(IntEnum):
     STRING = 1
     FD = 5
     CREATE = 6
+    RECONFIGURE = 7
 
 
 def _subject(dir: Fd | None, path: str) -> str:
@@ -200,6 +202,14 @@ def _log(fs: Fd) -> Iterator[str]:
         yield line.decode("utf-8", "replace").strip()[2:]
 
 
+def reconfigure(mount: Fd, options: Mapping[str, str]) -> None:
+    """fspick(2): give the file system of *mount* other *options*, as `mount -o remount` does."""
+    with Fd(check(lib.vz_fspick(mount.fileno()), "fspick", mount.what), mount.what) as fs:
+        for key, value in options.items():
+            fsconfig_string(fs, key, value)
+        _configured(fs, lib.vz_fsconfig(fs.fileno(), Config.RECONFIGURE, NULL, NULL, 0), "reconfigure")
+
+
 @contextmanager
 def fsids(uid: int, gid: int) -> Iterator[None]:
     """File accesses of *this thread* are made as *uid*:*gid*, with all its capabilities kept.
@@ -215,6 +225,11 @@ def fsids(uid: int, gid: int) -> Iterator[None]:
 
 
 # ---- what is mounted
+
+
+def magic(file: Fd) -> int:
+    """What kind of file system *file* is in: DEVPTS, TMPFS, ..."""
+    return check(lib.vz_fs_magic(file.fileno()), "fstatfs", file.what)
 
 
 def _unescape(field: str) -> str:

@@ -3,7 +3,7 @@
 import os
 import socket
 
-from hostd.kernel.facade import array, check, lib, unpack
+from hostd.kernel.facade import array, check, lib, path_bytes, unpack
 from hostd.kernel.fd import Fd
 from hostd.kernel.process import ended
 from hostd.kernel.steps import STEPS
@@ -49,6 +49,21 @@ def pid_of(pidfd: Fd) -> int:
                 if pid > 0:
                     return pid
     raise ProcessLookupError(3, "No such process", pidfd.what)
+
+
+def root_of(pidfd: Fd) -> Fd:
+    """The root directory of a process, for `openat2`: its tree may be hostile.  ProcessLookupError when it is gone."""
+    root = Fd.open(f"/proc/{pid_of(pidfd)}/root", os.O_PATH | os.O_DIRECTORY)
+    if ended(pidfd):
+        root.close()
+        raise ProcessLookupError(3, "No such process", pidfd.what)
+    return root
+
+
+def write_in_ipcns(ipcns: Fd, root: int, path: str, text: str) -> None:
+    """Write *text* to *path*, a file below /proc/sys, as it is for the processes of *ipcns*, whose root is *root*."""
+    data = text.encode()
+    check(lib.vz_write_in_ipcns(ipcns.fileno(), root, path_bytes(path), data, len(data)), "write", path)
 
 
 def socket_in_netns(netns: Fd, family: int, type: int, proto: int = 0) -> socket.socket:

@@ -53,6 +53,7 @@ int vz_start(struct vz_plan *plan);  /* the same, with nothing but into, join, f
 
 int vz_new_userns(uint32_t base, uint32_t count, int *step);
 int vz_socket_in_netns(int netns, int family, int type, int protocol);
+int vz_write_in_ipcns(int ipcns, uint32_t root, const char *path, const char *text, unsigned int length);
 int vz_into_cgroup(int cgroup);      /* can a child be born in this v2 cgroup? */
 
 int vz_open_tree(int dir, const char *path, unsigned int flags);
@@ -60,10 +61,12 @@ int vz_move_mount(int from, const char *from_path, int to, const char *to_path, 
 int vz_fsopen(const char *fstype);
 int vz_fsconfig(int fs, unsigned int command, const char *key, const char *value, int aux);
 int vz_fsmount(int fs, unsigned int attributes);
+int vz_fspick(int mount);
 int vz_mount_setattr(int mount, unsigned int flags, uint64_t set, uint64_t clear, uint64_t propagation,
                      int userns);
 int vz_umount(const char *target, int flags);
 int vz_is_mount_root(const char *path);  /* 1 or 0 */
+int64_t vz_fs_magic(int fd);         /* f_type of statfs(2) */
 int vz_syncfs(int fd);
 int vz_pivot_root(const char *new_root, const char *put_old);
 int vz_openat2(int dir, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
@@ -71,7 +74,9 @@ int vz_unshare(int flags);
 int vz_setns(int fd, int flags);
 int vz_fsids(uint32_t uid, uint32_t gid);
 int vz_bpf_load_device(const void *code, int length, char *log, int log_size);
-int vz_bpf_attach_device(int cgroup, int program);
+int vz_bpf_attach_device(int cgroup, int program, int replaced);  /* replaced: another's descriptor, or -1 */
+int vz_bpf_device_programs(int cgroup, uint32_t *ids, int most);  /* how many there are */
+int vz_bpf_program(uint32_t id);     /* a descriptor */
 int vz_seccomp_probe(void);
 int vz_close_range(unsigned int first, unsigned int last);
 int vz_pidfd_getfd(int pidfd, int number);

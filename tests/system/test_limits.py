@@ -132,3 +132,113 @@ def test_all_or_nothing(vz: Vz) -> None:
     vz.ctl("set", "101", "--iolimit", "1", "--cpumask", "0", "--hostname", "x", "--ipadd", "192.0.2.2", check=78)
     assert allowed(vz) == before
     assert rate(vz, write("direct", 24), 24 * MIB) > BURST * MIB
+
+
+def in_proc(vz: Vz, name: str) -> str:
+    return vz.ctl("exec2", "101", f"cat /proc/sys/kernel/{name}").stdout.strip()
+
+
+def rlimit(vz: Vz, row: str) -> list[str]:
+    """Soft and hard limit, as /proc tells them, of what PID 1 starts inside."""
+    return vz.ctl("exec2", "101", f"grep '^{row}' /proc/self/limits").stdout.removeprefix(row).split()[:2]
+
+
+def terminals(vz: Vz) -> int:
+    """How many there are when a program inside wants ten more."""
+    script = """
+        wanted=""
+        for i in 1 2 3 4 5 6 7 8 9 10; do sleep 60 <>/dev/ptmx & wanted="$wanted $!"; done
+        sleep 0.5
+        ls /dev/pts | grep -c '^[0-9]'
+        kill $wanted
+        wait
+    """
+    return int(vz.ctl("exec3", "101", "/bin/sh", "-c", script, check=None).stdout)
+
+
+def test_limits_without_a_cgroup(vz: Vz) -> None:
+    """Those of PID 1 and of its namespaces: at a start, live, and again after a reboot from inside."""
+    vz.create(101)
+    before = ("--numsiginfo", "300:300", "--lockedpages", "100", "--shmpages", "2000")
+    vz.ctl("set", "101", *before, "--save")
+    vz.ctl("start", "101")
+    assert rlimit(vz, "Max pending signals") == ["300", "300"]
+    assert rlimit(vz, "Max locked memory") == [str(100 * 4096)] * 2
+    assert (in_proc(vz, "shmall"), in_proc(vz, "shmmax")) == ("2000", str(2000 * 4096))
+    ours = machine.read("/proc/sys/kernel/shmall")
+    after = ("--numsiginfo", "200", "--lockedpages", "50", "--shmpages", "1000")
+    assert "UB limits were set successfully\n" in vz.ctl("set", "101", *after, "--save").stdout
+    assert rlimit(vz, "Max pending signals") == ["200", "200"]
+    assert rlimit(vz, "Max locked memory") == [str(50 * 4096)] * 2
+    assert (in_proc(vz, "shmall"), in_proc(vz, "shmmax")) == ("1000", str(1000 * 4096))
+    assert machine.read("/proc/sys/kernel/shmall") == ours
+    assert vz.vzlist("-H", "-o", "shmpages.l,lockedpages.l,numsiginfo.l", "101").split() == ["1000", "50", "200"]
+    vz.ctl("exec", "101", "reboot")
+    machine.until("it is up again", lambda: vz.answers(101))
+    assert rlimit(vz, "Max pending signals") == ["200", "200"] and in_proc(vz, "shmall") == "1000"
+    vz.ctl("set", "101", "--shmpages", "unlimited")
+    assert int(in_proc(vz, "shmall")) > 1 << 60
+
+
+def test_numpty(vz: Vz) -> None:
+    vz.create(101)
+    vz.ctl("set", "101", "--numpty", "4", "--save")
+    vz.ctl("start", "101")
+    mounted = "grep ' /dev/pts ' /proc/mounts"
+    assert "max=4" in vz.ctl("exec2", "101", mounted).stdout
+    assert terminals(vz) == 4
+    vz.ctl("set", "101", "--numpty", "6", "--save")
+    assert terminals(vz) == 6
+    options = vz.ctl("exec2", "101", mounted).stdout
+    assert "max=6" in options and "ptmxmode=666" in options and "mode=620" in options
+    vz.ctl("set", "101", "--numpty", "unlimited")
+    assert terminals(vz) >= 10
+    vz.ctl("set", "101", "--numpty", "5", "--save")
+    assert terminals(vz) == 5
+    vz.ctl("exec", "101", "reboot")
+    machine.until("it is up again", lambda: vz.answers(101))
+    assert terminals(vz) == 5
+
+
+def test_something_else_on_dev_pts_is_left_alone(vz: Vz) -> None:
+    """And what was to be set with it is as it was."""
+    vz.start(101)
+    vz.ctl("exec2", "101", "mount -t tmpfs none /dev/pts")
+    said = vz.ctl("set", "101", "--numpty", "5", "--numsiginfo", "77", "--cpuunits", "500", check=1)
+    assert said.stderr == "cannot set NUMPTY to 5: something else is mounted there\n"
+    assert rlimit(vz, "Max pending signals") != ["77", "77"]
+    assert vz.vzlist("-H", "-o", "cpuunits", "101").strip() == "1000"
+
+
+@CHECKPOINTS
+def test_limits_without_a_cgroup_after_a_restore(vz: Vz) -> None:
+    """A checkpoint has them; what is set meanwhile they become."""
+    vz.start(101)
+    vz.ctl("set", "101", "--numpty", "5", "--shmpages", "900", "--numsiginfo", "90")
+    vz.ctl("chkpnt", "101")
+    vz.ctl("set", "101", "--shmpages", "800", "--save")
+    vz.ctl("restore", "101")
+    assert in_proc(vz, "shmall") == "800"
+    assert rlimit(vz, "Max pending signals") == ["90", "90"]
+    assert "max=5" in vz.ctl("exec2", "101", "grep ' /dev/pts ' /proc/mounts").stdout
+    vz.ctl("set", "101", "--numpty", "6")
+    assert "max=6" in vz.ctl("exec2", "101", "grep ' /dev/pts ' /proc/mounts").stdout
+
+
+@needs("cgroup1", "memory")
+def test_guarantees_need_v2(vz: Vz) -> None:
+    vz.start(101)
+    line = "Warning: cgroups v1 do not enforce VMGUARPAGES; v2 does"
+    assert line in vz.ctl("set", "101", "--vmguarpages", "1000:unlimited").stdout.splitlines()
+
+
+@needs("cgroup2", "memory")
+def test_guarantees(vz: Vz) -> None:
+    vz.start(101)
+    vz.ctl("set", "101", "--vmguarpages", "1000:unlimited", "--oomguarpages", "500")
+    (top,) = {c.rpartition("/")[0] for c in machine.cgroups_named(vz.paths.cgroup_root) if c.endswith("/101")}
+    for place in (top, f"{top}/101"):
+        assert machine.read(f"{place}/memory.low").strip() == str(1000 * 4096)
+        assert machine.read(f"{place}/memory.min").strip() == str(500 * 4096)
+    vz.ctl("stop", "101", "--fast")
+    assert machine.read(f"{top}/memory.low").strip() == "0"

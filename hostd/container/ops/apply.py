@@ -1,6 +1,7 @@
 """set on a running container: every change takes effect, or none does."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_interface
 
@@ -9,11 +10,12 @@ from hostd.cgroup.tree import CtCgroup
 from hostd.config import live
 from hostd.config.addresses import Interface
 from hostd.config.model import CtConfig, effective
-from hostd.container import faults, furnish
+from hostd.container import faults, furnish, inner_limits
 from hostd.container.container import Container
 from hostd.container.host_side import check_masks, limits_of
 from hostd.container.ops.sessions import link_of
 from hostd.container.steps import whole
+from hostd.errors import Failure
 from hostd.kernel.fd import Fd
 from hostd.log import log, timed
 
@@ -43,7 +45,7 @@ async def apply(ct: Container, change: LiveChange) -> None:
     record.trying = [str(address) for address in (*change.add, *change.delete)]
     try:
         record.save(paths)
-        for step in (_limits, _addresses, _names):
+        for step in (_limits, _addresses, _names, _inner):
             name = step.__name__.strip("_")
             faults.point(f"set.{name}")
             with timed(f"set: {name}"):
@@ -91,6 +93,9 @@ async def settle(ct: Container, config: CtConfig) -> None:
         await furnish.write_all(ct.link, [file for file in furnish.files(config) if not file.unless_set])
         if config.hostname:
             await ct.link.ask("hostname", name=config.hostname)
+    for row in inner_limits.ROWS if ct.running else ():
+        with suppress(Failure):  # the guest may have put something in the way meanwhile
+            inner_limits.apply(ct, config, (row,))
     record.intent, record.trying = "", []
     record.try_save(world.paths)
 
@@ -152,3 +157,15 @@ async def _names(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
         faults.point("set.files")
     if old.hostname != new.hostname and new.hostname:
         await link_of(ct).ask("hostname", name=new.hostname)
+
+
+async def _inner(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
+    """Last: a limit of PID 1 that was lowered cannot be raised again everywhere."""
+    rows = inner_limits.changed(change.old, change.new)
+
+    async def back() -> None:
+        inner_limits.apply(ct, change.old, rows)
+
+    if rows:
+        undos.append(back)
+        inner_limits.apply(ct, change.new, rows)

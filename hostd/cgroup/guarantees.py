@@ -1,0 +1,47 @@
+"""Memory that a container keeps when the host is short of it: memory.low and memory.min, of v2 alone.
+
+The kernel gives a cgroup no more protection than its parent has, so our directory has the sum of its containers'.  It
+must not have more: what nobody claims of it would be shared out among them (the mount option memory_recursiveprot).
+On v1 there is nothing like it: a soft limit makes a victim of whoever has one, and protects nobody.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+
+from hostd.cgroup import files
+from hostd.cgroup.root import CgroupTree
+from hostd.cgroup.writes import Write
+
+MOST = 2**63 - 1
+FILES = ("memory.low", "memory.min")
+
+
+def guarantee(name: str, what: str) -> Callable[[str, int], Iterator[Write]]:
+    """How the file *name* is written: bytes, MOST: all that it has."""
+
+    def v2(path: str, wanted: int) -> Iterator[Write]:
+        parent = os.path.dirname(path)
+        if not wanted and not os.path.exists(f"{path}/{name}"):
+            return
+        yield Write(f"{path}/{name}", _text(wanted), what)
+        yield Write(f"{parent}/{name}", _text(_sum(parent, name)), what)
+
+    return v2
+
+
+def settle(tree: CgroupTree) -> None:
+    """A container is gone: so is its part of the sums."""
+    root = tree.unified_root if tree.mode == "v2" else None
+    for name in FILES if root else ():
+        if files.read_optional(f"{root}/{name}") not in (None, "0"):
+            files.write(f"{root}/{name}", _text(_sum(f"{root}", name)))
+
+
+def _sum(parent: str, name: str) -> int:
+    with os.scandir(parent) as entries:
+        texts = [files.read_optional(f"{entry.path}/{name}") for entry in entries if entry.name.isdecimal()]
+    return sum(MOST if text == "max" else int(text) for text in texts if text)
+
+
+def _text(value: int) -> str:
+    return "max" if value >= MOST else str(value)

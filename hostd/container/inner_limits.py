@@ -1,0 +1,98 @@
+"""Limits that no cgroup holds: of PID 1, which its children inherit, and of the container's own namespaces.
+
+One row of `ROWS` each.  CRIU keeps them: what a restore has to apply is what was set meanwhile.
+"""
+
+import errno
+import os
+import resource
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hostd.config.model import CtConfig
+from hostd.config.values import PAGE
+from hostd.container import mounts
+from hostd.container.container import Container
+from hostd.errors import Exit, Failure
+from hostd.kernel.mount import DEVPTS, magic, openat2, reconfigure
+from hostd.kernel.namespace import namespace, root_of, write_in_ipcns
+from hostd.kernel.process import Process
+
+_SHM = "/proc/sys/kernel"
+_SHM_UNLIMITED = 2**64 - 1 - (1 << 24)  # ULONG_MAX - 2^24, the kernel's own
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`of` is the limit in a configuration, None: none; `put` gives it to a container whose PID 1 lives.  OSError."""
+
+    key: str
+    of: Callable[[CtConfig], int | None]
+    put: Callable[[Container, int | None], None]
+    new: bool = True  # a new PID 1 has none; otherwise it was made with the right one
+
+
+def _rlimit(which: int) -> Callable[[Container, int | None], None]:
+    """Without a limit what we have ourselves: PID 1 has inherited it."""
+
+    def put(ct: Container, limit: int | None) -> None:
+        most = resource.getrlimit(which) if limit is None else (limit, limit)
+        resource.prlimit(_process(ct).pid, which, most)
+
+    return put
+
+
+def _shared_memory(ct: Container, size: int | None) -> None:
+    """All segments of System V together, in pages, and the largest one, in bytes."""
+    root = ct.record.uid_base if ct.record else None
+    most = _SHM_UNLIMITED if size is None else size
+    with namespace(_process(ct).pidfd, "ipc") as ipcns:
+        for name, value in (("shmall", most if size is None else most // PAGE), ("shmmax", most)):
+            write_in_ipcns(ipcns, root or 0, f"{_SHM}/{name}", str(value))
+
+
+def _terminals(ct: Container, most: int | None) -> None:
+    """At the devpts that is on /dev/pts now.  The guest may have put anything there: nothing else is touched."""
+    pidfd, base = _process(ct).pidfd, ct.record.uid_base if ct.record else None
+    with root_of(pidfd) as root, openat2(root, "dev/pts", os.O_PATH) as pts:
+        if magic(pts) != DEVPTS:
+            raise OSError(errno.EBUSY, "something else is mounted there", "/dev/pts")
+        reconfigure(pts, mounts.devpts_options(base or 0, most))
+
+
+def _process(ct: Container) -> Process:
+    if ct.process is None:
+        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH), f"PID 1 of CT {ct.ctid}")
+    return ct.process
+
+
+ROWS = (
+    Row("NUMPTY", lambda one: one.numpty, _terminals, new=False),
+    Row("SHMPAGES", lambda one: one.shmpages, _shared_memory),
+    Row("LOCKEDPAGES", lambda one: one.lockedpages, _rlimit(resource.RLIMIT_MEMLOCK)),
+    Row("NUMSIGINFO", lambda one: one.numsiginfo, _rlimit(resource.RLIMIT_SIGPENDING)),
+)
+
+
+def apply(ct: Container, wanted: CtConfig, rows: tuple[Row, ...] = ROWS) -> None:
+    """Give *ct* what *wanted* says in *rows*.  Failure(SETUBC) with the first that cannot be; no undo."""
+    for row in rows:
+        value = row.of(wanted)
+        try:
+            row.put(ct, value)
+        except OSError as error:
+            text = f"cannot set {row.key} to {'unlimited' if value is None else value}: {error.strerror}"
+            raise Failure(Exit.SETUBC, text, hint=_hint(error)) from error
+
+
+def _hint(error: OSError) -> str:
+    return "raising it takes CAP_SYS_RESOURCE, which hostd has not" if isinstance(error, PermissionError) else ""
+
+
+def changed(before: CtConfig, after: CtConfig) -> tuple[Row, ...]:
+    return tuple(row for row in ROWS if row.of(before) != row.of(after))
+
+
+def of_new(config: CtConfig) -> tuple[Row, ...]:
+    """What a new PID 1 does not have by itself."""
+    return tuple(row for row in ROWS if row.new and row.of(config) is not None)

@@ -1,0 +1,75 @@
+"""VMGUARPAGES and OOMGUARPAGES on a fake v2 tree: the kernel gives none more than its parent has."""
+
+from pathlib import Path
+
+import pytest
+
+from hostd.cgroup import files, guarantees, limits
+from hostd.cgroup.guarantees import MOST
+from hostd.cgroup.hierarchies import Hierarchy
+from hostd.cgroup.limits import NONE, Limits
+from hostd.cgroup.tree import CgroupTree, CtCgroup
+from hostd.errors import Failure
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CgroupTree:
+    root = tmp_path / "vz"
+    for directory in (root, root / "101", root / "102"):
+        directory.mkdir()
+        (directory / "memory.low").write_text("0\n")
+        (directory / "memory.min").write_text("0\n")
+    (root / "cgroup.subtree_control").write_text("memory\n")
+    monkeypatch.setattr(files, "write", lambda path, value: Path(path).write_text(f"{value}\n"))
+    return CgroupTree("vz", (Hierarchy(str(tmp_path), frozenset(), unified=True),))
+
+
+def held(tree: CgroupTree, name: str) -> list[str]:
+    """What our directory has, and each container."""
+    root = tree.unified_root
+    return [files.read(f"{place}/{name}") for place in (root, f"{root}/101", f"{root}/102")]
+
+
+def test_our_directory_has_the_sum(tree: CgroupTree) -> None:
+    one, two = CtCgroup(tree, 101), CtCgroup(tree, 102)
+    limits.apply(one, Limits(kept_low=10 * MIB, kept_min=4 * MIB), NONE)
+    limits.apply(two, Limits(kept_low=5 * MIB), NONE)
+    assert held(tree, "memory.low") == [str(15 * MIB), str(10 * MIB), str(5 * MIB)]
+    assert held(tree, "memory.min") == [str(4 * MIB), str(4 * MIB), "0"]
+    limits.apply(one, NONE, Limits(kept_low=10 * MIB, kept_min=4 * MIB))
+    assert held(tree, "memory.low") == [str(5 * MIB), "0", str(5 * MIB)]
+    assert held(tree, "memory.min") == ["0", "0", "0"]
+
+
+def test_all_that_it_has(tree: CgroupTree) -> None:
+    limits.apply(CtCgroup(tree, 101), Limits(kept_low=MOST), NONE)
+    limits.apply(CtCgroup(tree, 102), Limits(kept_low=MIB), NONE)
+    assert held(tree, "memory.low") == ["max", "max", str(MIB)]
+
+
+def test_of_a_container_that_is_gone_nothing_stays(tree: CgroupTree) -> None:
+    limits.apply(CtCgroup(tree, 101), Limits(kept_low=10 * MIB), NONE)
+    limits.apply(CtCgroup(tree, 102), Limits(kept_low=5 * MIB), NONE)
+    root = Path(tree.unified_root or "")
+    for file in (root / "101").iterdir():
+        file.unlink()
+    (root / "101").rmdir()
+    guarantees.settle(tree)
+    assert files.read(f"{root}/memory.low") == str(5 * MIB)
+
+
+def test_a_refusal_takes_back_the_sum(tree: CgroupTree) -> None:
+    """The row of the other file comes later, and is refused."""
+    Path(tree.unified_root or "", "101", "memory.min").unlink()
+    with pytest.raises(Failure):
+        limits.apply(CtCgroup(tree, 101), Limits(kept_low=MIB, kept_min=MIB), NONE)
+    assert held(tree, "memory.low") == ["0", "0", "0"]
+
+
+def test_v1_has_nothing_like_it(tmp_path: Path) -> None:
+    (tmp_path / "vz" / "101").mkdir(parents=True)
+    cgroup = CtCgroup(CgroupTree("vz", (Hierarchy(str(tmp_path), frozenset({"memory"})),)), 101)
+    limits.apply(cgroup, Limits(kept_low=MIB, kept_min=MIB), NONE)
+    assert list((tmp_path / "vz" / "101").iterdir()) == []
