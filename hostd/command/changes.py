@@ -6,14 +6,14 @@ Everything is parsed and validated before anything is changed: `read` raises, `C
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from hostd.config import values
+from hostd.config import permits, values
 from hostd.config.addresses import Interface, addresses, addresses_text
 from hostd.config.settings import BY_OPTION, KEY_ORDER, Effect, Setting
 from hostd.config.veconf import VeConf
 from hostd.errors import BadValue
 
 _LISTS = ("NAMESERVER", "SEARCHDOMAIN")  # repeated options are one list
-_SWITCHES = ("FEATURES", "CAPABILITY")  # what is not named stays as it is
+_MERGED = ("FEATURES", "CAPABILITY", *permits.READERS)  # what is not named stays as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,8 @@ class Changes:
         if "IP_ADDRESS" in self.keys:
             texts["IP_ADDRESS"] = addresses_text(self.addresses(_lenient(conf.get("IP_ADDRESS"))))
         for key in sorted(texts, key=_order):
-            conf.set(key, _merged(key, conf.get(key), texts[key]) if key in _SWITCHES else texts[key])
+            text = _merged(key, conf.get(key), texts[key]) if key in _MERGED else texts[key]
+            conf.set(key, _stored(key, text))
 
 
 def read(given: Iterable[tuple[str, str]]) -> Changes:
@@ -78,7 +79,7 @@ def read(given: Iterable[tuple[str, str]]) -> Changes:
                 pass  # a file: `hostd.command.given`
             case _ if row.key in _LISTS:
                 texts[row.key] = _joined(row, f"{texts.get(row.key, '')} {text}")
-            case _ if row.key in _SWITCHES:
+            case _ if row.key in _MERGED:
                 texts[row.key] = _merged(row.key, texts.get(row.key), text)
             case _:
                 texts[row.key] = text
@@ -106,16 +107,29 @@ def _joined(row: Setting, text: str) -> str:
 
 
 def _merged(key: str, old: str | None, new: str) -> str:
+    if key in permits.READERS:
+        return permits.text(_permits(key, old) | permits.READERS[key](new))
     known = values.FEATURES if key == "FEATURES" else values.CAPABILITIES
     before = _switches(old or "", key, known)
     return values.switches_text(before | _switches(new, key, known))
+
+
+def _stored(key: str, text: str) -> str:
+    return permits.stored(key, permits.READERS[key](text)) if key in permits.READERS else text
+
+
+def _permits(key: str, text: str | None) -> permits.Permits:
+    try:
+        return permits.READERS[key](text or "")
+    except ValueError:
+        return {}  # garbage in the file is replaced
 
 
 def _switches(text: str, key: str, known: frozenset[str]) -> dict[str, bool]:
     try:
         return values.switches(text, upper=key == "CAPABILITY", known=known)
     except ValueError:
-        return {}  # garbage in the file is replaced
+        return {}
 
 
 def _lenient(text: str | None) -> tuple[Interface, ...]:

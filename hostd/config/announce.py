@@ -31,7 +31,8 @@ _LINES: tuple[tuple[str, str, Callable[[CtConfig], object], object], ...] = (
 
 def applying(config: CtConfig, keys: Set[str]) -> list[str]:
     """The lines of the settings among *keys*."""
-    return [f"Setting {line.format(value(config))}" for key, line, value, _ in _LINES if key in keys]
+    lines = [f"Setting {line.format(value(config))}" for key, line, value, _ in _LINES if key in keys]
+    return lines + (["Setting devices"] if keys & {"DEVICES", "DEVNODES"} else [])
 
 
 def disk_limits(config: CtConfig, keys: Set[str]) -> list[str]:
@@ -50,8 +51,7 @@ def other_inodes(config: CtConfig, inodes: int) -> str:
 
 
 # Settings without which a container is another than its owner thinks; missing limits and tables are not said each time.
-_WEIGHTY = ("NETIF", "NETDEV", "PCI", "DEVICES", "DEVNODES", "CAPABILITY", "FEATURES", "MOUNT_OPTS", "CPUMASK",
-            "NODEMASK", "IOPRIO", "IOLIMIT", "IOPSLIMIT")  # fmt: skip
+_WEIGHTY = ("NETIF", "NETDEV", "PCI", "FEATURES", "MOUNT_OPTS")
 
 
 def missing(config: CtConfig) -> list[str]:
@@ -64,5 +64,6 @@ def starting(config: CtConfig) -> list[str]:
     """The lines of a start, between `Container is mounted` and `Container start in progress...`."""
     lines = [adding(config.addresses)] if config.addresses else []
     keys = {key for key, _, value, default in _LINES if value(config) != default}
+    keys |= {"DEVICES"} if config.devices or config.devnodes else set()
     privileged = [PRIVILEGED] if config.privileged else []
     return [*missing(config), *privileged, *lines, *applying(config, keys)]

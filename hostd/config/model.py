@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from hostd.config import addresses, places, values
+from hostd.config import addresses, permits, places, values
 from hostd.config.addresses import Interface
 from hostd.config.paths import Paths
+from hostd.config.permits import Permit
 from hostd.config.places import expand as expand
 from hostd.config.values import Pair
 from hostd.config.veconf import VeConf
@@ -124,6 +125,8 @@ class CtConfig:
     init: str
     features: Mapping[str, bool]
     capabilities: Mapping[str, bool]
+    devices: tuple[Permit, ...]
+    devnodes: tuple[tuple[str, str], ...]
     raw: VeConf
 
     def has(self, feature: str) -> bool:
@@ -199,6 +202,8 @@ def effective(ctid: int, own: VeConf, globals: GlobalConfig) -> CtConfig:
         init=read.value("INIT", values.init, "vz"),
         features=read.value("FEATURES", _features, {}),
         capabilities=read.value("CAPABILITY", _capabilities, {}),
+        devices=read.value("DEVICES", permits.of_devices, ()),
+        devnodes=read.value("DEVNODES", permits.of_devnodes, ()),
         raw=own,
     )
 

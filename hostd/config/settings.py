@@ -132,7 +132,7 @@ _RESOURCES = (
         *("netfilter", "NETFILTER", texts.netfilter, "disabled|stateless|stateful|full", "netfilter tables"),
         _UNENFORCED,
     ),
-    Setting("capability", "CAPABILITY", texts.capabilities, "NAME:on|off,…", "capabilities", _UNENFORCED),
+    Setting("capability", "CAPABILITY", texts.capabilities, "NAME:on|off,…", "capabilities", _RESTART),
 )
 
 _IDENTITY = (
@@ -151,10 +151,8 @@ _IDENTITY = (
 )
 
 _DEVICES = (
-    Setting("devices", "DEVICES", one_line, "b|c:MAJ:MIN|all:[r][w][q]|none", "allow a device", _REFUSED),
-    Setting(
-        "devnodes", "DEVNODES", one_line, "NAME:[r][w][q]|none", "allow a device, make its node", _REFUSED
-    ),
+    Setting("devices", "DEVICES", texts.devices, "b|c:MAJ:MIN|all:[r][w][q]|none", "allow a device", _LIVE),
+    Setting("devnodes", "DEVNODES", texts.devnodes, "NAME:[r][w][q]|none", "allow a device, make its node", _LIVE),
     Setting("pci_add", "PCI", one_line, "[DOM:]BUS:SLOT.FUNC", "give a PCI device", _REFUSED),
     Setting("pci_del", "PCI", one_line, "[DOM:]BUS:SLOT.FUNC", "take a PCI device away", _REFUSED),
     Setting("netdev_add", "NETDEV", one_line, "DEV", "move a network device in", _REFUSED),

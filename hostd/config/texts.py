@@ -7,7 +7,7 @@ value that cannot be used.
 import os
 from collections.abc import Callable
 
-from hostd.config import addresses, values
+from hostd.config import addresses, permits, values
 
 Parse = Callable[[str], str]
 
@@ -99,6 +99,20 @@ def features(text: str) -> str:
 
 def capabilities(text: str) -> str:
     return values.switches_text(values.switches(text, upper=True, known=values.CAPABILITIES))
+
+
+def devices(text: str) -> str:
+    return permits.text(permits.devices(one_word(text)))
+
+
+def devnodes(text: str) -> str:
+    return permits.text(permits.devnodes(one_word(text)))
+
+
+def one_word(text: str) -> str:
+    if len(text.split()) != 1:
+        raise ValueError("must be one; repeat the option for others")
+    return text
 
 
 def meminfo(text: str) -> str:

@@ -105,7 +105,7 @@ async def make_cgroup(run: Run) -> None:
     cgroup = run.cgroup
     cgroup.create(run.record.uid_base)
     faults.point("cgroup.made")
-    device_filter.protect(cgroup, devices.of(run.configuration))
+    device_filter.protect(cgroup, devices.rules(run.configuration))
 
 
 async def limit(run: Run) -> None:

@@ -4,7 +4,6 @@ Device nodes must be made here: the tmpfs belongs to the host's user namespace, 
 """
 
 import os
-import stat
 import uuid
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -57,21 +56,27 @@ def dev(base: int, devices: tuple[Device, ...] = (), *, nesting: bool = False) -
     """A fresh /dev for a container whose root is the host's user *base*, with *devices* beside those of all."""
     options = {"source": "dev", "mode": "755", "size": "512k", "nr_inodes": "1024"}
     mount = _tmpfs(base, options, MountAttr.NOSUID | MountAttr.NOEXEC)
-    folders = {os.path.dirname(device.name): 0o755 for device in devices if "/" in device.name}
-    for name, mode in (*DEV_DIRS, *folders.items(), *(NESTING_DIRS if nesting else ())):
+    folders = {folder: 0o755 for device in devices for folder in _above(device.name)}
+    for name, mode in ({**dict(DEV_DIRS), **folders, **dict(NESTING_DIRS if nesting else ())}).items():
         path = f"{mount.path}/{name}"
         os.mkdir(path)
         os.chmod(path, mode)
         os.chown(path, base, base)
-    for name, major, minor in (*DEVICES, *devices):
-        path = f"{mount.path}/{name}"
-        os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(major, minor))
-        os.chmod(path, 0o666)
+    for device in {one.name: one for one in (*devices, *DEVICES)}.values():
+        path = f"{mount.path}/{device.name}"
+        os.mknod(path, device.kind | 0o600, device.number)
+        os.chmod(path, device.mode)
         os.chown(path, base, base)
     for name, target in DEV_LINKS:
         os.symlink(target, f"{mount.path}/{name}")
         os.lchown(f"{mount.path}/{name}", base, base)
     return mount
+
+
+def _above(name: str) -> list[str]:
+    """The directories above *name*, outermost first."""
+    parts = name.split("/")[:-1]
+    return ["/".join(parts[: i + 1]) for i in range(len(parts))]
 
 
 MOST_TERMINALS = 1 << 20  # NR_UNIX98_PTY_MAX: the kernel's own limit of one devpts

@@ -1,6 +1,6 @@
 """From configuration to what `spawn` does: pure data, nothing touched but the mounts and descriptors it is given."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 from hostd.config.model import CtConfig
@@ -20,6 +20,20 @@ ENVIRONMENT = {"container": "vz"}  # of PID 1 alone: systemd-detect-virt, Ansibl
 def _filter() -> bytes:
     """The same for every container; generating it takes longer than using it."""
     return deny_filter()
+
+
+_OPENVZ = {"VE_ADMIN": ("sys_admin", "net_admin")}  # one of its own; these are what it was for
+
+
+def dropped(capabilities: Mapping[str, bool], *, privileged: bool) -> tuple[int, ...]:
+    """What PID 1 and all below it lose: what CAPABILITY takes away, and what it has to give back to a privileged
+    container.  Some nobody gets: with the system call filter they would be of no use.
+    """
+    off = [name for key, on in capabilities.items() if not on for name in _OPENVZ.get(key, (key,))]
+    given = caps.numbers(*(key for key, on in capabilities.items() if on and key not in _OPENVZ))
+    default = caps.PRIVILEGED_DROP if privileged else caps.DEFAULT_DROP
+    lost = [number for number in default if number in caps.DEFAULT_DROP or number not in given]
+    return tuple(dict.fromkeys((*lost, *caps.numbers(*off))))
 
 
 def spawn_plan(
@@ -47,7 +61,7 @@ def spawn_plan(
         join=join,
         into=into,
         seccomp=_filter(),
-        drop_caps=caps.PRIVILEGED_DROP if ids is None else caps.DEFAULT_DROP,
+        drop_caps=dropped(config.capabilities, privileged=ids is None),
         mounts=NESTING_MOUNTS if config.nesting else DEFAULT_MOUNTS,
         parent=True,
     )

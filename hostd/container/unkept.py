@@ -5,9 +5,11 @@ from collections.abc import Iterator, Set
 from hostd.cgroup import blockio
 from hostd.cgroup.root import CgroupTree
 from hostd.config.model import CtConfig
+from hostd.container import devices
 from hostd.kernel import disks
 
-WEIGHTY = frozenset(("IOPRIO", "IOLIMIT", "IOPSLIMIT"))  # what a start says again each time
+WEIGHTY = frozenset(("IOPRIO", "IOLIMIT", "IOPSLIMIT", "DEVNODES", "CAPABILITY"))  # what a start says again each time
+VOID = frozenset(("SYS_MODULE", "SYS_RAWIO", "SYS_TIME"))
 
 
 def lines(tree: CgroupTree, config: CtConfig, keys: Set[str]) -> Iterator[str]:
@@ -16,6 +18,11 @@ def lines(tree: CgroupTree, config: CtConfig, keys: Set[str]) -> Iterator[str]:
     yield from _guarantees(tree, config, keys)
     if "IOPRIO" in keys and config.ioprio != blockio.IOPRIO and not _weighs(tree, config.private):
         yield f"Warning: IOPRIO is only stored: no scheduler with weights (bfq) is at work below {config.private}"
+    if "CAPABILITY" in keys and (void := sorted(name for name in VOID if config.capabilities.get(name))):
+        words = " ".join(f"{name}:on" for name in void)
+        yield f"Warning: CAPABILITY {words} has no effect: what it is for, the system call filter refuses"
+    if "DEVNODES" in keys and (missing := devices.absent(config)):
+        yield f"Warning: the host has no {' '.join(f'/dev/{name}' for name in missing)}: DEVNODES without"
 
 
 def _rates(config: CtConfig, keys: Set[str]) -> Iterator[str]:

@@ -94,7 +94,7 @@ def test_a_bad_value_changes_nothing(fake: Fake) -> None:
     assert fake.conf(101) == "A=1\n" and fake.asked() == [] and os.listdir(fake.paths.names_dir) == []
 
 
-@pytest.mark.parametrize("option", ["netif_add", "netif_del", "devices", "devnodes", "pci_add", "netdev_add",
+@pytest.mark.parametrize("option", ["netif_add", "netif_del", "pci_add", "netdev_add",
                                     "iptables", "bindmount_add", "dhcp"])  # fmt: skip
 def test_what_is_not_supported_says_so(fake: Fake, option: str) -> None:
     fake.up(101, "A=1\n")

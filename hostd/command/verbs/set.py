@@ -10,12 +10,12 @@ import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from hostd.command import changes, disk, edge, given, in_use, sample, typed_places, unkept
+from hostd.command import changes, disk, edge, given, hardware, in_use, sample, typed_places, unkept
 from hostd.command.call import Call
 from hostd.command.changes import Changes
 from hostd.command.host import Change, Facts, StopOptions
 from hostd.command.verbs import start
-from hostd.config import announce, live, names, processors
+from hostd.config import announce, live, names
 from hostd.config.model import effective
 from hostd.config.settings import BEANCOUNTERS, BY_OPTION, Effect, Setting
 from hostd.config.veconf import VeConf
@@ -71,8 +71,7 @@ async def run(call: Call) -> int:
     if request.logins:
         call.not_suspended()
     typed_places.check(call, request.changes.texts, conf)
-    for key, text in request.changes.texts.items():
-        processors.check(key, text)
+    hardware.check(request.changes.texts)
     code = await _apply(call, request, facts, conf)
     if request.save:
         _save(call, request, conf)

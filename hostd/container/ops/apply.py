@@ -10,7 +10,7 @@ from hostd.cgroup.tree import CtCgroup
 from hostd.config import live
 from hostd.config.addresses import Interface
 from hostd.config.model import CtConfig, effective
-from hostd.container import faults, furnish, inner_limits
+from hostd.container import device_filter, device_nodes, devices, faults, furnish, inner_limits
 from hostd.container.container import Container
 from hostd.container.host_side import check_masks, limits_of
 from hostd.container.ops.sessions import link_of
@@ -45,7 +45,7 @@ async def apply(ct: Container, change: LiveChange) -> None:
     record.trying = [str(address) for address in (*change.add, *change.delete)]
     try:
         record.save(paths)
-        for step in (_limits, _addresses, _names, _inner):
+        for step in (_limits, _devices, _addresses, _names, _inner):
             name = step.__name__.strip("_")
             faults.point(f"set.{name}")
             with timed(f"set: {name}"):
@@ -82,7 +82,9 @@ async def settle(ct: Container, config: CtConfig) -> None:
     assert record is not None
     log.info("cut off in the middle: set; taken back")
     config = effective(ct.ctid, live.over(config.raw, record.live), world.load_globals())
-    limits.apply(CtCgroup(world.tree, ct.ctid), limits_of(config, record))
+    cgroup = CtCgroup(world.tree, ct.ctid)
+    limits.apply(cgroup, limits_of(config, record))
+    device_filter.protect(cgroup, devices.rules(config))  # a node more than it allows cannot be opened
     present = {ip_interface(address).ip for address in record.addresses}
     with ct.netns() as netns:
         for address in map(ip_interface, record.trying):
@@ -114,6 +116,23 @@ async def _limits(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
 
     limits.apply(cgroup, after, before)
     undos.append(back)
+
+
+async def _devices(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
+    """What may be opened, and the nodes to open it by."""
+    old, new = change.old, change.new
+    if (old.devices, old.devnodes) == (new.devices, new.devnodes):
+        return
+    cgroup = CtCgroup(ct.world.tree, ct.ctid)
+    gone, come = devices.difference(old, new)
+
+    async def back() -> None:
+        device_filter.protect(cgroup, devices.rules(old))
+        device_nodes.exchange(ct, come, gone)
+
+    undos.append(back)
+    device_filter.protect(cgroup, devices.rules(new))
+    device_nodes.exchange(ct, gone, come)
 
 
 async def _addresses(ct: Container, change: LiveChange, undos: list[Undo]) -> None:

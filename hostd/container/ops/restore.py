@@ -12,7 +12,18 @@ from hostd.checkpoint.restore import RestoreSpec, saved_counters, saved_ids, sav
 from hostd.checkpoint.restore import restore as criu_restore
 from hostd.config import live
 from hostd.config.model import CtConfig, effective
-from hostd.container import faults, furnish, host_side, init_side, inner_limits, lease, rescue, scripts
+from hostd.container import (
+    device_nodes,
+    devices,
+    faults,
+    furnish,
+    host_side,
+    init_side,
+    inner_limits,
+    lease,
+    rescue,
+    scripts,
+)
 from hostd.container.container import Container
 from hostd.container.init_link import ChannelLost, InitLink, Message
 from hostd.container.ops import start
@@ -129,6 +140,7 @@ async def catch_up(run: Resurrection) -> None:
     if had != has:
         with run.ct.netns() as netns:
             await venet.readdress(netns, come=has - had, gone=had - has)
+    device_nodes.exchange(run.ct, *devices.difference(before, after))
     inner_limits.apply(run.ct, after, inner_limits.changed(before, after))
     await furnish.write_all(run.ct.link, furnish.changed(before, after))
     if after.hostname not in ("", before.hostname):

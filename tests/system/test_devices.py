@@ -1,0 +1,108 @@
+"""Devices of the host in a running container, and the capabilities of its processes."""
+
+import pytest
+
+from hostd.kernel import caps
+from tests.harness import machine
+from tests.harness.installation import Vz
+from tests.harness.needs import CHECKPOINTS, needs
+
+pytestmark = [pytest.mark.system, needs("fuse")]
+
+
+def opens(vz: Vz, how: str, name: str = "fuse") -> bool:
+    """Can a program inside open it?  *how*: `<`, `>` or `<>`."""
+    return vz.ctl("exec2", "101", f": {how}/dev/{name}", check=None).code == 0
+
+
+def there(vz: Vz, name: str = "fuse") -> bool:
+    return vz.ctl("exec2", "101", f"test -c /dev/{name}", check=None).code == 0
+
+
+def test_devnodes_are_live_and_last(vz: Vz) -> None:
+    vz.start(101)
+    assert not there(vz)
+    assert "Setting devices\n" in vz.ctl("set", "101", "--devnodes", "fuse:rw", "--save").stdout
+    assert there(vz) and opens(vz, "<>")
+    vz.ctl("exec", "101", "reboot")
+    machine.until("it is up again", lambda: vz.answers(101))
+    assert there(vz) and opens(vz, "<>")
+    vz.ctl("set", "101", "--devnodes", "fuse:none", "--save")
+    assert not there(vz)
+    vz.ctl("restart", "101")
+    assert not there(vz)
+
+
+def test_access_is_what_was_given(vz: Vz) -> None:
+    """The filter is changed in place: what it allowed before, it allows all the while."""
+    vz.start(101)
+    vz.ctl("set", "101", "--devnodes", "fuse:r")
+    assert opens(vz, "<") and not opens(vz, "<>") and opens(vz, "<>", "null")
+    vz.ctl("set", "101", "--devices", "c:10:229:rw")
+    assert opens(vz, "<>")
+    vz.ctl("set", "101", "--devices", "c:10:all:r", "--devices", "c:10:229:none")
+    assert opens(vz, "<") and not opens(vz, "<>")
+    vz.ctl("set", "101", "--devnodes", "fuse:none", "--devices", "c:10:all:none")
+    assert not there(vz) and opens(vz, "<>", "null")
+
+
+def test_a_node_in_a_directory(vz: Vz) -> None:
+    vz.create(101)
+    vz.ctl("set", "101", "--devnodes", "net/tun:rw", "--save")
+    vz.ctl("start", "101")
+    assert opens(vz, "<>", "net/tun")
+    vz.ctl("set", "101", "--devnodes", "net/tun:none")
+    vz.ctl("set", "101", "--devnodes", "net/tun:rw")
+    assert opens(vz, "<>", "net/tun")
+
+
+def test_a_guest_in_the_way(vz: Vz) -> None:
+    """Links lead nowhere, what has the name stays, and the filter is as it was."""
+    vz.start(101)
+    vz.ctl("exec2", "101", "ln -s /etc /dev/net; echo mine > /dev/fuse")
+    said = vz.ctl("set", "101", "--devnodes", "net/tun:rw", "--cpuunits", "500", check=86)
+    assert said.stderr.startswith("cannot change /dev/net/tun in CT 101: ") and len(said.stderr.splitlines()) == 1
+    assert vz.ctl("exec2", "101", "ls /etc/tun", check=None).code != 0
+    said = vz.ctl("set", "101", "--devnodes", "fuse:rw", check=86)
+    assert said.stderr == "cannot change /dev/fuse in CT 101: something else has that name\n"
+    assert vz.ctl("exec2", "101", "cat /dev/fuse").stdout == "mine\n"
+    assert vz.vzlist("-H", "-o", "cpuunits", "101").strip() == "1000"
+
+
+def test_a_device_that_the_host_has_not(vz: Vz) -> None:
+    vz.start(101)
+    said = vz.ctl("set", "101", "--devnodes", "nowhere:rw", "--save", check=21)
+    assert said.stderr == "the host has no device /dev/nowhere\n"
+    with open(vz.paths.ct_conf(101), "a", encoding="ascii") as file:
+        file.write('DEVNODES="nowhere:rw fuse:rw"\n')
+    line = "Warning: the host has no /dev/nowhere: DEVNODES without"
+    assert line in vz.ctl("restart", "101").stdout.splitlines()
+    assert opens(vz, "<>")
+
+
+@CHECKPOINTS
+def test_devices_after_a_restore(vz: Vz) -> None:
+    vz.start(101)
+    vz.ctl("set", "101", "--devnodes", "fuse:rw")
+    vz.ctl("chkpnt", "101")
+    vz.ctl("set", "101", "--devnodes", "net/tun:rw", "--save")
+    vz.ctl("restore", "101")
+    assert opens(vz, "<>", "net/tun")
+    vz.ctl("set", "101", "--devnodes", "fuse:rw")
+    assert opens(vz, "<>")
+
+
+def bounding(vz: Vz) -> frozenset[int]:
+    return caps.bits(vz.ctl("exec2", "101", "grep CapBnd /proc/self/status").stdout.split()[1])
+
+
+def test_capabilities(vz: Vz) -> None:
+    vz.start(101)
+    before = bounding(vz)
+    vz.ctl("set", "101", "--capability", "net_raw:off", check=32)
+    said = vz.ctl("set", "101", "--capability", "net_raw:off,sys_time:on", "--save", "--setmode", "restart")
+    assert "Warning: CAPABILITY SYS_TIME:on has no effect: " in said.stdout
+    assert before - bounding(vz) >= set(caps.numbers("net_raw"))
+    assert vz.vzlist("-H", "-o", "capability", "101").strip() == "net_raw:off,sys_time:on"
+    vz.ctl("set", "101", "--capability", "net_raw:on", "--save", "--setmode", "restart")
+    assert caps.number("net_raw") in bounding(vz)
