@@ -6,6 +6,7 @@ and leaves those as they are when it grows: so here they are taken along.
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from hostd.cgroup import files
 from hostd.cgroup.writes import Write
@@ -40,7 +41,14 @@ def _along(top: str, below: list[str], what: str, wanted: str) -> Iterator[Write
 
 
 def _below(path: str) -> list[str]:
-    return [directory for directory, _, _ in os.walk(path) if directory != path]
+    """Every cgroup below *path*, parents first.  The guest makes and removes them: what is gone, or so deep that its
+    path is too long, is passed over; should the kernel mind, it says so.
+    """
+    found = [path]
+    for directory in found:
+        with suppress(OSError), os.scandir(directory) as entries:
+            found += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+    return found[1:]
 
 
 def _held(file: str) -> frozenset[int]:

@@ -151,8 +151,8 @@ _IDENTITY = (
 )
 
 _DEVICES = (
-    Setting("devices", "DEVICES", texts.devices, "b|c:MAJ:MIN|all:[r][w][q]|none", "allow a device", _LIVE),
-    Setting("devnodes", "DEVNODES", texts.devnodes, "NAME:[r][w][q]|none", "allow a device, make its node", _LIVE),
+    Setting("devices", "DEVICES", texts.devices, "TYPE:MAJ:MIN:ACCESS", "allow a device, e.g. c:10:200:rw", _LIVE),
+    Setting("devnodes", "DEVNODES", texts.devnodes, "NAME:ACCESS", "the same with a node, e.g. net/tun:rw", _LIVE),
     Setting("pci_add", "PCI", one_line, "[DOM:]BUS:SLOT.FUNC", "give a PCI device", _REFUSED),
     Setting("pci_del", "PCI", one_line, "[DOM:]BUS:SLOT.FUNC", "take a PCI device away", _REFUSED),
     Setting("netdev_add", "NETDEV", one_line, "DEV", "move a network device in", _REFUSED),

@@ -46,6 +46,17 @@ def test_access_is_what_was_given(vz: Vz) -> None:
     assert not there(vz) and opens(vz, "<>", "null")
 
 
+def test_a_new_daemon_finds_the_filter(vz: Vz) -> None:
+    """It is replaced by the next one, and not added to: both would have to agree."""
+    vz.start(101)
+    vz.ctl("set", "101", "--devnodes", "fuse:r")
+    vz.kill_daemon()
+    vz.ctl("set", "101", "--devnodes", "fuse:rw")
+    assert opens(vz, "<>")
+    vz.ctl("set", "101", "--devnodes", "fuse:r")
+    assert opens(vz, "<") and not opens(vz, "<>")
+
+
 def test_a_node_in_a_directory(vz: Vz) -> None:
     vz.create(101)
     vz.ctl("set", "101", "--devnodes", "net/tun:rw", "--save")

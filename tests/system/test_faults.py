@@ -46,6 +46,9 @@ def rebooted(vz: Vz, clock: str) -> None:
     vz.wait_reboot(101, clock)
 
 
+OTHERS = ("--numpty", "50", "--devnodes", "fuse:rw")
+OTHERS_AGAIN = ("--numpty", "60", "--devnodes", "fuse:none")
+
 OPERATIONS = {
     "create": Operation(CREATE, GONE, (GONE, DOWN)),
     "mount": Operation(("mount", "101"), DOWN, (DOWN, MOUNTED)),
@@ -53,11 +56,11 @@ OPERATIONS = {
     "start": Operation(("start", "101"), DOWN, (DOWN, RUNNING)),
     "stop": Operation(("stop", "101"), RUNNING, (DOWN, RUNNING), keeps_pid_1=True),
     "set": Operation(
-        ("set", "101", "--ipadd", "192.0.2.7", "--hostname", "new", "--ram", "200M", "--save"),
+        ("set", "101", "--ipadd", "192.0.2.7", "--hostname", "new", "--ram", "200M", *OTHERS, "--save"),
         RUNNING,
         (RUNNING,),
         keeps_pid_1=True,
-        reset=("set", "101", "--ipdel", "192.0.2.7", "--hostname", "old", "--ram", "256M", "--save"),
+        reset=("set", "101", "--ipdel", "192.0.2.7", "--hostname", "old", "--ram", "256M", *OTHERS_AGAIN, "--save"),
     ),
     "reboot": Operation(("exec", "101", "reboot"), RUNNING, (RUNNING,), then=rebooted),
     "chkpnt": Operation(("chkpnt", "101"), RUNNING, (RUNNING, SUSPENDED), keeps_pid_1=True, in_background=True),

@@ -4,6 +4,7 @@ A rate is measured over seconds on a machine that does other things as well: it 
 not so little that something else must have been the reason.
 """
 
+import os
 import time
 
 import pytest
@@ -123,14 +124,21 @@ def test_simfs_has_no_disk_to_limit(vz: Vz) -> None:
     assert line in vz.ctl("restart", "101").stdout.splitlines()
 
 
-@needs("io")
+@needs("io", "cpuset")
 def test_all_or_nothing(vz: Vz) -> None:
-    """Beside an address that is another's nothing is changed."""
+    """What comes last fails: all before it is as it was, in the kernel."""
     vz.start(101)
     before = allowed(vz)
-    vz.start(102, "--ipadd", "192.0.2.2")
-    vz.ctl("set", "101", "--iolimit", "1", "--cpumask", "0", "--hostname", "x", "--ipadd", "192.0.2.2", check=78)
-    assert allowed(vz) == before
+    vz.ctl("exec2", "101", "mount -t tmpfs none /dev/pts")
+    given = ("--iolimit", "1", "--cpumask", "0", "--hostname", "x", "--ipadd", "192.0.2.7", "--devices", "c:10:229:rw")
+    said = vz.ctl("set", "101", *given, "--numpty", "5", "--numsiginfo", "77", "--save", check=1)
+    assert said.stderr.splitlines() == [
+        "cannot set NUMPTY to 5: something else is mounted there",
+        "Error: failed to apply some parameters, not saving configuration file!",
+    ]
+    assert allowed(vz) == before and rlimit(vz, "Max pending signals") != ["77", "77"]
+    assert vz.ctl("exec2", "101", "hostname").stdout == "ct101\n"
+    assert vz.vzlist("-H", "-o", "iolimit,ip", "101").split() == ["-", "-"]
     assert rate(vz, write("direct", 24), 24 * MIB) > BURST * MIB
 
 
@@ -200,14 +208,27 @@ def test_numpty(vz: Vz) -> None:
     assert terminals(vz) == 5
 
 
-def test_something_else_on_dev_pts_is_left_alone(vz: Vz) -> None:
-    """And what was to be set with it is as it was."""
+def test_fewer_terminals_than_the_consoles_take(vz: Vz) -> None:
+    """It starts all the same."""
+    vz.create(101)
+    vz.ctl("set", "101", "--numpty", "0", "--lockedpages", "0", "--numsiginfo", "1", "--shmpages", "0", "--save")
+    vz.ctl("start", "101")
+    assert vz.answers(101)
+    vz.ctl("exec", "101", "reboot")
+    machine.until("it is up again", lambda: vz.answers(101))
+
+
+@needs("cgroup1", "cpuset")
+def test_cpumask_reaches_cgroups_inside(vz: Vz) -> None:
+    """A set of v1 that is not empty cannot be smaller than one below it."""
     vz.start(101)
-    vz.ctl("exec2", "101", "mount -t tmpfs none /dev/pts")
-    said = vz.ctl("set", "101", "--numpty", "5", "--numsiginfo", "77", "--cpuunits", "500", check=1)
-    assert said.stderr == "cannot set NUMPTY to 5: something else is mounted there\n"
-    assert rlimit(vz, "Max pending signals") != ["77", "77"]
-    assert vz.vzlist("-H", "-o", "cpuunits", "101").strip() == "1000"
+    (top,) = [c for c in machine.cgroups_named(vz.paths.cgroup_root) if "/cpuset/" in c and c.endswith("/101")]
+    os.makedirs(f"{top}/inner/deep")
+    every = machine.read(f"{top}/inner/deep/cpuset.cpus")
+    vz.ctl("set", "101", "--cpumask", "0")
+    assert machine.read(f"{top}/inner/deep/cpuset.cpus") == "0\n"
+    vz.ctl("set", "101", "--cpumask", "all")
+    assert machine.read(f"{top}/inner/deep/cpuset.cpus") == every
 
 
 @CHECKPOINTS

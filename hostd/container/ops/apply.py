@@ -175,7 +175,13 @@ async def _names(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
         await furnish.write_all(link, changed)
         faults.point("set.files")
     if old.hostname != new.hostname and new.hostname:
-        await link_of(ct).ask("hostname", name=new.hostname)
+        link = link_of(ct)
+
+        async def named_as_before() -> None:
+            await link.ask("hostname", name=furnish.hostname(old))
+
+        undos.append(named_as_before)
+        await link.ask("hostname", name=new.hostname)
 
 
 async def _inner(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
