@@ -1,0 +1,99 @@
+"""Masks, weights, rates and guarantees as this machine's kernel takes them: v1 or v2, as it is mounted."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hostd.cgroup import guarantees, limits
+from hostd.cgroup.limits import NONE, Limits
+from hostd.cgroup.tree import CgroupTree, CtCgroup
+from hostd.kernel import loop, topology
+from hostd.kernel.fd import Fd
+from tests.harness.needs import needs
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def cgroup() -> Iterator[CtCgroup]:
+    tree = CgroupTree.detect(f"vzt-{uuid.uuid4().hex[:8]}")
+    group = CtCgroup(tree, 101)
+    group.create(None)
+    yield group
+    group.destroy()
+    tree.remove()
+
+
+def said(cgroup: CtCgroup, v1: tuple[str, str], v2: tuple[str, str]) -> str:
+    """The text of a file, named by its controller: of *v1* or of *v2*."""
+    controller, name = v2 if cgroup.tree.mode == "v2" else v1
+    return Path(cgroup.path(controller) or "", name).read_text().strip()
+
+
+@needs("cpuset")
+def test_masks(cgroup: CtCgroup) -> None:
+    wanted = Limits(cpumask="0", nodemask="0")
+    limits.apply(cgroup, wanted, NONE)
+    for name in ("cpuset.cpus", "cpuset.mems"):
+        assert said(cgroup, ("cpuset", name), ("cpuset", name)) == "0"
+    limits.apply(cgroup, NONE, wanted)
+    every = ("cpuset", "cpuset.cpus"), ("cpuset", "cpuset.cpus.effective")
+    assert said(cgroup, *every) == topology.online("cpu")
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Iterator[str]:
+    """MAJOR:MINOR of a loop device."""
+    image = tmp_path / "image"
+    image.write_bytes(bytes(1 << 20))
+    with Fd.open(str(image), os.O_RDWR) as file:
+        made = loop.attach(file, direct_io=False)
+    number = os.stat(made.path).st_rdev
+    yield f"{os.major(number)}:{os.minor(number)}"
+    made.detach()
+
+
+@needs("io", "loop")
+def test_rates(cgroup: CtCgroup, device: str) -> None:
+    wanted = Limits(iolimit=1 << 20, iopslimit=50, device=device)
+    limits.apply(cgroup, wanted, NONE)
+    bps = said(cgroup, ("blkio", "blkio.throttle.write_bps_device"), ("io", "io.max"))
+    iops = said(cgroup, ("blkio", "blkio.throttle.read_iops_device"), ("io", "io.max"))
+    if cgroup.tree.mode == "v2":
+        assert bps == f"{device} rbps=1048576 wbps=1048576 riops=50 wiops=50"
+    else:
+        assert (bps, iops) == (f"{device} 1048576", f"{device} 50")
+    limits.apply(cgroup, Limits(iopslimit=50, device=device), wanted)
+    limits.apply(cgroup, Limits(device=device))
+    assert said(cgroup, ("blkio", "blkio.throttle.write_bps_device"), ("io", "io.max")) == ""
+
+
+@needs("io")
+def test_weights(cgroup: CtCgroup) -> None:
+    """Where there is a file for one; a kernel may have none."""
+    path = cgroup.path("io" if cgroup.tree.mode == "v2" else "blkio") or ""
+    names = ("blkio.bfq.weight", "io.bfq.weight", "io.weight")
+    limits.apply(cgroup, Limits(ioprio=0), NONE)
+    for file in (Path(path, name) for name in names if os.path.exists(f"{path}/{name}")):
+        assert file.read_text().split()[-1] == "64"
+    limits.apply(cgroup, NONE, Limits(ioprio=0))
+    for file in (Path(path, name) for name in names if os.path.exists(f"{path}/{name}")):
+        assert file.read_text().split()[-1] == "100"
+
+
+@needs("cgroup2", "memory")
+def test_guarantees(cgroup: CtCgroup) -> None:
+    wanted = Limits(kept_low=8 << 20, kept_min=4 << 20)
+    limits.apply(cgroup, wanted, NONE)
+    own = Path(cgroup.path("memory") or "")
+    for name, value in (("memory.low", 8 << 20), ("memory.min", 4 << 20)):
+        assert (own / name).read_text().strip() == (own.parent / name).read_text().strip() == str(value)
+    limits.apply(cgroup, NONE, wanted)
+    assert (own.parent / "memory.low").read_text().strip() == "0"
+    limits.apply(cgroup, wanted, NONE)
+    cgroup.destroy()
+    guarantees.settle(cgroup.tree)
+    assert (own.parent / "memory.min").read_text().strip() == "0"

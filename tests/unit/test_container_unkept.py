@@ -1,0 +1,105 @@
+"""Which settings a host says that it cannot keep: one line each, and only for what is asked."""
+
+from collections.abc import Set
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from hostd.cgroup.root import CgroupTree
+from hostd.config import processors
+from hostd.config.model import GlobalConfig, effective
+from hostd.config.paths import Paths
+from hostd.config.veconf import VeConf
+from hostd.container import unkept
+from hostd.kernel import disks, topology
+
+ALL = frozenset(("IOLIMIT", "IOPSLIMIT", "IOPRIO", "VMGUARPAGES", "OOMGUARPAGES", "CAPABILITY", "DEVNODES"))
+
+
+def lines(text: str, keys: Set[str] = ALL, mode: str = "v1", top: str = "/nowhere") -> list[str]:
+    config = effective(101, VeConf.parse(text), GlobalConfig.from_conf(Paths("/nowhere"), VeConf()))
+    tree = cast(CgroupTree, SimpleNamespace(mode=mode, unified=SimpleNamespace(path=top)))
+    return list(unkept.lines(tree, config, keys))
+
+
+@pytest.fixture(autouse=True)
+def no_bfq(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disks, "schedulers", lambda path: frozenset({"mq-deadline"}))
+
+
+@pytest.mark.parametrize("text", ["", 'IOLIMIT="0"\nIOPRIO="4"\nVMGUARPAGES="0:0"\nCAPABILITY="SYS_TIME:off"\n'])
+def test_nothing_asked_nothing_said(text: str) -> None:
+    assert lines(f'VE_LAYOUT="simfs"\n{text}') == []
+
+
+def test_rates_need_a_disk_of_its_own() -> None:
+    text = 'IOLIMIT="5"\nIOPSLIMIT="5"\n'
+    assert lines(text) == []
+    text += 'VE_LAYOUT="simfs"\n'
+    end = "; layout overlay does"
+    assert lines(text) == [f"Warning: layout simfs does not enforce IOLIMIT and IOPSLIMIT{end}"]
+    assert lines(text, {"IOPSLIMIT"}) == [f"Warning: layout simfs does not enforce IOPSLIMIT{end}"]
+
+
+def test_weights_need_a_scheduler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (line,) = lines('IOPRIO="7"\n')
+    assert line.startswith("Warning: IOPRIO is only stored: no scheduler with weights (bfq) is at work below /nowhere")
+    (tmp_path / "io.cost.qos").write_text("8:0 enable=1 ctrl=auto\n")
+    assert lines('IOPRIO="7"\n', mode="v2", top=str(tmp_path)) == []
+    monkeypatch.setattr(disks, "schedulers", lambda path: frozenset({"bfq"}))
+    assert lines('IOPRIO="7"\n') == []
+
+
+def test_guarantees_need_v2() -> None:
+    text = 'VMGUARPAGES="100:unlimited"\nOOMGUARPAGES="5"\n'
+    assert lines(text) == ["Warning: cgroups v1 do not enforce VMGUARPAGES and OOMGUARPAGES; v2 does"]
+    assert lines(text, mode="hybrid") == lines(text) and lines(text, mode="v2") == []
+
+
+def test_what_is_not_there() -> None:
+    assert lines('DEVNODES="no/where:rw"\n') == ["Warning: the host has no /dev/no/where: DEVNODES without"]
+    (line,) = lines('CAPABILITY="SYS_TIME:on NET_RAW:on"\n')
+    assert line.startswith("Warning: CAPABILITY SYS_TIME:on has no effect: ")
+
+
+@pytest.fixture
+def sysfs(tmp_path: Path) -> Path:
+    """A disk with a partition, and a device mapped to that."""
+    disk, mapped = tmp_path / "sda", tmp_path / "dm-0"
+    (disk / "queue").mkdir(parents=True)
+    (disk / "queue" / "scheduler").write_text("none mq-deadline kyber [bfq]\n")
+    (disk / "sda1").mkdir()
+    (mapped / "queue").mkdir(parents=True)
+    (mapped / "queue" / "scheduler").write_text("none\n")
+    (mapped / "slaves").mkdir()
+    (mapped / "slaves" / "sda1").symlink_to(disk / "sda1")
+    return tmp_path
+
+
+@pytest.mark.parametrize("device", ["sda", "sda/sda1", "dm-0"])
+def test_schedulers_of_what_a_disk_is_made_of(sysfs: Path, device: str) -> None:
+    assert disks._of(f"{sysfs}/{device}") == ["bfq"]
+
+
+def test_a_file_system_without_a_disk(sysfs: Path) -> None:
+    assert disks._of(f"{sysfs}/0:33") == []
+
+
+@pytest.mark.parametrize(
+    ("cpumask", "nodemask", "masks"),
+    [
+        ("", "", ("", "")),
+        ("all", "all", ("", "")),
+        ("0-1,4", "", ("0-1,4", "")),
+        ("auto", "1", ("2-3", "1")),
+        ("auto", "0-1", ("0-3", "0-1")),
+        ("auto", "all", ("", "")),
+        ("auto", "", ("", "")),
+        ("1", "1", ("1", "1")),
+    ],
+)
+def test_masks(monkeypatch: pytest.MonkeyPatch, cpumask: str, nodemask: str, masks: tuple[str, str]) -> None:
+    monkeypatch.setattr(topology, "processors_of", lambda node: {0: "0-1", 1: "2-3"}[node])
+    assert processors.masks(cpumask, nodemask) == masks
