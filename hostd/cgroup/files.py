@@ -27,13 +27,13 @@ def read_optional(path: str | None) -> str | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        if error.errno in _ABSENT:
+        if error.errno in ABSENT:
             return None
         raise
 
 
 # ENODEV: the cgroup was removed while its file was open.  EOPNOTSUPP: not for this type of cgroup (threaded).
-_ABSENT = (19, 95)
+ABSENT = (19, 95)
 
 
 def write(path: str, value: str) -> None:
@@ -73,7 +73,7 @@ def await_event(path: str, wanted: Callable[[dict[str, int]], bool], timeout: fl
                 if wanted(flat(os.pread(fd, 4096, 0).decode())):
                     return True
             except OSError as error:
-                if error.errno in _ABSENT:
+                if error.errno in ABSENT:
                     return True
                 raise
             left = deadline - time.monotonic()

@@ -8,6 +8,8 @@ from hostd.cgroup import files
 from hostd.cgroup.tree import CtCgroup
 from hostd.config.values import PAGE
 
+OOM_KILLS = "oom"  # among the failures
+
 
 @dataclass(frozen=True, slots=True)
 class Counter:
@@ -21,6 +23,10 @@ class Counter:
 Read = Callable[[str], str | None]  # a file of the cgroup; None when this kernel has none
 
 
+def _nothing_refused(read: Read) -> int:
+    return 0
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where the figures of one beancounter are; *unit* is in bytes, or 1 for a number of something.
@@ -31,7 +37,7 @@ class Source:
     controller: str
     held: Callable[[Read], int | None]
     maxheld: Callable[[Read], int | None] = lambda read: None
-    failcnt: Callable[[Read], int | None] = lambda read: 0
+    failcnt: Callable[[Read], int | None] = _nothing_refused
     unit: int = 1
 
     def counter(self, read: Read) -> Counter | None:
@@ -58,6 +64,19 @@ def counters(cgroup: CtCgroup, names: Collection[str]) -> dict[str, Counter]:
         if row is not None:
             found[name] = row
     return found
+
+
+def failures(cgroup: CtCgroup) -> dict[str, int]:
+    """Refusals by beancounter, of those that have a limit to refuse by; and OOM_KILLS."""
+    sources, kills = (_V2, "memory.events") if cgroup.tree.mode == "v2" else (_V1, "memory.oom_control")
+    readers = {name: _reader(cgroup, name) for name in {source.controller for source in sources.values()}}
+    found = {
+        name: source.failcnt(readers[source.controller])
+        for name, source in sources.items()
+        if source.failcnt is not _nothing_refused
+    }
+    found[OOM_KILLS] = _keyed(kills, "oom_kill")(readers["memory"])
+    return {name: number for name, number in found.items() if number is not None}
 
 
 def processes(cgroup: CtCgroup) -> int | None:

@@ -83,7 +83,7 @@ def options(verb: Verb) -> list[str]:
 
 def containers(verb: Verb) -> Value:
     """Behind the verb: which containers."""
-    if not verb.container or verb.name == "create":
+    if verb.name == "create" or not (verb.container or verb.words):
         return FREE
     return ("containers", _STATES.get(verb.name, "-a"))
 

@@ -20,6 +20,7 @@ from hostd.userdata.plan import Plan
 from hostd.userdata.sshkeys import PublicKey
 
 Report = Callable[[str], None]
+Event = Mapping[str, object]  # `time`, `ctid`, `event`, and what belongs to that: docs/man/vzctl.8
 
 
 class Session(Protocol):
@@ -34,6 +35,11 @@ class Session(Protocol):
     term: str
     cwd: str
     detached: asyncio.Event  # the user left a console by ESC .
+    gone: asyncio.Event  # the command has ended, or lost its connection
+
+    @property
+    def backlog(self) -> int:
+        """How much that was printed it has not taken yet."""
 
     def out(self, text: str) -> None:
         """Print *text* as is, at once."""
@@ -214,6 +220,11 @@ class Host(Protocol):
         """A line for each of the *keys* that asks in *config* for something that this host cannot enforce."""
 
     def check(self) -> list[CheckRow]: ...
+
+    async def listen(self, ctids: Set[int], pressure: float, tell: Callable[[Event], None]) -> None:
+        """Tell what happens to the containers *ctids* (none: to all), until hostd leaves.  With *pressure* also, so
+        many seconds apart, how they wait for processors, memory and disks; Failure(5) when this kernel does not say.
+        """
 
     # Each reports the lines of progress that OpenVZ prints, and is all or nothing.
 

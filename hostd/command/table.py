@@ -75,6 +75,9 @@ _RESTORE = (
 )
 
 
+_MANY = 1 << 20  # words: as many as somebody likes
+
+
 def _later(name: str, code: int) -> Verb:
     return Verb(name, "", "CTID", "not supported yet", code=code)
 
@@ -107,6 +110,12 @@ VERBS: tuple[Verb, ...] = (
     Verb("chkpnt", "chkpnt", "CTID [--dumpfile FILE]", "suspend to disk", _CHKPNT, aliases=("suspend",)),
     Verb("restore", "restore", "CTID [--dumpfile FILE]", "resume it", _RESTORE, aliases=("resume",)),
     Verb("check", "check", "", "print what this host can do", lock=False, conf=False, container=False),
+    Verb(
+        *("monitor", "monitor", "[CTID|NAME…] [--pressure SECONDS]", "print what happens, as JSON lines"),
+        *(_values("pressure"), False, False),
+        container=False,
+        words=_MANY,
+    ),
     _later("snapshot", 156),
     _later("snapshot-switch", 159),
     _later("snapshot-delete", 158),
@@ -122,7 +131,6 @@ VERBS: tuple[Verb, ...] = (
     _later("register", 20),
     _later("unregister", 20),
     _later("pause", 20),
-    _later("monitor", 20),
     _later("execaction", 20),
 )
 BY_NAME: dict[str, Verb] = {name: verb for verb in VERBS for name in (verb.name, *verb.aliases)}

@@ -39,6 +39,7 @@ _OPTIONS = {
         ("--fast", "kill it at once"),
         ("--skip-umount", "leave its files mounted"),
     ),
+    "monitor": (("--pressure SECONDS", "also tell, so far apart, how long they wait"),),
     "chkpnt, restore": (("--dumpfile FILE", "where the checkpoint is; default DUMPDIR/Dump.CTID"),),
 }
 

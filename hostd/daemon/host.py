@@ -11,6 +11,7 @@ from hostd.command.host import (
     CheckRow,
     CreateOptions,
     Ended,
+    Event,
     Facts,
     Report,
     Session,
@@ -46,6 +47,7 @@ from hostd.container.ops.apply import LiveChange
 from hostd.container.record import Record
 from hostd.container.steps import unstoppable
 from hostd.daemon import usage
+from hostd.daemon.monitor import Monitor
 from hostd.daemon.registry import Registry
 from hostd.errors import BadConfig, Exit, Failure, NotRunning, VzError
 from hostd.kernel.fd import Fd
@@ -62,8 +64,9 @@ CLEARING = ("stop",)  # what a container that ended by itself is cleared away wi
 class Host:
     """Implements `hostd.command.host.Host` on a registry of containers."""
 
-    def __init__(self, registry: Registry, paths: Paths, confs: ConfCache) -> None:
+    def __init__(self, registry: Registry, paths: Paths, confs: ConfCache, monitor: Monitor) -> None:
         self._registry = registry
+        self._monitor = monitor
         self.paths = paths
         self.confs = confs
 
@@ -126,6 +129,9 @@ class Host:
         known = ((self._registry.get(ctid), parts) for ctid, parts in wanted.items())
         return await usage.of((ct, parts) for ct, parts in known if ct is not None)
 
+    async def listen(self, ctids: Set[int], pressure: float, tell: Callable[[Event], None]) -> None:
+        await self._monitor.listen(ctids, pressure, tell)
+
     def other_inodes(self, ctid: int, config: CtConfig) -> int | None:
         return disk.other_inodes(self._registry[ctid], config)
 
@@ -165,6 +171,7 @@ class Host:
             if options.ssh_keys:
                 await keys.add(ct, options.ssh_keys)
             report("Container start in progress..." + (", waiting ..." if options.wait else ""))
+        self._registry.events.tell(ctid, "start")
 
     async def all_up(self, ctid: int) -> None:
         ct = self._registry[ctid]
@@ -181,13 +188,16 @@ class Host:
         ct.stays_mounted = options.skip_umount
         try:
             async with ct.acting("stop", after=("reboot", "stop")):
-                if ct.running:
+                up = ct.running
+                if up:
                     patience = self._patience(ctid)
                     await stop.stop(ct, patience, report, fast=options.fast, keep_mounted=options.skip_umount)
                 elif unsettled:
                     report("Container was stopped")
                     if failures := await stop.leave(ct, report, keep_mounted=options.skip_umount):
                         raise failures[0]
+            if up or unsettled:
+                self._registry.events.tell(ctid, "stop")
         finally:
             ct.unwanted.clear()
             ct.stays_mounted = False
@@ -272,6 +282,7 @@ class Host:
                 raise Failure(Exit.CHKPNT, "Unable to setup checkpointing: the first boot is not done yet")
             with timed("chkpnt:"):
                 await chkpnt.chkpnt(ct, dumpfile or self.paths.dump(ctid), report)
+        self._registry.events.tell(ctid, "suspended")
 
     async def restore(self, ctid: int, dumpfile: str | None, report: Report) -> None:
         ct = self._registry[ctid]
@@ -280,6 +291,7 @@ class Host:
             with timed("restore:"):
                 await restore.restore(ct, config, dumpfile or self.paths.dump(ctid), report)
                 await overtaken.forget(self.paths, ctid)
+        self._registry.events.tell(ctid, "restored")
 
 
 def _read_script(file: Fd) -> str:

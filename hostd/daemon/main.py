@@ -17,6 +17,7 @@ from hostd.container.world import World
 from hostd.daemon import recover
 from hostd.daemon.host import Host
 from hostd.daemon.keeper_link import KeeperLink
+from hostd.daemon.monitor import Monitor
 from hostd.daemon.registry import Registry
 from hostd.daemon.server import CommandServer
 from hostd.daemon.session import CommandSession
@@ -87,7 +88,8 @@ async def _serve(paths: Paths) -> None:
     recover.load(registry)
     keeper.subscribe(registry.child_ended, _become_keeper)
     await recover.recover(registry, keeper)
-    host = Host(registry, paths, confs)
+    monitor = Monitor(registry)
+    host = Host(registry, paths, confs, monitor)
 
     async def handle(session: CommandSession, prog: str, argv: list[str]) -> int:
         return await run_command(host, session, prog, argv)
@@ -103,6 +105,7 @@ async def _serve(paths: Paths) -> None:
     keeper.serving()
     await leaving.wait()
     registry.leave()
+    monitor.leave()
     await server.drain()
     await server.close()
     await registry.settle()

@@ -8,6 +8,7 @@ from hostd.container.container import Container, Ended
 from hostd.container.ops import start, stop
 from hostd.container.report import to_log
 from hostd.container.world import World
+from hostd.daemon.events import Events
 from hostd.daemon.keeper_link import ChildExit
 from hostd.errors import VzError
 from hostd.log import log
@@ -28,6 +29,7 @@ class Registry:
         self._containers: dict[int, Container] = {}
         self._reboots: dict[int, list[float]] = {}
         self._tasks: set[asyncio.Future[None]] = set()
+        self.events = Events()
 
     def __getitem__(self, ctid: int) -> Container:
         ct = self._containers.get(ctid)
@@ -79,6 +81,7 @@ class Registry:
                 return
             if end.how == "died":
                 log.error("init died: %s", end.text)
+                self.events.tell(ct.ctid, "died", why=end.text)
                 for line in last_words.lines(ct.words, LAST_LINES):
                     log.error("console: %s", line)
             try:
@@ -86,6 +89,8 @@ class Registry:
                     await self._reboot(ct)
                 else:
                     await stop.leave(ct, to_log, keep_mounted=ct.stays_mounted)
+                    if end.how == "halt":
+                        self.events.tell(ct.ctid, "stop")
             except Exception as error:
                 level = log.error if isinstance(error, VzError) else log.exception
                 level("after its end: %s", error)
@@ -109,12 +114,16 @@ class Registry:
             if config.disabled or ct.unwanted.is_set():
                 log.info("not started again: %s", "DISABLED=yes" if config.disabled else "it is to stop")
                 await stop.leave(ct, to_log, keep_mounted=ct.stays_mounted)
+                if not ct.unwanted.is_set():  # whoever stops it tells of that
+                    self.events.tell(ct.ctid, "stop")
                 return
             await start.again(ct, config, to_log)
-        except BaseException:
+        except BaseException as error:
             await stop.leave(ct, to_log)
+            self.events.tell(ct.ctid, "died", why=f"it could not be started again: {error}")
             raise
         log.info("rebooted")
+        self.events.tell(ct.ctid, "reboot")
 
     async def _pause(self, ct: Container) -> None:
         """Nothing for a reboot now and then.  Ends when somebody stops the container."""

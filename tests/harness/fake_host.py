@@ -17,6 +17,7 @@ from hostd.command.host import (
     CheckRow,
     CreateOptions,
     Ended,
+    Event,
     Facts,
     Host,
     Report,
@@ -38,8 +39,10 @@ from hostd.userdata.sshkeys import PublicKey
 
 class FakeSession:
     uid, tty, rows, cols, term = 0, False, 24, 80, "linux"
+    backlog = 0
 
     def __init__(self, cwd: str, stdin: str = "") -> None:
+        self.gone = asyncio.Event()
         self.cwd = cwd
         self.stdin = stdin  # less than fits into a pipe
         self.stdout, self.stderr = "", ""
@@ -79,6 +82,7 @@ class FakeHost:
     changes: list[Change] = field(default_factory=list)
     failure: BaseException | None = None  # raised by the next operation
     begun: asyncio.Event | None = None  # set by stop and exec, which then wait for ever
+    events: list[Event] = field(default_factory=list)  # told to whoever listens, who then hears that hostd leaves
     ended: Ended = field(default_factory=lambda: Ended(0))
 
     def ids(self) -> list[int]:
@@ -94,6 +98,11 @@ class FakeHost:
                 said = self.confs.raw(ctid).get("IP_ADDRESS") or ""
                 for address in self.facts(ctid).live.get("IP_ADDRESS", said).split():
                     yield ctid, address.partition("/")[0]
+
+    async def listen(self, ctids: Set[int], pressure: float, tell: Callable[[Event], None]) -> None:
+        self.calls.append(("listen", set(ctids), pressure))
+        for event in self.events:
+            tell(event)
 
     async def usage(self, wanted: Mapping[int, Set[str]]) -> Mapping[int, Usage]:
         self.calls += [("usage", ctid, *sorted(parts)) for ctid, parts in wanted.items()]

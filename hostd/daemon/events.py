@@ -1,0 +1,47 @@
+"""What happens to containers, for whoever listens.  Nothing is made, and nothing kept, when nobody does."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Set
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from hostd.command.host import Event
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Listener:
+    """*ctids* empty: of all containers.  `wake` is set when the daemon did or saw something."""
+
+    ctids: Set[int]
+    hear: Callable[[Event], None]
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def tell(self, ctid: int, event: str, **more: object) -> None:
+        if not self.ctids or ctid in self.ctids:
+            self.hear({"time": now(), "ctid": ctid, "event": event, **more})
+
+
+class Events:
+    def __init__(self) -> None:
+        self._listeners: list[Listener] = []
+
+    @contextmanager
+    def listening(self, listener: Listener) -> Iterator[None]:
+        self._listeners.append(listener)
+        try:
+            yield
+        finally:
+            self._listeners.remove(listener)
+
+    def tell(self, ctid: int, event: str, **more: object) -> None:
+        for listener in self._listeners:
+            listener.tell(ctid, event, **more)
+            listener.wake.set()
+
+
+def now() -> str:
+    """As in the log, and to the millisecond."""
+    seconds = time.time()
+    there = time.localtime(seconds)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', there)}.{int(seconds % 1 * 1000):03d}{time.strftime('%z', there)}"
