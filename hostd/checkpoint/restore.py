@@ -12,9 +12,13 @@ from hostd.kernel.descriptors import pidfd_getfd
 from hostd.kernel.fd import Fd
 from hostd.kernel.process import Process
 from hostd.log import log, timed
+from hostd.proc.points import POINTS
 
 # Where `private` attaches what.
-PLACES = {"/.vz": "runtime", "/dev": "dev", "/sys/fs/cgroup": "cgroup", BOOT_ID: f"boot/{FILE}"}
+PLACES = {
+    "/.vz": "runtime", "/dev": "dev", "/sys/fs/cgroup": "cgroup", BOOT_ID: f"boot/{FILE}",
+    **{point: f"views/{name}" for name, point in POINTS.items()},
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,8 @@ class RestoreSpec:
     *uid_base* must be where `saved_ids(images_dir)` begin.  *runtime* is where the runtime `saved_runtime(images_dir)`
     is mounted.  *channel* is PID 1's end of a fresh SEQPACKET pair of
     the host's; PID 1 then makes a lasting one (`newpair`).  *devices* says for each network device inside
-    what the prepared container end is called on the host now.  *join* and *into* are the ways into the
+    what the prepared container end is called on the host now.  *views* is the directory with the files that a container
+    sees of itself; "": this host has none, and it sees the host's.  *join* and *into* are the ways into the
     container's cgroups (`CtCgroup.joins`, `.into`): fresh ones, as the kernel may kill whoever is born where
     something was killed before.
     """
@@ -40,6 +45,7 @@ class RestoreSpec:
     join: tuple[Fd, ...]
     into: Fd | None
     devices: dict[str, str] = field(default_factory=dict)
+    views: str = ""
 
 
 def saved_ids(path: str) -> range:
@@ -126,6 +132,8 @@ def _restore(spec: RestoreSpec, kept: saved.Saved, program: criu.Criu, lock: Fd)
 
 def _paths(spec: RestoreSpec, kept: saved.Saved) -> dict[str, str]:
     paths = {"images": spec.images_dir, "runtime": spec.runtime}
+    if spec.views:
+        paths["views"] = spec.views
     if "/sys/fs/cgroup" in kept.external:
         # A cgroup2 mount of the container's own is its cgroup in the host's: one file system, entered further down.
         paths["cgroup"] = spec.cgroups[-1]
@@ -142,7 +150,8 @@ def restore_arguments(spec: RestoreSpec, kept: saved.Saved) -> list[str]:
     words = ["--root", f"{private.RUN}/root"]
     words += ["--inherit-fd", f"fd[{run.CHANNEL}]:socket:[{kept.channel}]"]
     for point, key in kept.external.items():
-        words += ["--external", f"mnt[{key}]:{private.RUN}/{PLACES[point]}"]
+        host_s_own = point in POINTS.values() and not spec.views
+        words += ["--external", f"mnt[{key}]:{point if host_s_own else f'{private.RUN}/{PLACES[point]}'}"]
     for inside, now in spec.devices.items():
         words += ["--external", f"netdev[{inside}]:{now}"]
     return words

@@ -13,9 +13,13 @@ from hostd.checkpoint.dev_tree import DevTree, Node
 from hostd.checkpoint.network import Network
 from hostd.errors import Exit, Failure
 from hostd.kernel.namespace import IDS
+from hostd.proc.points import POINTS
 
 # Mount points that the host brings, and what CRIU's images call them.
-EXTERNAL = {"/.vz": "vzruntime", "/dev": "vzdev", "/sys/fs/cgroup": "vzcgroup", BOOT_ID: "vzbootid"}
+EXTERNAL = {
+    "/.vz": "vzruntime", "/dev": "vzdev", "/sys/fs/cgroup": "vzcgroup", BOOT_ID: "vzbootid",
+    **{point: f"vzview-{name}" for name, point in POINTS.items()},
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

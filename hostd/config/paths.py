@@ -165,6 +165,11 @@ class Paths:
         return f"{self.run_dir}/runtime"
 
     @property
+    def views_dir(self) -> str:
+        """The file system of what containers see of themselves."""
+        return f"{self.run_dir}/views"
+
+    @property
     def hostd_log(self) -> str:
         return self.below("/var/log/vz-hostd.log")
 

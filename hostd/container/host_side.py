@@ -5,8 +5,9 @@ import os
 from contextlib import nullcontext, suppress
 from ipaddress import ip_interface
 
-from hostd.cgroup import guarantees, limits
+from hostd.cgroup import guarantees, limits, notes
 from hostd.cgroup.limits import Limits
+from hostd.cgroup.tree import CtCgroup
 from hostd.config import processors
 from hostd.config.model import CtConfig
 from hostd.container import device_filter, devices, faults, lease, mounts
@@ -106,6 +107,19 @@ async def make_cgroup(run: Run) -> None:
     cgroup.create(run.record.uid_base)
     faults.point("cgroup.made")
     device_filter.protect(cgroup, devices.rules(run.configuration))
+    notes.born(cgroup)
+
+
+async def limit(run: Run) -> None:
+    """After the storage: limits of I/O are limits at its device."""
+    check_masks(run.configuration)
+    set_limits(run.cgroup, limits_of(run.configuration, run.record), limits.NONE)
+
+
+def set_limits(cgroup: CtCgroup, wanted: Limits, previous: Limits | None = None) -> None:
+    """As `limits.apply`, and what the container sees of it."""
+    limits.apply(cgroup, wanted, previous)
+    notes.processors(cgroup, wanted.cpus)
 
 
 async def limit(run: Run) -> None:

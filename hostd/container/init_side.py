@@ -28,13 +28,14 @@ KILL_TIMEOUT = 20.0  # seconds for killed processes to leave
 async def make_mounts(run: Run) -> None:
     """What will be mounted below the root: made beforehand, owned by nobody but this run."""
     run.record.runtime = run.world.runtimes.newest
+    run.record.views = bool(await run.world.views.ready())
     run.submounts = await asyncio.to_thread(_make_mounts, run)
 
 
 def _make_mounts(run: Run) -> tuple[Submount, ...]:
     config, runtime = run.configuration, run.world.runtimes.at(run.record.runtime)
-    base, given = run.record.uid_base or 0, devices.of(config)
-    return mounts.below_root(base, runtime, given, nesting=config.nesting, terminals=config.numpty)
+    base, given, views = run.record.uid_base or 0, devices.of(config), run.world.views.trees()
+    return mounts.below_root(base, runtime, given, views, nesting=config.nesting, terminals=config.numpty)
 
 
 async def drop_mounts(run: Run) -> None:

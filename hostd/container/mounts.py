@@ -5,6 +5,7 @@ Device nodes must be made here: the tmpfs belongs to the host's user namespace, 
 
 import os
 import uuid
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -45,11 +46,11 @@ NESTING_DIRS = ((".lxc", 0), (".lxc/proc", 0o555), (".lxc/sys", 0o555))  # for `
 
 @dataclass(frozen=True)
 class Submount:
-    """A detached mount and where below the root it goes; with a *file*, that file of it alone."""
+    """A detached mount and where below the root it goes; with a *file*, that file of it alone ("": it is a file)."""
 
     mount: Fd
     path: str
-    file: str = ""
+    file: str | None = None
 
 
 def dev(base: int, devices: tuple[Device, ...] = (), *, nesting: bool = False) -> Fd:
@@ -130,9 +131,18 @@ def runtime(directory: str) -> Fd:
 
 
 def below_root(
-    base: int, runtime_dir: str, devices: tuple[Device, ...], *, nesting: bool, terminals: int | None
+    base: int,
+    runtime_dir: str,
+    devices: tuple[Device, ...],
+    views: Mapping[str, Fd],
+    *,
+    nesting: bool,
+    terminals: int | None,
 ) -> tuple[Submount, ...]:
-    """All mounts that the host makes for a container, in the order in which they are attached."""
+    """All mounts that the host makes for a container, in the order in which they are attached.
+
+    *views*: files of the server of /proc files, by their places.
+    """
     return (
         Submount(runtime(runtime_dir), ".vz"),
         Submount(dev(base, devices, nesting=nesting), "dev"),
@@ -140,6 +150,7 @@ def below_root(
         Submount(scratch(base, "1777"), "dev/shm"),
         Submount(scratch(base, "755"), "run"),
         Submount(boot_id_tree(str(uuid.uuid4())), BOOT_ID.lstrip("/"), FILE),
+        *(Submount(tree, place.lstrip("/"), "") for place, tree in views.items()),
     )
 
 

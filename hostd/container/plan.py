@@ -50,8 +50,8 @@ def spawn_plan(
     """The plan that makes PID 1 of a container from its configuration and the descriptors made for it."""
     return SpawnPlan(
         root=root,
-        submounts=tuple((mount.mount, mount.path) for mount in submounts if not mount.file),
-        files=tuple((mount.mount, mount.file, mount.path) for mount in submounts if mount.file),
+        submounts=tuple((mount.mount, mount.path) for mount in submounts if mount.file is None),
+        files=tuple((mount.mount, mount.file, mount.path) for mount in submounts if mount.file is not None),
         argv=runtime.argv(),
         env=ENVIRONMENT,
         fds={LAST_WORDS: words, CHANNEL: channel},

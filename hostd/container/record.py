@@ -46,6 +46,7 @@ class Record:
     scripts: list[str] = field(default_factory=list)  # actions whose scripts have begun: premount, mount
     announced: str = ""  # what vzinit said it was about to do: reboot, halt, poweroff
     counted: dict[str, list[int]] = field(default_factory=dict)  # the most and the refusals before a checkpoint
+    views: bool = False  # it has files of the server of /proc files
     setup: bool = False  # started only to run a script in it: no services
 
     @property

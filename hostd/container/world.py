@@ -1,9 +1,9 @@
 """What every operation needs of the host: made once when the daemon starts, passed explicitly."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from hostd.cgroup.tree import CgroupTree
 from hostd.config.model import CtConfig, GlobalConfig
@@ -18,6 +18,9 @@ from hostd.kernel.process import Process
 from hostd.kernel.spawn import SpawnPlan
 from hostd.kernel.stage import Stage
 
+if TYPE_CHECKING:
+    from hostd.container.views import Views
+
 
 class Keeper(Protocol):
     """The parent of every PID 1, which outlives the daemon."""
@@ -28,8 +31,11 @@ class Keeper(Protocol):
     def hold(self, name: str, fd: Fd) -> None:
         """Keep a duplicate of *fd* for the next daemon."""
 
+    def helper(self, name: str, argv: Sequence[str], held: Sequence[str]) -> None:
+        """Run *argv* with the descriptors that are held under the names *held*; again whenever it ends."""
+
     def forget(self, name: str) -> None:
-        """Drop the child, the exit or the descriptor of that name."""
+        """Drop the child, the helper, the exit or the descriptor of that name."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,7 @@ class World:
     load_globals: Callable[[], GlobalConfig]
     held: dict[str, Fd]  # descriptors that the keeper kept over the last daemon's death
     leases: Leases  # of user ids
+    views: "Views"  # what containers see of themselves
 
     def require(self, config: CtConfig) -> None:
         """Raises Failure(5) when this kernel cannot run the container."""

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -95,8 +95,14 @@ class KeeperLink:
         """Let the keeper hold a duplicate of *fd*; the name may be used again and then means the new one."""
         self._send(encode("hold", name=name), fd)
 
+    def helper(self, name: str, argv: Sequence[str], held: Sequence[str]) -> None:
+        """Run *argv* with the descriptors *held* from number 3 on, now and whenever it ends; another one of that name
+        ends first.
+        """
+        self._send(encode("helper", name=name, arg=list(argv), fd=list(held)))
+
     def forget(self, name: str) -> None:
-        """Drop the descriptor, the child and the exit of that name, whichever exist."""
+        """Drop the descriptor, the child, the helper and the exit of that name, whichever exist."""
         self.exits.pop(name, None)
         self._send(encode("forget", name=name))
 

@@ -13,6 +13,7 @@ from hostd.config.cache import ConfCache
 from hostd.config.paths import Paths
 from hostd.container.lease import Leases
 from hostd.container.network import HostNetwork
+from hostd.container.views import Views
 from hostd.container.world import World
 from hostd.daemon import recover
 from hostd.daemon.host import Host
@@ -70,24 +71,27 @@ async def _serve(paths: Paths) -> None:
         loop.add_signal_handler(number, leaving.set)
     keeper = await KeeperLink.connect()
     confs = ConfCache(paths)
+    tree, features = CgroupTree.detect(paths.cgroup_root), probe()
     world = World(
         paths=paths,
-        tree=CgroupTree.detect(paths.cgroup_root),
+        tree=tree,
         stage=_stage(),
         keeper=keeper,
-        features=probe(),
+        features=features,
         network=HostNetwork(confs.globals),
         runtimes=Runtimes(os.environ.get("VZ_RUNTIME", default_root()), paths.runtime_dir),
         load_config=confs.ct,
         load_globals=confs.globals,
         held=keeper.held,
         leases=Leases(paths),
+        views=Views(paths, keeper, tree, keeper.held, offered=features.fuse),
     )
     world.runtimes.leave(but=world.runtimes.newest)
     registry = Registry(world)
     recover.load(registry)
     keeper.subscribe(registry.child_ended, _become_keeper)
     await recover.recover(registry, keeper)
+    registry.background(asyncio.ensure_future(world.views.take_over(registry.running())))
     monitor = Monitor(registry)
     host = Host(registry, paths, confs, monitor)
 
@@ -121,6 +125,7 @@ async def _clean_the_host(world: World) -> None:
         asyncio.to_thread(world.runtimes.leave),
         asyncio.to_thread(world.tree.remove),
         world.network.leave(),
+        world.views.leave(),
     ):
         try:
             await leave

@@ -45,6 +45,9 @@ class Registry:
         """Containers with a record: running, mounted, or in the middle of an action."""
         return [ct for ct in self._containers.values() if ct.record is not None]
 
+    def running(self) -> list[Container]:
+        return [ct for ct in self.known() if ct.running]
+
     def background(self, work: "asyncio.Future[None]") -> None:
         """Keep a task alive until it ends."""
         self._tasks.add(work)

@@ -22,7 +22,7 @@ _YOUNG = 10.0  # seconds; dying younger than this delays the next start,
 _YOUNG_SERVING = 1.0  # or younger than this after it had begun to serve
 _FIRST_DELAY, _LONGEST_DELAY = 0.05, 2.0
 _FDS_PER_FRAME = 200
-_RESET = (_signal.SIGPIPE, _signal.SIGXFSZ)  # ignored by Python, and ignoring is inherited
+RESET = (_signal.SIGPIPE, _signal.SIGXFSZ)  # ignored by Python, and ignoring is inherited
 
 
 class Daemon:
@@ -48,7 +48,7 @@ class Daemon:
             environment,
             file_actions=[(posix.POSIX_SPAWN_DUP2, theirs.fileno(), LINK_FD)],
             setsigmask=(),
-            setsigdef=_RESET,
+            setsigdef=RESET,
         )
         theirs.close()
         return cls(pid, posix.pidfd_open(pid), ours)

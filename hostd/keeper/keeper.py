@@ -13,7 +13,9 @@ from hostd.cli.wire import LostDescriptors
 from hostd.keeper import log
 from hostd.keeper.daemon import Daemon, restart_delay
 from hostd.keeper.excuse import answer_commands
+from hostd.keeper.helper import Helpers
 from hostd.keeper.table import WALL, Child, Table
+from hostd.keeper.zombie import first_zombie
 from vzinit.protocol import Fields, decode, one
 
 TYPE_CHECKING = False
@@ -39,6 +41,7 @@ class Keeper:
         self.table = table
         self.argv = argv
         self.environment = environment
+        self.helpers = Helpers(table, environment)
         self.daemon: Daemon | None = None
         self.stopping = False
         self.upgrading = False  # asked for; `run` returns
@@ -71,13 +74,15 @@ class Keeper:
 
     def timeout(self) -> float:
         """Seconds until something is due, -1 for never."""
-        due = min(self.start_at, self.kill_at, self.stray[1] if self.stray else _NO_DEADLINE)
+        stray = self.stray[1] if self.stray else _NO_DEADLINE
+        due = min(self.start_at, self.kill_at, stray, self.helpers.due())
         return -1 if due == _NO_DEADLINE else max(0.0, due - time.monotonic())
 
     def on_time(self) -> None:
         now = time.monotonic()
         if now >= self.start_at and not self.stopping:
             self.start_daemon()
+        self.helpers.start_due(now)
         if now >= self.kill_at and self.daemon:
             log.line(f"daemon {self.daemon.pid} does not end: killing it")
             self.kill_at = _NO_DEADLINE
@@ -192,6 +197,8 @@ class Keeper:
             self.add_child(name, int(one(fields, "pid")), fds.pop(0))
         elif verb == "hold" and fds:
             self.table.hold(name, fds.pop(0))
+        elif verb == "helper" and fields.get("arg"):
+            self.helpers.set(name, fields)
         elif verb == "forget":
             self.forget(name)
         elif verb == "serving" and self.daemon:
@@ -261,13 +268,14 @@ class Keeper:
 
     def forget(self, name: str) -> None:
         self.forget_child(name)
+        self.helpers.forget(name)
         self.table.forget(name)
 
     def reap_strays(self, *, at_once: bool = False) -> None:
         """Reap children that nobody registered, after a grace (their pid cannot be reused until then)."""
         while pid := first_zombie():
             known = next((child for child in self.table.living() if child.pid == pid), None)
-            if known and self.on_child_end(known):
+            if self.helpers.reap(pid) or (known and self.on_child_end(known)):
                 continue
             if self.daemon and pid == self.daemon.pid:
                 return
@@ -282,12 +290,3 @@ class Keeper:
         if not self.stray or self.stray[0] != pid:
             self.stray = (pid, time.monotonic() + _GRACE)
         return time.monotonic() >= self.stray[1]
-
-
-def first_zombie() -> int:
-    """Pid of a child that has ended, left as it is; 0 when there is none."""
-    try:
-        result = posix.waitid(posix.P_ALL, 0, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT | WALL)
-    except ChildProcessError:
-        return 0
-    return result.si_pid if result else 0

@@ -1,4 +1,4 @@
-"""What the keeper keeps: the PID 1s it is the parent of, and named descriptors.
+"""What the keeper keeps: the PID 1s it is the parent of, named descriptors, and helpers.
 
 A child is its pidfd; the number is only told.  Its name carries a start number, so a status can never be
 taken for that of another start.  The table travels through an exec as plain data, its descriptors stay
@@ -45,10 +45,25 @@ class Child:
         return True
 
 
+class Helper:
+    """A program that is to run: its command line, and the names of the held descriptors that it gets."""
+
+    __slots__ = ("argv", "failures", "held", "pid", "start_at", "started")
+
+    def __init__(self, argv: list[str], held: list[str], pid: int = 0) -> None:
+        self.argv = argv
+        self.held = held
+        self.pid = pid  # 0: it does not run
+        self.started = 0.0
+        self.start_at = float("inf") if pid else 0.0
+        self.failures = 0
+
+
 class Table:
     def __init__(self) -> None:
         self.children: dict[str, Child] = {}
         self.held: dict[str, int] = {}
+        self.helpers: dict[str, Helper] = {}
 
     def add_child(self, name: str, pid: int, pidfd: int) -> Child:
         self.drop_child(name)
@@ -85,14 +100,16 @@ class Table:
     def plain(self) -> dict[str, object]:
         """The table as data for marshal."""
         rows = [(c.name, c.pid, c.pidfd, c.code, c.status) for c in self.children.values()]
-        return {"children": rows, "held": self.held}
+        helpers = [(name, h.argv, h.held, h.pid) for name, h in self.helpers.items()]
+        return {"children": rows, "held": self.held, "helpers": helpers}
 
     @classmethod
     def from_plain(cls, data: "dict[str, object]") -> "Table":
         table = cls()
-        rows, held = data["children"], data["held"]
-        assert isinstance(rows, list) and isinstance(held, dict)
+        rows, held, helpers = data["children"], data["held"], data.get("helpers", [])  # of an old version: none
+        assert isinstance(rows, list) and isinstance(held, dict) and isinstance(helpers, list)
         for name, pid, pidfd, code, status in rows:
             table.children[name] = Child(name, pid, pidfd, code, status)
         table.held.update(held)
+        table.helpers.update((name, Helper(argv, names, pid)) for name, argv, names, pid in helpers)
         return table

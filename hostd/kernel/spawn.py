@@ -65,7 +65,8 @@ class SpawnPlan:
 
     root        detached mount that becomes "/"; a tree can be used once: keep a clone for the next start
     submounts   detached mounts and their paths below the root, attached in this order before *mounts*
-    files       (detached mount, file in it, path): that file alone is there, read-only, after *mounts*
+    files       (detached mount, file in it, path): that file alone is there, read-only, after *mounts*; "": the mount
+                is of a file, and left out where the kernel has none of that path
     fds         number in the child -> descriptor; 0, 1, 2 are /dev/null of the container unless given
     uid_base    the host's id of user 0; None: no user namespace (privileged)
     join        opened cgroup v1 `tasks` files
@@ -130,7 +131,8 @@ def mount_steps(plan: SpawnPlan) -> list[_Mount]:
             steps.append(_Mount(f"{mount.target}/{part}", set=MountAttr.RDONLY, optional=True))
         for part in mount.writable:
             steps.append(_Mount(f"{mount.target}/{part}", clear=MountAttr.RDONLY, optional=True))
-    steps += [_Mount(path, source=mnt, file=file, set=MountAttr.RDONLY) for mnt, file, path in plan.files]
+    for mnt, file, path in plan.files:
+        steps.append(_Mount(path, source=mnt, file=file or None, set=MountAttr.RDONLY, optional=not file))
     return steps
 
 

@@ -15,11 +15,12 @@ BARE = {
     "encodings.aliases", "encodings.utf_8", "_signal", "_abc", "abc", "io", "__main__", "winreg",
 }  # fmt: skip
 C_MODULES = {"select", "errno", "fcntl", "_socket", "termios", "_posixsubprocess", "gc", "_struct",
-             "resource", "_cffi_backend", "_sha256", "_sha2"}  # fmt: skip
+             "resource", "_cffi_backend", "_sha256", "_sha2", "math", "mmap"}  # fmt: skip
 
 PROGRAMS = {
     "client": ("hostd.cli.client", ("hostd.cli.", "vzinit.protocol")),
     "keeper": ("hostd.keeper.main", ("hostd.cli.", "hostd.keeper.", "vzinit.protocol")),
+    "server of /proc files": ("hostd.proc.main", ("hostd.proc.",)),
     "vzinit": ("vzinit.init", ("vzinit.",)),
 }
 

@@ -5,14 +5,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_interface
 
-from hostd.cgroup import limits
 from hostd.cgroup.tree import CtCgroup
 from hostd.config import live
 from hostd.config.addresses import Interface
 from hostd.config.model import CtConfig, effective
 from hostd.container import device_filter, device_nodes, devices, faults, furnish, inner_limits
 from hostd.container.container import Container
-from hostd.container.host_side import check_masks, limits_of
+from hostd.container.host_side import check_masks, limits_of, set_limits
 from hostd.container.ops.sessions import link_of
 from hostd.container.steps import whole
 from hostd.errors import Failure
@@ -83,7 +82,7 @@ async def settle(ct: Container, config: CtConfig) -> None:
     log.info("cut off in the middle: set; taken back")
     config = effective(ct.ctid, live.over(config.raw, record.live), world.load_globals())
     cgroup = CtCgroup(world.tree, ct.ctid)
-    limits.apply(cgroup, limits_of(config, record))
+    set_limits(cgroup, limits_of(config, record))
     device_filter.protect(cgroup, devices.rules(config))  # a node more than it allows cannot be opened
     present = {ip_interface(address).ip for address in record.addresses}
     with ct.netns() as netns:
@@ -112,9 +111,9 @@ async def _limits(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
     cgroup = CtCgroup(ct.world.tree, ct.ctid)
 
     async def back() -> None:
-        limits.apply(cgroup, before, after)
+        set_limits(cgroup, before, after)
 
-    limits.apply(cgroup, after, before)
+    set_limits(cgroup, after, before)
     undos.append(back)
 
 

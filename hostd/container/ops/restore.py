@@ -77,6 +77,8 @@ async def revive(run: Resurrection) -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
     ct, rec, world = run.ct, run.record, run.world
     rec.runtime = saved_runtime(run.images)
+    views = await world.views.ready()
+    rec.views = bool(views)
     runtime = await asyncio.to_thread(_runtime, run)
     with ExitStack() as owned:
         root = owned.enter_context(await container_root(rec))
@@ -93,6 +95,7 @@ async def revive(run: Resurrection) -> None:
                 join=tuple(owned.enter_context(fd) for fd in run.cgroup.joins()),
                 into=into and owned.enter_context(into),
                 devices={INSIDE: run.device},
+                views=views,
             )
         )
     faults.point("revive.alive")

@@ -1,0 +1,150 @@
+"""What containers see of themselves in /proc and /sys: files of a FUSE server that the keeper runs (`hostd.proc`).
+
+One file system for all of them is mounted in the run directory; each container gets its files as mounts of their own.
+The keeper holds the connection, so a server or a daemon that dies is replaced and no mount breaks.  Only when the
+keeper is killed as well is the connection lost: then the next daemon makes another, and puts it in place of the old.
+Nothing here keeps a container from starting: without the server it sees the files of the host.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Iterable
+
+from hostd import proc
+from hostd.cgroup.tree import CgroupTree
+from hostd.checkpoint.precheck import mounts
+from hostd.config.paths import Paths
+from hostd.container.container import Container
+from hostd.container.world import Keeper
+from hostd.kernel.fd import Fd
+from hostd.kernel.fuse import new_connection
+from hostd.kernel.graft import replace
+from hostd.kernel.mount import mount_points, move_mount, open_tree, umount
+from hostd.kernel.namespace import namespace
+from hostd.log import about, log
+from hostd.proc.points import POINTS
+
+NAME = "vzviews"
+HELPER, CONNECTION, NOTE = "views", "views:connection", "views:note"  # as the keeper knows them
+PATIENCE = 5.0  # seconds for the server to answer for the first time, and for a container's mounts
+
+
+class Views:
+    """The files of the server.  *offered*: this kernel has FUSE.  *held*: what the keeper kept of an earlier daemon."""
+
+    def __init__(
+        self, paths: Paths, keeper: Keeper, tree: CgroupTree, held: dict[str, Fd], *, offered: bool
+    ) -> None:
+        self._directory = paths.views_dir
+        self._keeper = keeper
+        self._arguments = (tree.root_name, *_places(tree))
+        self._inherited = [fd for fd in (held.pop(CONNECTION, None), held.pop(NOTE, None)) if fd is not None]
+        self._offered = offered
+        self._files: dict[str, Fd] = {}  # by mount point inside; each keeps the kernel from asking for its name again
+        self._making = asyncio.Lock()
+
+    async def ready(self) -> str:
+        """The directory with the files, once the server answers; "" where there is none."""
+        async with self._making:
+            if not self._files and self._offered:
+                await self._make()
+        return self._directory if self._files else ""
+
+    def trees(self) -> dict[str, Fd]:
+        """A detached mount for each mount point in a container, after `ready`.  The server is not asked for it."""
+        try:
+            return {point: open_tree(file.path) for point, file in self._files.items()}
+        except OSError as error:
+            log.error("containers see the host's figures: %s: %s", self._directory, error)
+            return {}
+
+    async def take_over(self, running: Iterable[Container]) -> None:
+        """At the start of a daemon: its version of the server, behind the mounts of the containers that have them."""
+        having = [ct for ct in running if ct.record is not None and ct.record.views]
+        same = bool(self._inherited)
+        if not (having or same) or (await self.ready() and same):
+            return
+        for ct in having:
+            with about(ct.ctid):
+                await self._renew(ct)
+
+    async def leave(self) -> None:
+        """Nobody needs them any more."""
+        self._drop()
+        await asyncio.to_thread(self._detach)
+
+    async def _make(self) -> None:
+        try:
+            if not (self._inherited and self._attached()):
+                connection, note = await asyncio.to_thread(self._connect)
+                with connection, note:  # left open here, it would live on when the keeper has given it up
+                    self._keeper.hold(CONNECTION, connection)
+                    self._keeper.hold(NOTE, note)
+            self._close_inherited()
+            program = os.path.join(os.path.dirname(os.path.abspath(proc.__file__)), "__main__.py")
+            self._keeper.helper(HELPER, (sys.executable, "-ISE", program, *self._arguments), (CONNECTION, NOTE))
+            async with asyncio.timeout(PATIENCE):
+                self._files = await asyncio.to_thread(self._open)
+        except (OSError, TimeoutError) as error:
+            log.error("containers see the host's figures: no server of them: %s", str(error) or "it does not answer")
+            self._offered = False
+            await self.leave()
+
+    def _connect(self) -> tuple[Fd, Fd]:
+        self._detach()
+        os.makedirs(self._directory, exist_ok=True)
+        connection, mount = new_connection(NAME)
+        with mount:
+            move_mount(mount, self._directory)
+        return connection, Fd(os.memfd_create(NAME, os.MFD_CLOEXEC), NAME)
+
+    def _open(self) -> dict[str, Fd]:
+        return {point: Fd.open(f"{self._directory}/{name}", os.O_PATH) for name, point in POINTS.items()}
+
+    def _attached(self) -> bool:
+        """Not by a look at the directory, which is the server's."""
+        with open("/proc/thread-self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+            return self._directory in mount_points(file.read())
+
+    def _detach(self) -> None:
+        while self._attached():
+            umount(self._directory, detach=True)
+
+    def _drop(self) -> None:
+        """Whoever waits for the server gets an error once the keeper has closed the connection."""
+        self._close_inherited()
+        for file in self._files.values():
+            file.close()
+        self._files = {}
+        for name in (HELPER, CONNECTION, NOTE):
+            self._keeper.forget(name)
+
+    def _close_inherited(self) -> None:
+        for fd in self._inherited:
+            fd.close()
+        self._inherited = []
+
+    async def _renew(self, ct: Container) -> None:
+        """New mounts for those of a connection that is lost, or none; what was mounted over them inside stays."""
+        assert ct.record is not None
+        try:
+            trees = self.trees()
+            wanted = {point: trees.get(point) for point in stale(f"/proc/{ct.record.pid}/mountinfo")}
+            async with asyncio.timeout(PATIENCE):
+                await asyncio.wrap_future(replace(namespace(ct.record.pid, "mnt"), wanted))
+            log.info("its /proc files have %s server", "a new" if trees else "no")
+        except (OSError, TimeoutError) as error:
+            log.error("its /proc files are without a server: %s", str(error) or "its mounts do not answer")
+
+
+def stale(mountinfo: str) -> set[str]:
+    """The mount points on which a file of ours is what one sees."""
+    seen = {point: fstype for point, _, fstype in mounts(mountinfo)}
+    return {point for point in POINTS.values() if seen.get(point) == f"fuse.{NAME}"}
+
+
+def _places(tree: CgroupTree) -> list[str]:
+    """CONTROLLER=DIRECTORY of every hierarchy, for the server."""
+    places = [f"{controller}={one.path}" for one in tree.v1 for controller in sorted(one.controllers)]
+    return [*places, *([f"unified={tree.unified.path}"] if tree.unified else [])]

@@ -1,0 +1,41 @@
+"""Put mounts over files of a running container, from outside, in place of others."""
+
+import os
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future
+
+from hostd.kernel.facade import check, lib
+from hostd.kernel.fd import Fd
+from hostd.kernel.mount import move_mount, umount
+from hostd.kernel.namespace import CLONE_NEWNS
+
+CLONE_FS = 0x00000200
+
+
+def replace(mnt_ns: Fd, trees: Mapping[str, Fd | None]) -> "Future[None]":
+    """Attach each of *trees* at its path in the mount namespace *mnt_ns*, where something is mounted, which goes first.
+    None: it goes, and that is all.
+
+    A thread of its own does it, which nobody need wait for: what the container has mounted on the way may be slow for
+    ever.  The paths lead nowhere but into the container.
+    """
+    outcome: Future[None] = Future()
+    threading.Thread(target=_work, args=(outcome, mnt_ns, trees), name="graft", daemon=True).start()
+    return outcome
+
+
+def _work(outcome: "Future[None]", mnt_ns: Fd, trees: Mapping[str, Fd | None]) -> None:
+    try:
+        check(lib.vz_unshare(CLONE_FS), "unshare", "root and working directory")
+        check(lib.vz_setns(mnt_ns.fileno(), CLONE_NEWNS), "setns", mnt_ns.what)
+        with Fd.open("/", os.O_PATH | os.O_DIRECTORY) as root:
+            for path, tree in trees.items():
+                umount(path, detach=True)
+                if tree is not None:
+                    move_mount(tree, path.lstrip("/"), dir=root)
+    except BaseException as error:
+        outcome.set_exception(error)
+        del outcome  # the exception refers to this frame
+    else:
+        outcome.set_result(None)

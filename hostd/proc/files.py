@@ -1,0 +1,74 @@
+"""The files: for each the function that makes its text for one container."""
+
+import time
+
+from hostd.proc import figures, texts
+from hostd.proc.host import Host, whole
+from hostd.proc.load import Loads
+from hostd.proc.points import POINTS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hostd.proc.caller import Cgroups, Group
+
+_FRESH = 0.01  # seconds: whoever reads in a loop does not keep the others waiting
+_REMEMBERED = 32  # texts
+_SECOND, _TICK = 10**9, 10**9 // figures.TICKS
+
+
+class Files:
+    def __init__(self, cgroups: "Cgroups") -> None:
+        self._cgroups = cgroups
+        self._host = Host()
+        self._loads = Loads()
+        self._recent: dict[tuple[str, str], tuple[float, bytes]] = {}
+
+    def text(self, name: str, pid: int) -> bytes:
+        """*name* as process *pid* of the host's numbering sees it.  Raises OSError when it cannot be told who it is."""
+        group = self._cgroups.of(pid)
+        if group is None:
+            return whole(POINTS[name])
+        key, now = (group.number, name), time.monotonic()
+        made, text = self._recent.pop(key, (0.0, b""))
+        if now - made > _FRESH:
+            made, text = now, getattr(self, f"_{name}")(group)
+        self._recent[key] = made, text
+        if len(self._recent) > _REMEMBERED:
+            del self._recent[next(iter(self._recent))]
+        return text
+
+    def _meminfo(self, group: "Group") -> bytes:
+        return texts.meminfo(self._host.memory(), figures.memory(group, self._host))
+
+    def _swaps(self, group: "Group") -> bytes:
+        return texts.swaps(figures.memory(group, self._host))
+
+    def _vmstat(self, group: "Group") -> bytes:
+        names = self._host.text(POINTS["vmstat"]).split()[::2]
+        return texts.vmstat(names, figures.memory(group, self._host), figures.transfers(group))
+
+    def _cpuinfo(self, group: "Group") -> bytes:
+        return texts.cpuinfo(self._host.text(POINTS["cpuinfo"]), self._processors(group))
+
+    def _online(self, group: "Group") -> bytes:
+        return texts.online(self._processors(group))
+
+    def _processors(self, group: "Group") -> int:
+        return figures.processors(group, self._host)
+
+    def _stat(self, group: "Group") -> bytes:
+        user, system = figures.busy(group)
+        up, count, tasks = figures.uptime(group), self._processors(group), figures.processes(group)
+        return texts.stat(count, user, system, up, figures.booted(), tasks)
+
+    def _uptime(self, group: "Group") -> bytes:
+        return texts.uptime(figures.uptime(group), self._processors(group), sum(figures.busy(group)))
+
+    def _loadavg(self, group: "Group") -> bytes:
+        work = sum(figures.busy(group)) * _TICK + figures.waited(group)
+        averages = self._loads.averages(group.number, figures.uptime(group), work)
+        return texts.loadavg(averages, figures.processes(group))
+
+    def _diskstats(self, group: "Group") -> bytes:
+        disks = figures.transfers(group)
+        return texts.diskstats(self._host.devices(list(disks)), disks)

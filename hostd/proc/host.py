@@ -1,0 +1,69 @@
+"""What the machine has, read again when it is older than a moment."""
+
+import posix
+import time
+
+_ALL = 1 << 22  # bytes: the processors of a large machine fill a megabyte
+_AGE = {"/proc/meminfo": 0.2, "/proc/cpuinfo": 60.0, "/proc/vmstat": 1e9, "/sys/devices/system/cpu/online": 5.0}
+
+
+class Host:
+    """Texts of the kernel's.  The names in them are asked for often and do not change; the figures may be that old."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, tuple[float, bytes]] = {}
+
+    def text(self, path: str) -> bytes:
+        """The whole of *path*; b"" where this kernel has it not."""
+        until, found = self._texts.get(path, (0.0, b""))
+        now = time.monotonic()
+        if now >= until:
+            found = whole(path)
+            if path in _AGE:
+                self._texts[path] = now + _AGE[path], found
+        return found
+
+    def memory(self) -> "dict[bytes, int]":
+        """meminfo in KiB, in the order of the kernel."""
+        lines = (line.split() for line in self.text("/proc/meminfo").splitlines())
+        return {words[0][:-1]: int(words[1]) for words in lines if len(words) > 1}
+
+    def processors(self) -> int:
+        return max(1, counted(self.text("/sys/devices/system/cpu/online")))
+
+    def devices(self, numbers: "list[str]") -> "dict[str, str]":
+        """MAJOR:MINOR -> name of a block device."""
+        found = {}
+        for number in numbers:
+            try:
+                found[number] = posix.readlink(f"/sys/dev/block/{number}").rpartition("/")[2]
+            except OSError:
+                continue  # it has gone; its counters stay
+        return found
+
+
+def whole(path: str) -> bytes:
+    """A file of the kernel's from end to end: one that is long takes several reads."""
+    try:
+        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        found = b""
+        while len(found) < _ALL and (more := posix.read(fd, 1 << 17)):
+            found += more
+        return found
+    finally:
+        posix.close(fd)
+
+
+def counted(text: bytes) -> int:
+    """How many numbers a list like `0-3,8` names."""
+    count = 0
+    for part in text.strip().split(b","):
+        first, _, last = part.partition(b"-")
+        if first.isdigit():
+            count += int(last or first) - int(first) + 1
+    return count
+
+

@@ -1,0 +1,16 @@
+"""The files that a container sees about itself, and where.  What is mounted there is a file of the server's."""
+
+POINTS = {
+    "cpuinfo": "/proc/cpuinfo",
+    "diskstats": "/proc/diskstats",
+    "loadavg": "/proc/loadavg",
+    "meminfo": "/proc/meminfo",
+    "stat": "/proc/stat",
+    "swaps": "/proc/swaps",
+    "uptime": "/proc/uptime",
+    "vmstat": "/proc/vmstat",
+    "online": "/sys/devices/system/cpu/online",
+}
+# What the host notes at a container's cgroup, as extended attributes that nobody inside can read or write.
+BORN = "trusted.vz.born"  # when it started: nanoseconds of CLOCK_BOOTTIME
+CPUS = "trusted.vz.cpus"  # --cpus; 0: not given
