@@ -38,7 +38,7 @@ class Views:
     ) -> None:
         self._directory = paths.views_dir
         self._keeper = keeper
-        self._arguments = (tree.root_name, *_places(tree))
+        self._arguments = (tree.root_name, *places(tree))
         self._inherited = [fd for fd in (held.pop(CONNECTION, None), held.pop(NOTE, None)) if fd is not None]
         self._offered = offered
         self._files: dict[str, Fd] = {}  # by mount point inside; each keeps the kernel from asking for its name again
@@ -144,7 +144,7 @@ def stale(mountinfo: str) -> set[str]:
     return {point for point in POINTS.values() if seen.get(point) == f"fuse.{NAME}"}
 
 
-def _places(tree: CgroupTree) -> list[str]:
+def places(tree: CgroupTree) -> list[str]:
     """CONTROLLER=DIRECTORY of every hierarchy, for the server."""
     places = [f"{controller}={one.path}" for one in tree.v1 for controller in sorted(one.controllers)]
     return [*places, *([f"unified={tree.unified.path}"] if tree.unified else [])]

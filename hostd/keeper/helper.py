@@ -3,6 +3,7 @@
 A helper gets descriptors that are held under names, so a program that dies leaves nothing that the next one misses.
 """
 
+import errno
 import fcntl
 import posix
 import time
@@ -82,6 +83,8 @@ class Helpers:
 
 def spawn(argv: list[str], fds: list[int], environment: dict[str, str]) -> int:
     """Start *argv* with *fds* from FIRST_FD on.  Raises OSError, also for a descriptor that is not there."""
+    if -1 in fds:
+        raise OSError(errno.EBADF, "a descriptor of its is not held")
     above = [dup_above(fd, FIRST_FD + len(fds)) for fd in fds]
     try:
         actions = [(posix.POSIX_SPAWN_DUP2, fd, FIRST_FD + at) for at, fd in enumerate(above)]

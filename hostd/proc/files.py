@@ -37,6 +37,9 @@ class Files:
             del self._recent[next(iter(self._recent))]
         return text
 
+    def of_the_host(self, pid: int) -> bool:
+        return self._cgroups.of(pid) is None
+
     def _meminfo(self, group: "Group") -> bytes:
         return texts.meminfo(self._host.memory(), figures.memory(group, self._host))
 

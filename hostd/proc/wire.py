@@ -27,8 +27,8 @@ _FOREVER = 10 * 365 * 86400  # seconds that the kernel may remember a name: the 
 _DIRECT_IO, _NO_FLUSH = 1, 32  # FOPEN_*: every read comes here; nothing happens on close
 _DIRECTORY, _FILE = 0o040555, 0o100444
 _DIR_TYPE, _FILE_TYPE = 4, 8
-# Of a read: a process of its own reads into its own memory.  Without it the kernel fills its page cache, which all
-# containers would share: sendfile(2) does that on kernels after 6.4, unless it is refused.
+# FUSE_READ_LOCKOWNER, of a read by a process into its own memory.  Without it the kernel fills its page cache, which
+# all containers share: for sendfile(2) on kernels after 6.4, unless it is refused, and for mappings.
 FOR_ITSELF = 2
 _SIZE = 4096  # of a file; with 0 sendfile would find an empty one, and not even ask
 ROOT = 1

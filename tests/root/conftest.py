@@ -2,8 +2,9 @@
 
 from tests.harness.checkpoint_box import ct
 from tests.harness.pid1 import root, world
+from tests.harness.proc_box import proc_box
 from tests.harness.small import small
 from tests.harness.storage_box import ids, paths, spec, template
 from tests.harness.venet_box import guest, host, other
 
-__all__ = ["ct", "guest", "host", "ids", "other", "paths", "root", "small", "spec", "template", "world"]
+__all__ = ["ct", "guest", "host", "ids", "other", "paths", "proc_box", "root", "small", "spec", "template", "world"]
