@@ -122,12 +122,6 @@ def set_limits(cgroup: CtCgroup, wanted: Limits, previous: Limits | None = None)
     notes.processors(cgroup, wanted.cpus)
 
 
-async def limit(run: Run) -> None:
-    """After the storage: limits of I/O are limits at its device."""
-    check_masks(run.configuration)
-    limits.apply(run.cgroup, limits_of(run.configuration, run.record), limits.NONE)
-
-
 def check_masks(config: CtConfig) -> None:
     """Raises BadValue when *config* wants processors or memory nodes that this host has not."""
     processors.check("CPUMASK", config.cpumask)
