@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from hostd.command.columns import BY_NAME as OPENVZ
 from hostd.command.columns import COLUMNS, Column, Load, Seconds
-from hostd.command.host import Done
+from hostd.command.figures import Done
 
 Pick = Callable[[Done], float | None]
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hostd.command.host import Counter, Usage
+from hostd.command.figures import Counter, Usage
 from hostd.command.row import Row, status
 from hostd.config import values
 from hostd.config.model import GlobalConfig, expand

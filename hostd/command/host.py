@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from hostd.command.figures import Usage
 from hostd.config.addresses import Interface
 from hostd.config.cache import ConfCache
 from hostd.config.model import CtConfig
@@ -86,46 +87,6 @@ class Facts:
     def stoppable(self) -> bool:
         """It runs, or may by itself again."""
         return self.running or self.unsettled
-
-
-@dataclass(frozen=True, slots=True)
-class Counter:
-    """One beancounter row in its own unit (bytes, pages of 4096 bytes, items)."""
-
-    held: int
-    maxheld: int | None = None
-    failcnt: int | None = None
-
-
-PARTS = frozenset(("processes", "load", "disk", "cpu", "io", "net"))  # of a usage, beside the beancounters
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What a running container has done so far, in seconds of processor time and bytes; None: not known.
-
-    *pressure*: percent of the last ten seconds in which something in it waited for `cpu`, `memory` or `io`.
-    """
-
-    cpu: float | None = None
-    read: int | None = None
-    written: int | None = None
-    came: int | None = None
-    went: int | None = None
-    pressure: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What a container uses now; absent means unknown.  `counters` by beancounter name (`numproc`,
-    `physpages`).
-    """
-
-    counters: Mapping[str, Counter] = field(default_factory=dict)
-    load: tuple[float, float, float] | None = None
-    disk_kib: int | None = None
-    disk_inodes: int | None = None
-    done: Done = field(default_factory=Done)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from hostd.command.host import Facts, Usage
+from hostd.command.figures import Usage
+from hostd.command.host import Facts
 from hostd.config import values
 from hostd.config.model import GlobalConfig
 from hostd.config.veconf import VeConf

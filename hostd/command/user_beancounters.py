@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from hostd.command.host import Counter
+from hostd.command.figures import Counter
 from hostd.command.row import Row
 from hostd.config.values import UNLIMITED, Pair
 

@@ -8,8 +8,9 @@ from hostd.command import render
 from hostd.command.activity import BY_NAME, FIELDS
 from hostd.command.columns import COLUMNS, Column
 from hostd.command.console import Console
+from hostd.command.figures import Usage
 from hostd.command.grammar import Grammar, Option, Parsed
-from hostd.command.host import Facts, Host, Session, Usage
+from hostd.command.host import Facts, Host, Session
 from hostd.command.row import Row
 from hostd.config import names
 from hostd.config.model import GlobalConfig

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
 from hostd.checkpoint import images_dir
+from hostd.command.figures import Usage
 from hostd.command.host import (
     Change,
     CheckRow,
@@ -17,7 +18,6 @@ from hostd.command.host import (
     Session,
     StartOptions,
     StopOptions,
-    Usage,
 )
 from hostd.config import announce, live
 from hostd.config.cache import ConfCache

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Set
 
 from hostd.cgroup import activity, stats
 from hostd.cgroup.tree import CtCgroup
-from hostd.command.host import PARTS, Counter, Done, Usage
+from hostd.command.figures import PARTS, Counter, Done, Usage
 from hostd.config.model import SIZED
 from hostd.container import counters
 from hostd.container.container import Container

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import cast
 
+from hostd.command.figures import Usage
 from hostd.command.host import (
     Change,
     CheckRow,
@@ -24,7 +25,6 @@ from hostd.command.host import (
     Session,
     StartOptions,
     StopOptions,
-    Usage,
 )
 from hostd.command.main import run
 from hostd.config import names, skeleton

@@ -8,7 +8,7 @@ import pytest
 from hostd.cgroup.activity import Activity, activity
 from hostd.cgroup.hierarchies import Hierarchy
 from hostd.cgroup.tree import CgroupTree, CtCgroup
-from hostd.command.host import Done, Usage
+from hostd.command.figures import Done, Usage
 from hostd.net import traffic
 from hostd.net.traffic import Traffic
 from hostd.storage import diskstats

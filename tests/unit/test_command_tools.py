@@ -7,7 +7,8 @@ import pytest
 
 from hostd.cli import place
 from hostd.command import offline
-from hostd.command.host import Counter, Facts, Usage
+from hostd.command.figures import Counter, Usage
+from hostd.command.host import Facts
 from hostd.command.programs import BY_NAME, PROGRAMS, module
 from hostd.command.tools import machine, shares
 from hostd.command.tools.machine import Machine

@@ -7,7 +7,8 @@ import pytest
 
 from hostd.command.activity import FIELDS
 from hostd.command.columns import COLUMNS
-from hostd.command.host import Counter, Facts, Usage
+from hostd.command.figures import Counter, Usage
+from hostd.command.host import Facts
 from hostd.config import names
 from hostd.config.veconf import VeConf
 from tests.harness.fake_host import Fake, Said

@@ -7,7 +7,8 @@ import pytest
 
 from hostd.cli import watch
 from hostd.command import user_beancounters
-from hostd.command.host import Counter, Facts, Usage
+from hostd.command.figures import Counter, Usage
+from hostd.command.host import Facts
 from hostd.command.row import Row
 from hostd.config.veconf import VeConf
 from tests.harness.fake_host import Fake, Said

@@ -3,7 +3,8 @@
 from collections.abc import Collection, Sequence, Set
 from dataclasses import replace
 
-from hostd.command.host import Host, Usage
+from hostd.command.figures import Usage
+from hostd.command.host import Host
 from hostd.command.row import Row
 from hostd.config.veconf import VeConf
 from hostd.errors import BadConfig, NoConfig
