@@ -192,7 +192,7 @@ def effective(ctid: int, own: VeConf, globals: GlobalConfig) -> CtConfig:
         cpumask=read.value("CPUMASK", values.cpu_list, ""),
         nodemask=read.value("NODEMASK", values.node_list, ""),
         ioprio=read.value("IOPRIO", number(0, 7), 4),
-        iolimit=read.value("IOLIMIT", number(0, 2**31 - 1), 0),
+        iolimit=read.value("IOLIMIT", values.io_bytes, 0),
         iopslimit=read.value("IOPSLIMIT", number(0, 2**31 - 1), 0),
         onboot=read.value("ONBOOT", _onboot, None),
         bootorder=read.value("BOOTORDER", number(0, 2**32 - 1), None),

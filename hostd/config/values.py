@@ -147,6 +147,11 @@ def io_limit(text: str) -> int:
     return min(count // parts, 2**31 - 1)
 
 
+def io_bytes(text: str) -> int:
+    """The same in a configuration file, where a number without a suffix counts bytes."""
+    return 0 if text == "unlimited" else min(size_bytes(text), 2**31 - 1)
+
+
 def ratio(text: str) -> str:
     """A decimal number of at least 1, as written (vm_overcommit)."""
     if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) or float(text) < 1:

@@ -153,16 +153,12 @@ def rlimit(vz: Vz, row: str) -> list[str]:
 
 
 def terminals(vz: Vz) -> int:
-    """How many there are when a program inside wants ten more."""
+    """How many there are when a program inside wants seven more."""
     script = """
-        wanted=""
-        for i in 1 2 3 4 5 6 7 8 9 10; do sleep 60 <>/dev/ptmx & wanted="$wanted $!"; done
-        sleep 0.5
+        for i in 3 4 5 6 7 8 9; do eval "command exec $i<>/dev/ptmx" 2>/dev/null || break; done
         ls /dev/pts | grep -c '^[0-9]'
-        kill $wanted
-        wait
     """
-    return int(vz.ctl("exec3", "101", "/bin/sh", "-c", script, check=None).stdout)
+    return int(vz.ctl("exec3", "101", "/bin/sh", "-c", script).stdout)
 
 
 def test_limits_without_a_cgroup(vz: Vz) -> None:
@@ -201,7 +197,7 @@ def test_numpty(vz: Vz) -> None:
     options = vz.ctl("exec2", "101", mounted).stdout
     assert "max=6" in options and "ptmxmode=666" in options and "mode=620" in options
     vz.ctl("set", "101", "--numpty", "unlimited")
-    assert terminals(vz) >= 10
+    assert terminals(vz) >= 7
     vz.ctl("set", "101", "--numpty", "5", "--save")
     assert terminals(vz) == 5
     vz.ctl("exec", "101", "reboot")

@@ -29,6 +29,19 @@ def test_units() -> None:
     assert config.onboot is True
 
 
+def test_units_of_what_no_cgroup_holds() -> None:
+    config = ct('LOCKEDPAGES="10:20"\nSHMPAGES=1M\nNUMPTY=16\nNUMSIGINFO="256:unlimited"\nVMGUARPAGES="5:unlimited"\n')
+    assert (config.lockedpages, config.shmpages, config.numpty) == (20 * 4096, 1 << 20, 16)
+    assert (config.numsiginfo, config.vmguarpages, config.oomguarpages) == (None, 5 * 4096, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "bytes"), [("5242880", 5 << 20), ("5M", 5 << 20), ("unlimited", 0), ("9T", 2**31 - 1), ("0", 0)]
+)
+def test_rates_in_a_file_are_bytes(text: str, bytes: int) -> None:
+    assert ct(f'IOLIMIT="{text}"\n').iolimit == bytes
+
+
 def test_unlimited_is_none() -> None:
     config = ct('PHYSPAGES="unlimited"\nSWAPPAGES="0:2251799813685248"\nNUMPROC="unlimited"\n')
     assert (config.ram, config.swap, config.numproc) == (None, None, None)
@@ -58,6 +71,12 @@ def test_places_are_expanded_below_the_prefix() -> None:
         ("CPUUNITS", "7"),
         ("CPUUNITS", "500001"),
         ("CPUS", "-1"),
+        ("CPUMASK", "3-1"),
+        ("NODEMASK", "auto"),
+        ("IOPRIO", "8"),
+        ("IOLIMIT", "-1"),
+        ("DEVICES", "c:10:229"),
+        ("DEVNODES", "../fuse:rw"),
         ("DISKSPACE", "much"),
         ("PHYSPAGES", "0:x"),
         ("ONBOOT", "perhaps"),
