@@ -24,11 +24,15 @@ _SHM_UNLIMITED = 2**64 - 1 - (1 << 24)  # ULONG_MAX - 2^24, the kernel's own
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`of` is the limit in a configuration, None: none; `put` gives it to a container whose PID 1 lives.  OSError."""
+    """`of` is the limit in a configuration, None: none; `put` gives it to a container whose PID 1 lives (OSError).
+
+    *unit*: what one of it is to users.
+    """
 
     key: str
     of: Callable[[CtConfig], int | None]
     put: Callable[[Container, int | None], None]
+    unit: int = 1
     new: bool = True  # a new PID 1 has none; otherwise it was made with the right one
 
 
@@ -68,8 +72,8 @@ def _process(ct: Container) -> Process:
 
 ROWS = (
     Row("NUMPTY", lambda one: one.numpty, _terminals, new=False),
-    Row("SHMPAGES", lambda one: one.shmpages, _shared_memory),
-    Row("LOCKEDPAGES", lambda one: one.lockedpages, _rlimit(resource.RLIMIT_MEMLOCK)),
+    Row("SHMPAGES", lambda one: one.shmpages, _shared_memory, PAGE),
+    Row("LOCKEDPAGES", lambda one: one.lockedpages, _rlimit(resource.RLIMIT_MEMLOCK), PAGE),
     Row("NUMSIGINFO", lambda one: one.numsiginfo, _rlimit(resource.RLIMIT_SIGPENDING)),
 )
 
@@ -81,7 +85,8 @@ def apply(ct: Container, wanted: CtConfig, rows: tuple[Row, ...] = ROWS) -> None
         try:
             row.put(ct, value)
         except OSError as error:
-            text = f"cannot set {row.key} to {'unlimited' if value is None else value}: {error.strerror}"
+            shown = "unlimited" if value is None else value // row.unit
+            text = f"cannot set {row.key} to {shown}: {error.strerror}"
             raise Failure(Exit.SETUBC, text, hint=_hint(error)) from error
 
 

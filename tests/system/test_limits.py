@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from hostd.kernel import topology
+from hostd.kernel import probes, topology
 from tests.harness import machine
 from tests.harness.installation import Vz
 from tests.harness.needs import CHECKPOINTS, needs
@@ -213,6 +213,19 @@ def test_fewer_terminals_than_the_consoles_take(vz: Vz) -> None:
     assert vz.answers(101)
     vz.ctl("exec", "101", "reboot")
     machine.until("it is up again", lambda: vz.answers(101))
+
+
+def test_raising_a_limit_of_pid_1(vz: Vz) -> None:
+    """It takes CAP_SYS_RESOURCE; without, nothing is changed, and a line says why."""
+    vz.start(101)
+    vz.ctl("set", "101", "--lockedpages", "10")
+    said = vz.ctl("set", "101", "--lockedpages", "20", "--cpuunits", "500", check=None)
+    if probes.sys_resource():
+        assert said.code == 0 and rlimit(vz, "Max locked memory") == [str(20 * 4096)] * 2
+        return
+    why = "Operation not permitted (raising it takes CAP_SYS_RESOURCE, which hostd has not)"
+    assert (said.code, said.stderr) == (1, f"cannot set LOCKEDPAGES to 20: {why}\n")
+    assert rlimit(vz, "Max locked memory") == [str(10 * 4096)] * 2
 
 
 @needs("cgroup1", "cpuset")

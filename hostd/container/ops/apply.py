@@ -83,7 +83,7 @@ async def settle(ct: Container, config: CtConfig) -> None:
     config = effective(ct.ctid, live.over(config.raw, record.live), world.load_globals())
     cgroup = CtCgroup(world.tree, ct.ctid)
     set_limits(cgroup, limits_of(config, record))
-    device_filter.protect(cgroup, devices.rules(config))  # a node more than it allows cannot be opened
+    device_filter.protect(cgroup, devices.rules(config))
     present = {ip_interface(address).ip for address in record.addresses}
     with ct.netns() as netns:
         for address in map(ip_interface, record.trying):
@@ -94,11 +94,20 @@ async def settle(ct: Container, config: CtConfig) -> None:
         await furnish.write_all(ct.link, [file for file in furnish.files(config) if not file.unless_set])
         if config.hostname:
             await ct.link.ask("hostname", name=config.hostname)
-    for row in inner_limits.ROWS if ct.running else ():
-        with suppress(Failure):  # the guest may have put something in the way meanwhile
-            inner_limits.apply(ct, config, (row,))
+    if ct.running:
+        _settle_inside(ct, config)
     record.intent, record.trying = "", []
     record.try_save(world.paths)
+
+
+def _settle_inside(ct: Container, config: CtConfig) -> None:
+    """As far as the guest has put nothing in the way.  A node more than there should be cannot be opened."""
+    asked = dict(config.devnodes)
+    with suppress(Failure):
+        device_nodes.exchange(ct, (), [device for device in devices.of(config) if device.name in asked])
+    for row in inner_limits.ROWS:
+        with suppress(Failure):
+            inner_limits.apply(ct, config, (row,))
 
 
 async def _limits(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
