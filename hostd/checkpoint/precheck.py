@@ -90,7 +90,9 @@ def _task_reasons(
 
 def _mount_reasons(proc: str, task: _Task, external: Collection[str]) -> list[str]:
     found, root, count = [], "", dict.fromkeys(external, 0)
-    for point, device, fstype in mounts(f"{proc}/{task.pid}/mountinfo"):
+    table = mounts(f"{proc}/{task.pid}/mountinfo")
+    again = {device for point, device, _ in table if point in count}  # a copy of what the host brings is made again
+    for point, device, fstype in table:
         if point == "/" and not root:
             root = device
             continue
@@ -98,7 +100,7 @@ def _mount_reasons(proc: str, task: _Task, external: Collection[str]) -> list[st
             count[point] += 1
             if count[point] > 1:
                 found.append(f"something is mounted over {point}")
-        elif device != root and fstype not in SAVED:
+        elif device != root and device not in again and fstype not in SAVED:
             found.append(f"{fstype} is mounted on {point}, which cannot be saved")
     return found
 

@@ -10,10 +10,11 @@ import asyncio
 import os
 import sys
 from collections.abc import Iterable
+from itertools import islice
 
 from hostd import proc
 from hostd.cgroup.tree import CgroupTree
-from hostd.checkpoint.precheck import mounts
+from hostd.checkpoint.precheck import unescaped
 from hostd.config.paths import Paths
 from hostd.container.container import Container
 from hostd.container.world import Keeper
@@ -27,6 +28,7 @@ from hostd.proc.points import POINTS
 
 NAME = "vzviews"
 HELPER, CONNECTION, NOTE = "views", "views:connection", "views:note"  # as the keeper knows them
+MOST_PLACES = 256  # that are made new in one container: a guest may have any number of copies
 PATIENCE = 5.0  # seconds for the server to answer for the first time, and for a container's mounts
 
 
@@ -129,19 +131,26 @@ class Views:
         """New mounts for those of a connection that is lost, or none; what was mounted over them inside stays."""
         assert ct.record is not None
         try:
-            trees = self.trees()
-            wanted = {point: trees.get(point) for point in stale(f"/proc/{ct.record.pid}/mountinfo")}
+            places = stale(f"/proc/{ct.record.pid}/mountinfo")
+            files = {place: self._files.get(point) for place, point in places.items()}
+            wanted = {place: open_tree(file.path) if file else None for place, file in files.items()}
             async with asyncio.timeout(PATIENCE):
                 await asyncio.wrap_future(replace(namespace(ct.record.pid, "mnt"), wanted))
-            log.info("its /proc files have %s server", "a new" if trees else "no")
+            log.info("its /proc files have %s server", "a new" if self._files else "no")
         except (OSError, TimeoutError) as error:
             log.error("its /proc files are without a server: %s", str(error) or "its mounts do not answer")
 
 
-def stale(mountinfo: str) -> set[str]:
-    """The mount points on which a file of ours is what one sees."""
-    seen = {point: fstype for point, _, fstype in mounts(mountinfo)}
-    return {point for point in POINTS.values() if seen.get(point) == f"fuse.{NAME}"}
+def stale(mountinfo: str) -> dict[str, str]:
+    """Where in a container a file of ours is what one sees, and which: place -> the one in POINTS that it is."""
+    seen: dict[str, str] = {}
+    with open(mountinfo, encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            fields, _, rest = line.partition(" - ")
+            root, place = fields.split(" ")[3:5]
+            ours = rest.startswith(f"fuse.{NAME} ")
+            seen[unescaped(place)] = POINTS.get(root.lstrip("/"), "") if ours else ""
+    return dict(islice(((place, point) for place, point in seen.items() if point), MOST_PLACES))
 
 
 def places(tree: CgroupTree) -> list[str]:

@@ -91,7 +91,9 @@ async def _serve(paths: Paths) -> None:
     recover.load(registry)
     keeper.subscribe(registry.child_ended, _become_keeper)
     await recover.recover(registry, keeper)
-    registry.background(asyncio.ensure_future(world.views.take_over(registry.running())))
+    renewal = asyncio.ensure_future(world.views.take_over(registry.running()))
+    registry.background(renewal)
+    await asyncio.wait((renewal,), timeout=recover.PATIENCE)  # a checkpoint must not find half of the files renewed
     monitor = Monitor(registry)
     host = Host(registry, paths, confs, monitor)
 

@@ -12,6 +12,7 @@ class Host:
 
     def __init__(self) -> None:
         self._texts: dict[str, tuple[float, bytes]] = {}
+        self._memory: tuple[bytes, dict[bytes, int]] = b"", {}
 
     def text(self, path: str) -> bytes:
         """The whole of *path*; b"" where this kernel has it not."""
@@ -25,8 +26,11 @@ class Host:
 
     def memory(self) -> "dict[bytes, int]":
         """meminfo in KiB, in the order of the kernel."""
-        lines = (line.split() for line in self.text("/proc/meminfo").splitlines())
-        return {words[0][:-1]: int(words[1]) for words in lines if len(words) > 1}
+        text = self.text("/proc/meminfo")
+        if text is not self._memory[0]:
+            lines = (line.split() for line in text.splitlines())
+            self._memory = text, {words[0][:-1]: int(words[1]) for words in lines if len(words) > 1}
+        return self._memory[1]
 
     def processors(self) -> int:
         return max(1, counted(self.text("/sys/devices/system/cpu/online")))

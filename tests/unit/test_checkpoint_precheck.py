@@ -53,6 +53,14 @@ def test_an_ordinary_container_has_no_reasons(proc: Proc) -> None:
     assert proc.reasons(tasks=(INIT, CHILD)) == []
 
 
+def test_a_copy_of_what_the_host_brings_is_made_again(proc: Proc) -> None:
+    ours, copy = "33 30 0:44 /a {} rw - fuse.ours none rw", "34 30 0:44 /b {} rw - fuse.ours none rw"
+    proc.add(102, parent=CHILD, kinds={"mnt": "b"}, mounts=f"{ROOT}\n{ours.format('/.vz')}\n{copy.format('/mnt')}\n")
+    assert proc.reasons() == []
+    proc.add(103, parent=CHILD, kinds={"mnt": "c"}, mounts=f"{ROOT}\n{copy.format('/mnt')}\n")
+    assert proc.reasons() == ["fuse.ours is mounted on /mnt, which cannot be saved"]
+
+
 @pytest.mark.parametrize("kind", ["user", "uts", "ipc", "cgroup", "time"])
 def test_a_nested_namespace_is_named(proc: Proc, kind: str) -> None:
     proc.add(102, parent=CHILD, name="podman", kinds={kind: "inner"})
