@@ -58,7 +58,7 @@ class Look:
 
     @cached_property
     def queues(self) -> sockets.Buffers | None:
-        return sockets.buffers(self.netns)
+        return sockets.buffers(self.netns, tcp=self.open_sockets is None or self.open_sockets.tcp > 0)
 
     @property
     def over(self) -> bool:

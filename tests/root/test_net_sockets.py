@@ -59,8 +59,16 @@ def test_buffers_tell_what_waits_and_where(box: tuple[Netns, int]) -> None:
         client.sendall(b"x" * 10000)
         sender.sendto(b"y" * 3000, listener.getsockname())
         pair[0].sendall(b"z" * 5000)
+        six = opened.enter_context(socket.create_server(("::1", 0), family=socket.AF_INET6))
+        sixth = opened.enter_context(socket.create_connection(six.getsockname()[:2]))
+        accepted = opened.enter_context(six.accept()[0])
         full = sockets.buffers(netns.fd)
         assert full is not None
+        sixth.sendall(b"x" * 10000)
+        more = sockets.buffers(netns.fd)
+        assert more is not None and more.tcp_received >= full.tcp_received + 10000
+        accepted.recv(10000)
+        assert sockets.buffers(netns.fd, tcp=False) == sockets.Buffers(0, 0, full.datagrams_received, full.other)
         assert full.tcp_received >= 10000 and full.datagrams_received >= 3000 and full.other >= 5000
         peer.recv(10000)
         listener.recv(3000)
@@ -76,6 +84,16 @@ def test_rules_of_nftables(box: tuple[Netns, int]) -> None:
     assert sockets.rules(netns.fd, pid) == 0
     run("nft add table inet t; nft add chain inet t c; for n in 1 2 3; do nft add rule inet t c counter; done")
     assert sockets.rules(netns.fd, pid) == 3
+
+
+def test_more_than_anybody_waits_for_is_not_known(box: tuple[Netns, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    netns, _ = box
+    monkeypatch.setattr(sockets, "_MOST", 3)
+    pairs = [socket.socketpair() for _ in range(2)]
+    assert sockets.buffers(netns.fd) is None
+    for one in (end for pair in pairs for end in pair):
+        one.close()
+    assert sockets.buffers(netns.fd) is not None
 
 
 def test_a_process_that_is_gone_tells_nothing(box: tuple[Netns, int]) -> None:

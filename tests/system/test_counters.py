@@ -1,5 +1,6 @@
 """Beancounters of a running container: what they say, and that they go on over everything but a new start."""
 
+import os
 from collections.abc import Callable
 
 import pytest
@@ -27,6 +28,17 @@ def holds(vz: Vz) -> None:
     machine.until("three sockets", lambda: held(vz, "numtcpsock") == [3])
 
 
+def files_seen(vz: Vz) -> int:
+    """Descriptors of the processes of the container, one by one."""
+    pids = {
+        pid
+        for cgroup in machine.cgroups_named(vz.paths.cgroup_root)
+        if "101" in cgroup.split("/")
+        for pid in machine.cgroup_pids(cgroup)
+    }
+    return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids if os.path.exists(f"/proc/{pid}"))
+
+
 def release(vz: Vz) -> None:
     vz.ctl("set", "101", "--numproc", "100")  # without a process to be had there is no killall
     vz.ctl("exec2", "101", "killall nc sleep", check=None)
@@ -35,13 +47,13 @@ def release(vz: Vz) -> None:
 
 def test_what_is_held_is_counted(vz: Vz) -> None:
     vz.create(101)
-    vz.ctl("start", "101", "--wait")  # what boots has files open as well
-    files, other, terminals, signals, locked = held(
-        vz, "numfile", "numothersock", "numpty", "numsiginfo", "lockedpages"
-    )
-    assert min(files, other, terminals, signals, locked) >= 0
+    vz.ctl("start", "101", "--wait")  # what boots opens sockets and terminals as well
+    other, terminals, signals, locked = held(vz, "numothersock", "numpty", "numsiginfo", "lockedpages")
+    assert min(other, terminals, signals, locked) >= 0
     holds(vz)
-    assert held(vz, "numfile")[0] >= files + 3 * 4 + 6  # three servers, and the sleep with three more than it needs
+    # accept(2) that waits has taken a descriptor already, which only the newer way of counting knows
+    machine.until("as many files as the host sees", lambda: 0 <= held(vz, "numfile")[0] - files_seen(vz) <= 3)
+    assert files_seen(vz) >= 3 * 4 + 6
     logged_in = vz.spawn("vzctl", "enter", "101")
     logged_in.expect("[#$] ")
     assert held(vz, "numpty") == [terminals + 1]

@@ -104,6 +104,7 @@ def test_colours(fake: Fake) -> None:
 
 def test_a_file_and_standard_input(fake: Fake, tmp_path: Path) -> None:
     text = user_beancounters.text(rows(fake))
+    assert fake.run("vzubc", "-t", "101") == Said(0, text, "")
     (tmp_path / "saved").write_text(text)
     assert fake.run("vzubc", "-f", "saved") == Said(0, TABLE, "")
     assert fake.run("vzubc", "--file", "-", "101", stdin=text) == Said(0, TABLE, "")

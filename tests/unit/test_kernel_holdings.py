@@ -37,6 +37,12 @@ def test_terminals_are_told_by_either_end(proc: Path) -> None:
     assert holdings.terminals([10, 11, 12, 13, 14], str(proc)) == 3
 
 
+def test_more_than_anybody_waits_for_is_not_known(proc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(holdings, "MOST_LINKS", 6)
+    assert holdings.terminals([10, 12], str(proc)) == 2  # 0, and 0 and 7
+    assert holdings.terminals([10, 11, 12], str(proc)) is None
+
+
 def test_signals_are_counted_by_user(proc: Path) -> None:
     found = holdings.statuses([10, 11, 12, 13, 14], str(proc))
     assert holdings.queued_signals(found) == 3 + 1 + 0

@@ -8,6 +8,7 @@ from itertools import groupby
 from hostd.command import user_beancounters
 from hostd.command.grammar import Option, Parsed
 from hostd.command.programs import Tool
+from hostd.command.row import Row
 from hostd.command.tools import conf_file, running
 from hostd.command.tools.answers import Answers
 from hostd.command.tools.earlier import Earlier
@@ -34,6 +35,7 @@ OPTIONS = (
     Option("id", value=True, dest="rd"),
     Option("color", "c"),
     Option("file", "f", value=True),
+    Option("text", "t"),
     Option("help", "h"),
 )
 HELP = """Usage: vzubc [options] [CTID|NAME ...]
@@ -46,6 +48,7 @@ HELP = """Usage: vzubc [options] [CTID|NAME ...]
   -i, --incremental   a column with the change of held since the last time; -ic forgets that, -id DIR has it
   -c, --color         colours by the same measure as -q
   -f, --file FILE     a file like /proc/user_beancounters, - for standard input
+  -t, --text          such a file itself, for programs that read one
 """
 STORE = "/tmp/vzubc.store"
 _WATCH = ("watch", "wd", "wt", "wn")
@@ -107,6 +110,9 @@ async def run(tool: Tool) -> int:
         if tool.parsed.has(option):
             Earlier.forget(conf_file.path(tool, tool.parsed.last("rd") or STORE), kind)
     wanted = _wanted(tool)
+    if tool.parsed.has("text"):
+        tool.console.show(user_beancounters.text(await _counted(tool, wanted)))
+        return 0
     rows = [one for one in await _resources(tool, wanted) if one.name != DUMMY]
     for ctid, group in groupby(rows, key=lambda one: one.ctid):
         if not wanted or ctid in wanted:
@@ -162,12 +168,14 @@ def _wanted(tool: Tool) -> list[int]:
     return found
 
 
+async def _counted(tool: Tool, wanted: Sequence[int]) -> list[Row]:
+    return await running.counted(tool.host, running.rows(tool.host, wanted or None), user_beancounters.NAMES)
+
+
 async def _resources(tool: Tool, wanted: Sequence[int]) -> list[Resource]:
     word = tool.parsed.last("file")
     if word is None:
-        rows = running.rows(tool.host, wanted or None)
-        counted = await running.counted(tool.host, rows, user_beancounters.NAMES)
-        return [one for row in counted for one in user_beancounters.resources(row)]
+        return [one for row in await _counted(tool, wanted) for one in user_beancounters.resources(row)]
     try:
         if word == "-":
             async with Answers(tool.session) as answers:
