@@ -6,6 +6,7 @@ One row of `ROWS` each.  CRIU keeps them: what a restore has to apply is what wa
 import errno
 import os
 import resource
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ from hostd.kernel.namespace import namespace, root_of, write_in_ipcns
 from hostd.kernel.process import Process
 
 _SHM = "/proc/sys/kernel"
-_SHM_UNLIMITED = 2**64 - 1 - (1 << 24)  # ULONG_MAX - 2^24, the kernel's own
+_SHM_UNLIMITED = 2 * sys.maxsize + 1 - (1 << 24)  # ULONG_MAX - 2^24, the kernel's own
 
 
 @dataclass(frozen=True, slots=True)

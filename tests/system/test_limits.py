@@ -182,7 +182,7 @@ def test_limits_without_a_cgroup(vz: Vz) -> None:
     machine.until("it is up again", lambda: vz.answers(101))
     assert rlimit(vz, "Max pending signals") == ["200", "200"] and in_proc(vz, "shmall") == "1000"
     vz.ctl("set", "101", "--shmpages", "unlimited")
-    assert int(in_proc(vz, "shmall")) > 1 << 60
+    assert in_proc(vz, "shmall") == ours.strip()
 
 
 def test_numpty(vz: Vz) -> None:
