@@ -36,11 +36,6 @@ class Session(Protocol):
     term: str
     cwd: str
     detached: asyncio.Event  # the user left a console by ESC .
-    gone: asyncio.Event  # the command has ended, or lost its connection
-
-    @property
-    def backlog(self) -> int:
-        """How much that was printed it has not taken yet."""
 
     def out(self, text: str) -> None:
         """Print *text* as is, at once."""

@@ -18,9 +18,6 @@ class Outbox:
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[tuple[bytes, Fd | None]] = deque()
 
-    def __len__(self) -> int:
-        return len(self._waiting)
-
     def put(self, frame: bytes, fd: Fd | None = None) -> None:
         """Send *frame*, at once if that can be, and close *fd*, a copy of which went with it."""
         self._waiting.append((frame, fd))

@@ -112,11 +112,6 @@ class CommandSession:
         except TimeoutError:
             pass
 
-    @property
-    def backlog(self) -> int:
-        """Frames that the command has not taken yet."""
-        return len(self._outbox)
-
     async def finish(self, code: int) -> None:
         """Tell the exit code and wait until the command has taken everything and left."""
         self._send(encode("exit", code=code))

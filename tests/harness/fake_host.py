@@ -39,13 +39,12 @@ from hostd.userdata.sshkeys import PublicKey
 
 class FakeSession:
     uid, tty, rows, cols, term = 0, False, 24, 80, "linux"
-    backlog = 0
 
     def __init__(self, cwd: str, stdin: str = "") -> None:
-        self.gone = asyncio.Event()
         self.cwd = cwd
         self.stdin = stdin  # less than fits into a pipe
         self.stdout, self.stderr = "", ""
+        self.piped: Fd | None = None  # what is printed through a pipe
 
     def out(self, text: str) -> None:
         self.stdout += text
@@ -57,7 +56,15 @@ class FakeSession:
         reader, writer = os.pipe()
         os.write(writer, self.stdin.encode())
         os.close(writer)
-        return Fd(reader), Fd(os.open("/dev/null", os.O_WRONLY)), Fd(os.open("/dev/null", os.O_WRONLY))
+        printed, stdout = os.pipe()
+        self.piped = Fd(printed)
+        return Fd(reader), Fd(stdout), Fd(os.open("/dev/null", os.O_WRONLY))
+
+    def collect(self) -> None:
+        """What was printed through the pipe and not read yet; nobody may have its other end open."""
+        if self.piped is not None:
+            with self.piped, open(self.piped.steal(), encoding="utf-8") as file:
+                self.stdout += file.read()
 
     async def relay_pipes(self) -> None:
         pass
@@ -231,6 +238,7 @@ class Fake:
     def run(self, prog: str, *argv: str, stdin: str = "") -> Said:
         self.session = FakeSession(self.session.cwd, stdin)
         code = asyncio.run(run(cast(Host, self.host), cast(Session, self.session), prog, argv))
+        self.session.collect()
         return Said(code, self.session.stdout, self.session.stderr)
 
     def ctl(self, *argv: str) -> Said:

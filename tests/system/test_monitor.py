@@ -146,6 +146,9 @@ def test_its_end(vz: Vz, monitor: Monitor) -> None:
     listens(vz)
     killed.process.kill()
     machine.until("nobody listens", lambda: not waits(vz))
+    if os.path.exists("/proc/pressure/cpu"):
+        assert vz.run("sh", "-c", "vzctl monitor --pressure 0.2 | head -n 1").stdout.startswith('{"time":')
+        machine.until("nobody listens", lambda: not waits(vz))
     last = Monitor(vz)
     listens(vz)
     vz.stop_hostd()

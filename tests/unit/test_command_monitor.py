@@ -2,16 +2,17 @@
 
 import asyncio
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from hostd.command.host import Event
-from hostd.command.verbs import monitor
 from hostd.daemon import events
 from hostd.daemon.events import Events, Listener
 from hostd.errors import Exit
-from tests.harness.fake_host import Fake, FakeSession
+from tests.harness.fake_host import Fake
 
 START = {"time": "2026-11-28T21:00:00.000+0000", "ctid": 101, "event": "start"}
 
@@ -47,28 +48,42 @@ def test_a_bad_interval(fake: Fake, text: str) -> None:
 
 
 def test_who_reads_too_slowly_is_told_what_he_lost(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command takes nothing until the third event."""
-    fake.host.events = [{**START, "ctid": ctid} for ctid in (101, 102, 103, 104)]
-    behind = iter((monitor.BACKLOG, monitor.BACKLOG + 1, monitor.BACKLOG + 1, 0))
-    monkeypatch.setattr(FakeSession, "backlog", property(lambda _: next(behind)))
-    said = [json.loads(line) for line in fake.ctl("monitor").stdout.splitlines()]
-    assert said[0]["ctid"] == 101 and said[2]["ctid"] == 104
-    assert said[1] == {"time": START["time"], "event": "lost", "number": 2}
+    read: list[str] = []
+
+    async def listen(ctids: object, pressure: object, tell: Callable[[Event], None]) -> None:
+        for number in range(2000):  # more than fit into a pipe
+            tell({**START, "number": number})
+        assert fake.session.piped is not None
+        read.append(os.read(fake.session.piped.fileno(), 1 << 20).decode())
+        tell(START)
+        tell(START)
+
+    monkeypatch.setattr(fake.host, "listen", listen)
+    rest = fake.ctl("monitor").stdout
+    lines = [json.loads(line) for line in (read[0] + rest).splitlines()]
+    whole = [line["number"] for line in lines[:-3]]
+    assert whole == list(range(len(whole))) and 100 < len(whole) < 2000
+    assert lines[-3:] == [{"time": START["time"], "event": "lost", "number": 2000 - len(whole)}, START, START]
 
 
-def test_it_ends_with_the_command(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
-    ended = asyncio.Event()
+@pytest.mark.parametrize("idle", [True, False])
+def test_it_ends_when_nobody_can_read(fake: Fake, monkeypatch: pytest.MonkeyPatch, idle: bool) -> None:
+    ended: list[bool] = []
 
-    async def listen(*_: object) -> None:
-        fake.session.gone.set()
+    async def listen(ctids: object, pressure: object, tell: Callable[[Event], None]) -> None:
+        assert fake.session.piped is not None
+        fake.session.piped.close()
+        fake.session.piped = None
+        if not idle:
+            tell(START)
         try:
             await asyncio.Event().wait()
         finally:
-            ended.set()
+            ended.append(True)
 
     monkeypatch.setattr(fake.host, "listen", listen)
     assert fake.ctl("monitor").code == 0
-    assert ended.is_set()
+    assert ended == [True]
 
 
 def test_nothing_is_made_when_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
