@@ -241,6 +241,8 @@ def test_json_of_everything(fake: Fake) -> None:
     assert (running["smart_name"], stopped["smart_name"]) == ("web", 102)
     assert (running["status"], running["vswap"], running["disabled"]) == ("running", True, False)
     assert running["diskspace"] == {"usage": 5000, "softlimit": 2097152, "hardlimit": 2306867}
+    unknown = {"held": None, "maxheld": None, "barrier": 2**63 - 1, "limit": 2**63 - 1, "failcnt": None}
+    assert running["numfile"] == unknown and stopped["numfile"] == dict.fromkeys(unknown, 0)
     assert stopped["diskspace"]["usage"] == 0  # of what is not mounted; of what is, it may not be known
     (mounted,) = json.loads(fake.vzlist("-j", "-o", "diskinodes", "103").stdout)
     assert mounted == {"diskinodes": {"usage": None, "softlimit": 0, "hardlimit": 0}}
