@@ -11,12 +11,17 @@ from hostd.keeper import helper
 from hostd.keeper.helper import Helpers
 from hostd.keeper.table import Table
 from hostd.keeper.upgrade import Handover
-from hostd.keeper.zombie import first_zombie
 from tests.harness import machine
 
 pytestmark = pytest.mark.root
 
 SHELL = ["/bin/sh", "-c", "echo $$ $0 >&3; read line <&4; echo $line >&3; sleep 1000 & wait"]
+
+
+def await_end(pid: int) -> None:
+    """Of this child: the others are other tests' business."""
+    options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+    machine.until("its end", lambda: os.waitid(os.P_PID, pid, options) is not None)
 
 
 class Box:
@@ -38,8 +43,9 @@ class Box:
 
     def reap(self) -> None:
         """As the keeper's loop does."""
-        machine.until("its end", first_zombie)
-        assert self.helpers.reap(first_zombie())
+        pid = self.pid
+        await_end(pid)
+        assert self.helpers.reap(pid)
         machine.until("the next start", lambda: self.helpers.due() != float("inf"))
         time.sleep(max(0.0, self.helpers.due() - time.monotonic()))
         self.helpers.start_due(time.monotonic())
@@ -86,8 +92,8 @@ def test_one_that_keeps_dying_waits_longer_and_longer(box: Box) -> None:
     box.helpers.set("views", {"arg": ["/bin/true"], "fd": []})
     waits = []
     for _ in range(4):
-        machine.until("its end", first_zombie)
-        box.helpers.reap(first_zombie())
+        await_end(box.pid)
+        box.helpers.reap(box.pid)
         waits.append(box.helpers.due() - time.monotonic())
         box.helpers.start_due(float("1e18"))
     assert waits[0] <= 0 < waits[2] < waits[3]

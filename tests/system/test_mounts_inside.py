@@ -22,6 +22,7 @@ EXPECTED = {
     "/proc": ("proc", "proc", "/"),
     "/run": ("tmpfs", "tmpfs", "/"),
     "/sys": ("sysfs", "sysfs", "/"),
+    "/sys/devices/system/cpu/online": ("vzviews", "fuse.vzviews", "/online"),
     "/sys/fs/cgroup": ("cgroup2", "cgroup2", "/"),
 }
 
