@@ -3,9 +3,9 @@
 import pytest
 
 from hostd.kernel import caps
-from tests.harness import machine
 from tests.harness.installation import Vz
 from tests.harness.needs import CHECKPOINTS, needs
+from tests.harness.reboots import reboot
 
 pytestmark = [pytest.mark.system, needs("fuse")]
 
@@ -24,8 +24,7 @@ def test_devnodes_are_live_and_last(vz: Vz) -> None:
     assert not there(vz)
     assert "Setting devices\n" in vz.ctl("set", "101", "--devnodes", "fuse:rw", "--save").stdout
     assert there(vz) and opens(vz, "<>")
-    vz.ctl("exec", "101", "reboot")
-    machine.until("it is up again", lambda: vz.answers(101))
+    reboot(vz)
     assert there(vz) and opens(vz, "<>")
     vz.ctl("set", "101", "--devnodes", "fuse:none", "--save")
     assert not there(vz)

@@ -76,9 +76,10 @@ EVIL = (
 
 
 def mounts_of(vz: Vz) -> list[str]:
-    """All that is mounted where hostd is, but for the copy of its runtime, which the first start makes."""
+    """All that is mounted where hostd is, but for what the first start makes for all of them: runtime and views."""
     lines = machine.read(f"/proc/{vz.daemon_pid}/mountinfo").splitlines()
-    return [line for line in lines if not line.split(" ")[4].startswith(f"{vz.paths.runtime_dir}/")]
+    ours = (f"{vz.paths.runtime_dir}/", vz.paths.views_dir)
+    return [line for line in lines if not line.split(" ")[4].startswith(ours)]
 
 
 def test_32_evil_root_file_system(vz: Vz) -> None:

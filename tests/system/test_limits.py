@@ -13,6 +13,7 @@ from hostd.kernel import probes, topology
 from tests.harness import machine
 from tests.harness.installation import Vz
 from tests.harness.needs import CHECKPOINTS, needs
+from tests.harness.reboots import reboot
 
 pytestmark = pytest.mark.system
 
@@ -34,8 +35,7 @@ def test_cpumask_is_live_and_lasts(vz: Vz) -> None:
         "Setting CPU mask: 0", "Setting NUMA node mask: 0"
     ]  # fmt: skip
     assert allowed(vz) == "0"
-    vz.ctl("exec", "101", "reboot")
-    machine.until("it is up again", lambda: vz.answers(101))
+    reboot(vz)
     assert allowed(vz) == "0"
     vz.ctl("set", "101", "--cpumask", "all")
     assert allowed(vz) == every
@@ -98,8 +98,7 @@ def test_iopslimit(vz: Vz) -> None:
 def test_iolimit_holds_after_a_reboot_from_inside(vz: Vz) -> None:
     vz.start(101)
     vz.ctl("set", "101", "--iolimit", "4", "--save")
-    vz.ctl("exec", "101", "reboot")
-    machine.until("it is up again", lambda: vz.answers(101))
+    reboot(vz)
     assert rate(vz, write("direct", 12), 12 * MIB) < BURST * 4 * MIB
 
 
@@ -178,8 +177,7 @@ def test_limits_without_a_cgroup(vz: Vz) -> None:
     assert (in_proc(vz, "shmall"), in_proc(vz, "shmmax")) == ("1000", str(1000 * 4096))
     assert machine.read("/proc/sys/kernel/shmall") == ours
     assert vz.vzlist("-H", "-o", "shmpages.l,lockedpages.l,numsiginfo.l", "101").split() == ["1000", "50", "200"]
-    vz.ctl("exec", "101", "reboot")
-    machine.until("it is up again", lambda: vz.answers(101))
+    reboot(vz)
     assert rlimit(vz, "Max pending signals") == ["200", "200"] and in_proc(vz, "shmall") == "1000"
     vz.ctl("set", "101", "--shmpages", "unlimited")
     assert in_proc(vz, "shmall") == ours.strip()
@@ -200,8 +198,7 @@ def test_numpty(vz: Vz) -> None:
     assert terminals(vz) >= 7
     vz.ctl("set", "101", "--numpty", "5", "--save")
     assert terminals(vz) == 5
-    vz.ctl("exec", "101", "reboot")
-    machine.until("it is up again", lambda: vz.answers(101))
+    reboot(vz)
     assert terminals(vz) == 5
 
 
@@ -211,8 +208,7 @@ def test_fewer_terminals_than_the_consoles_take(vz: Vz) -> None:
     vz.ctl("set", "101", "--numpty", "0", "--lockedpages", "0", "--numsiginfo", "1", "--shmpages", "0", "--save")
     vz.ctl("start", "101")
     assert vz.answers(101)
-    vz.ctl("exec", "101", "reboot")
-    machine.until("it is up again", lambda: vz.answers(101))
+    reboot(vz)
 
 
 def test_raising_a_limit_of_pid_1(vz: Vz) -> None:
