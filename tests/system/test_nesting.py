@@ -44,7 +44,7 @@ class Ship:
 
     def load(self) -> None:
         """An image for podman of root, and a user with the subordinate ids that useradd gives him."""
-        source = os.path.join(CACHE, f"busybox-{os.uname().machine}.tar.zst")
+        source = os.path.realpath(f"{CACHE}/busybox-{os.uname().machine}.tar.zst")  # zstd reads no links
         with subprocess.Popen(["zstd", "-dc", source], stdout=subprocess.PIPE) as tar:
             argv = ["nsenter", f"--net=/run/netns/{self.vz.netns}", "vzctl", "exec2", "101", "cat >/srv/busybox.tar"]
             subprocess.run(argv, env=self.vz.env, stdin=tar.stdout, check=True, timeout=PLENTY)

@@ -75,7 +75,8 @@ def test_enter_and_console(vz: Vz, image: str, init: str) -> None:
 
 def test_the_past(vz: Vz) -> None:
     """last knows since when somebody is there, and when he left: also when the system went down below him."""
-    vz.start(101, "--ipadd", "192.0.2.101", template="debian-12")
+    vz.create(101, "--ipadd", "192.0.2.101", template="debian-12")
+    vz.ctl("start", "101", "--wait")  # a login is recorded where the files are, which the boot makes
     child = entered(vz)
     assert inside(vz, "last | grep -c '^root .*still logged in'") == "1\n"
     assert inside(vz, "cat /proc/$(pgrep -xo bash)/loginuid; who -b | grep -c 'system boot'") == "01\n"
