@@ -7,6 +7,7 @@ and leaves those as they are when it grows: so here they are taken along.
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 
 from hostd.cgroup import files
 from hostd.cgroup.writes import Write
@@ -22,9 +23,18 @@ def mask(name: str, what: str) -> tuple[Mask, Mask]:
         return _along(f"{path}/{name}", [f"{below}/{name}" for below in _below(path)], what, wanted)
 
     def v2(path: str, wanted: str) -> Iterator[Write]:
-        yield Write(f"{path}/{name}", wanted, what)
+        every = partial(_by_name, f"{os.path.dirname(path)}/{name}.effective")
+        if wanted or files.read_optional(f"{path}/{name}"):
+            yield Write(f"{path}/{name}", every(wanted), what, back=every)
 
     return v1, v2
+
+
+def _by_name(effective: str, wanted: str) -> str:
+    """The empty list of a new cgroup stands for all that its parent has, by the file *effective*.  It cannot be had
+    again: the kernel gives no empty list to a cgroup that has processes (ENOSPC).
+    """
+    return wanted or files.read_optional(effective) or ""
 
 
 def _along(top: str, below: list[str], what: str, wanted: str) -> Iterator[Write]:

@@ -1,13 +1,14 @@
 """Masks, weights, rates and guarantees as this machine's kernel takes them: v1 or v2, as it is mounted."""
 
 import os
+import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from hostd.cgroup import guarantees, limits
+from hostd.cgroup import files, guarantees, limits
 from hostd.cgroup.limits import NONE, Limits
 from hostd.cgroup.tree import CgroupTree, CtCgroup
 from hostd.kernel import loop, topology
@@ -27,6 +28,17 @@ def cgroup() -> Iterator[CtCgroup]:
     tree.remove()
 
 
+@pytest.fixture
+def populated(cgroup: CtCgroup) -> Iterator[CtCgroup]:
+    """With a process in it: the kernel refuses such a one what it gives an empty one."""
+    limits.apply(cgroup, Limits(cpumask="0", nodemask="0"), NONE)  # v1 takes no process before
+    with subprocess.Popen(["sleep", "1000"]) as process:
+        for path in cgroup.paths():
+            files.write(f"{path}/cgroup.procs", str(process.pid))
+        yield cgroup
+        process.kill()
+
+
 def said(cgroup: CtCgroup, v1: tuple[str, str], v2: tuple[str, str]) -> str:
     """The text of a file, named by its controller: of *v1* or of *v2*."""
     controller, name = v2 if cgroup.tree.mode == "v2" else v1
@@ -34,9 +46,8 @@ def said(cgroup: CtCgroup, v1: tuple[str, str], v2: tuple[str, str]) -> str:
 
 
 @needs("cpuset")
-def test_masks(cgroup: CtCgroup) -> None:
-    wanted = Limits(cpumask="0", nodemask="0")
-    limits.apply(cgroup, wanted, NONE)
+def test_masks(populated: CtCgroup) -> None:
+    cgroup, wanted = populated, Limits(cpumask="0", nodemask="0")
     for name in ("cpuset.cpus", "cpuset.mems"):
         assert said(cgroup, ("cpuset", name), ("cpuset", name)) == "0"
     limits.apply(cgroup, NONE, wanted)

@@ -1,6 +1,8 @@
 """Processors, memory nodes and disk I/O on a fake cgroup tree, v1 and v2: what is written, and taken back."""
 
+import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -44,17 +46,20 @@ def v1(tmp_path: Path) -> CtCgroup:
 @pytest.fixture
 def v2(tmp_path: Path) -> CtCgroup:
     laid(tmp_path / "vz" / "101", V2)
+    laid(tmp_path / "vz", {"cpuset.cpus.effective": "0-7", "cpuset.mems.effective": "0-1"})
     (tmp_path / "vz" / "cgroup.subtree_control").write_text("cpuset io\n")
     return CtCgroup(CgroupTree("vz", (Hierarchy(str(tmp_path), frozenset(), unified=True),)), 101)
 
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """Name and value of every write, in order.  A v1 cpuset is held to what the kernel asks of it."""
+    """Name and value of every write, in order.  A cpuset is held to what the kernel asks of it."""
     found: list[tuple[str, str]] = []
 
     def write(path: str, value: str) -> None:
         found.append((os.path.basename(path), value))
+        if path.endswith((".cpus", ".mems")) and not value and Path(path).read_text().strip():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
         Path(path).write_text(f"{value}\n")
         for top in Path(path).parents:
             if top.name == "cpuset":
@@ -73,9 +78,30 @@ def must_nest(top: Path, name: str) -> None:
 
 
 def test_v2_masks(v2: CtCgroup, written: list[tuple[str, str]]) -> None:
+    """A new cgroup is left alone; afterwards all are given by name."""
+    limits.apply(v2, NONE)
     limits.apply(v2, Limits(cpumask="0,2-3", nodemask="1"), NONE)
     limits.apply(v2, NONE, Limits(cpumask="0,2-3", nodemask="1"))
-    assert written == [("cpuset.cpus", "0,2-3"), ("cpuset.mems", "1"), ("cpuset.cpus", ""), ("cpuset.mems", "")]
+    masks = [(name, value) for name, value in written if name.startswith("cpuset")]
+    assert masks == [("cpuset.cpus", "0,2-3"), ("cpuset.mems", "1"), ("cpuset.cpus", "0-7"), ("cpuset.mems", "0-1")]
+
+
+def test_v2_masks_are_taken_back(v2: CtCgroup, written: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "write", refusing(files.write, "cpuset.mems"))
+    with pytest.raises(Failure):
+        limits.apply(v2, Limits(cpumask="0", nodemask="1"), NONE)
+    assert [value for name, value in written if name == "cpuset.cpus"] == ["0", "0-7"]
+
+
+def refusing(write: Callable[[str, str], None], name: str) -> Callable[[str, str], None]:
+    """*write*, but for the file called *name*."""
+
+    def refuse(path: str, value: str) -> None:
+        if os.path.basename(path) == name:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
+        write(path, value)
+
+    return refuse
 
 
 def test_an_empty_value_is_written_all_the_same(tmp_path: Path) -> None:
