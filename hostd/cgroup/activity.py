@@ -1,20 +1,17 @@
 """What a container has done since its start, and what its tasks wait for, as far as its cgroups count it."""
 
-import re
 from dataclasses import dataclass
 
 from hostd.cgroup import files
+from hostd.cgroup.pressure import pressure
 from hostd.cgroup.tree import CtCgroup
-
-RESOURCES = ("cpu", "memory", "io")
-_SOME = re.compile(r"some avg10=([0-9.]+)")  # Documentation/accounting/psi.rst
 
 
 @dataclass(frozen=True, slots=True)
 class Activity:
     """*cpu*: seconds of processor time; None: not counted here.
 
-    *pressure*: of each of RESOURCES that the kernel watches, the percentage of the last ten seconds in which at least
+    *pressure*: by resource, as far as the kernel watches it, the percentage of the last ten seconds in which at least
     one task could not go on for want of it.
     """
 
@@ -24,7 +21,7 @@ class Activity:
 
 def activity(cgroup: CtCgroup) -> Activity:
     """Of *cgroup*; nothing when it does not exist."""
-    return Activity(_cpu(cgroup), _pressure(cgroup))
+    return Activity(_cpu(cgroup), {name: found["some"]["avg10"] for name, found in pressure(cgroup).items()})
 
 
 def _cpu(cgroup: CtCgroup) -> float | None:
@@ -35,12 +32,3 @@ def _cpu(cgroup: CtCgroup) -> float | None:
     text = files.read_optional(f"{cgroup.paths()[-1]}/cpu.stat")
     used = files.flat(text).get("usage_usec") if text else None
     return None if used is None else used / 1e6
-
-
-def _pressure(cgroup: CtCgroup) -> dict[str, float]:
-    """Only the unified tree watches it; controllers need not be there."""
-    if cgroup.tree.unified_root is None:
-        return {}
-    texts = {name: files.read_optional(f"{cgroup.paths()[-1]}/{name}.pressure") for name in RESOURCES}
-    found = {name: _SOME.search(text) for name, text in texts.items() if text}
-    return {name: float(match[1]) for name, match in found.items() if match}

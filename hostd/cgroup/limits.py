@@ -8,12 +8,11 @@ from hostd.cgroup import blockio, cpuset, memory
 from hostd.cgroup.blockio import Rate
 from hostd.cgroup.guarantees import guarantee
 from hostd.cgroup.tree import CtCgroup
-from hostd.cgroup.writes import Write, perform
+from hostd.cgroup.writes import V1_UNLIMITED, Write, or_max, perform
 from hostd.errors import Exit, Failure
 
 PERIOD = 100_000  # microseconds: of the cpu quota, the kernel's default
 
-_V1_UNLIMITED = "-1"
 _V1_NAMES = {"io": "blkio"}  # of the controllers that v2 calls otherwise
 
 V = TypeVar("V")
@@ -136,15 +135,11 @@ def _nothing(path: str, value: object) -> tuple[Write, ...]:
     return ()
 
 
-def _or_max(value: int | None) -> str:
-    return "max" if value is None else str(value)
-
-
 def _time(percent: int) -> str:
     return str(percent * PERIOD // 100)
 
 
-_PIDS = _one("pids.max", "NUMPROC", _or_max)
+_PIDS = _one("pids.max", "NUMPROC", or_max)
 
 LIMITS = (
     _row("PHYSPAGES and SWAPPAGES", "memory", lambda one: (one.ram, one.swap), memory.v1, memory.v2),
@@ -155,7 +150,7 @@ LIMITS = (
     ),
     _row(
         *("CPULIMIT and CPUS", "cpu", quota),
-        v1=_one("cpu.cfs_quota_us", "CPULIMIT and CPUS", lambda part: _time(part) if part else _V1_UNLIMITED),
+        v1=_one("cpu.cfs_quota_us", "CPULIMIT and CPUS", lambda part: _time(part) if part else V1_UNLIMITED),
         v2=_one("cpu.max", "CPULIMIT and CPUS", lambda part: f"{_time(part) if part else 'max'} {PERIOD}"),
     ),
     _row("NUMPROC", "pids", lambda one: one.numproc, _PIDS, _PIDS),

@@ -4,13 +4,11 @@ import os
 from collections.abc import Iterator
 
 from hostd.cgroup import files
-from hostd.cgroup.writes import Write
+from hostd.cgroup.writes import V1_UNLIMITED, Write, or_max
+from hostd.config.values import PAGE
 from hostd.errors import Exit, Failure
 
 Pair = tuple[int | None, int | None]  # RAM and swap in bytes; None: unlimited
-
-_V1_UNLIMITED = "-1"
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def v1(path: str, pair: Pair) -> Iterator[Write]:
@@ -33,7 +31,7 @@ def v1(path: str, pair: Pair) -> Iterator[Write]:
 
 
 def _v1(value: int | None) -> str:
-    return _V1_UNLIMITED if value is None else str(value)
+    return V1_UNLIMITED if value is None else str(value)
 
 
 def v2(path: str, pair: Pair) -> Iterator[Write]:
@@ -46,15 +44,11 @@ def v2(path: str, pair: Pair) -> Iterator[Write]:
     ram, swap = pair
     swap_max = f"{path}/memory.swap.max"
     if os.path.exists(swap_max):
-        yield Write(swap_max, _or_max(swap), "SWAPPAGES")
+        yield Write(swap_max, or_max(swap), "SWAPPAGES")
     elif swap is not None:
         raise Failure(Exit.BAD_KERNEL, "cannot set SWAPPAGES: this kernel does not account swap")
     shrink = (lambda: _reclaim(path, ram)) if ram is not None else None
-    yield Write(f"{path}/memory.max", _or_max(ram), "PHYSPAGES", shrink)
-
-
-def _or_max(value: int | None) -> str:
-    return "max" if value is None else str(value)
+    yield Write(f"{path}/memory.max", or_max(ram), "PHYSPAGES", shrink)
 
 
 def _reclaim(path: str, ram: int) -> None:
@@ -66,7 +60,7 @@ def _reclaim(path: str, ram: int) -> None:
         used = int(files.read(current))
         if used > ram:
             raise Failure(
-                Exit.SETUBC, f"cannot set PHYSPAGES to {ram // _PAGE} pages: {used // _PAGE} are in use"
+                Exit.SETUBC, f"cannot set PHYSPAGES to {ram // PAGE} pages: {used // PAGE} are in use"
             )
     finally:
         files.write(f"{path}/memory.high", "max")

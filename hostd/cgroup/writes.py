@@ -8,6 +8,13 @@ from dataclasses import dataclass
 from hostd.cgroup import files
 from hostd.errors import Exit, Failure
 
+V1_UNLIMITED = "-1"
+
+
+def or_max(value: int | None) -> str:
+    """A limit as the files of v2 have it, and pids.max of v1; None: unlimited."""
+    return "max" if value is None else str(value)
+
 
 def _as_it_was(text: str) -> str:
     return text

@@ -55,5 +55,10 @@ class Call:
         return config
 
     def host_path(self, path: str) -> str:
-        """*path* as the user meant it: relative to where the command was typed."""
-        return os.path.normpath(os.path.join(self.session.cwd or "/", path))
+        """`typed_path` of this command."""
+        return typed_path(self.session, path)
+
+
+def typed_path(session: Session, path: str) -> str:
+    """*path* as the user meant it: relative to where the command was typed."""
+    return os.path.normpath(os.path.join(session.cwd or "/", path))

@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Callable
 
+from hostd.command.call import typed_path
 from hostd.command.grammar import Grammar, Option
 from hostd.command.programs import Tool
 from hostd.command.tools import conf_file, vzcfgvalidate
@@ -90,7 +91,7 @@ def _put(tool: Tool, conf: VeConf) -> None:
     if word is None:
         tool.console.show(conf.text())
         return
-    path = conf_file.path(tool, word)
+    path = typed_path(tool.session, word)
     if os.path.isdir(path):
         raise Failure(1, f"Error: output file {word} is directory")
     if os.path.exists(path):

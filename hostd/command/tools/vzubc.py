@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from hostd.command import user_beancounters
+from hostd.command.call import typed_path
 from hostd.command.grammar import Option, Parsed
 from hostd.command.programs import Tool
 from hostd.command.row import Row
-from hostd.command.tools import conf_file, running
+from hostd.command.tools import running
 from hostd.command.tools.answers import Answers
 from hostd.command.tools.earlier import Earlier
 from hostd.command.user_beancounters import DUMMY, BadText, Resource
@@ -105,10 +106,10 @@ class View:
 
 
 async def run(tool: Tool) -> int:
-    view = _view(tool.parsed, conf_file.path(tool, tool.parsed.last("rd") or STORE))
+    view = _view(tool.parsed, typed_path(tool.session, tool.parsed.last("rd") or STORE))
     for option, kind in (("rc", "failcnt"), ("ic", "held")):
         if tool.parsed.has(option):
-            Earlier.forget(conf_file.path(tool, tool.parsed.last("rd") or STORE), kind)
+            Earlier.forget(typed_path(tool.session, tool.parsed.last("rd") or STORE), kind)
     wanted = _wanted(tool)
     if tool.parsed.has("text"):
         tool.console.show(user_beancounters.text(await _counted(tool, wanted)))
@@ -180,7 +181,7 @@ async def _resources(tool: Tool, wanted: Sequence[int]) -> list[Resource]:
         if word == "-":
             async with Answers(tool.session) as answers:
                 return list(user_beancounters.parse(await answers.all()))
-        return list(user_beancounters.parse(files.read(conf_file.path(tool, word))))
+        return list(user_beancounters.parse(files.read(typed_path(tool.session, word))))
     except BadText as error:
         raise Failure(1, f"Error: {error}") from error
     except OSError as error:
