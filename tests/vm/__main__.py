@@ -98,7 +98,7 @@ def parser() -> argparse.ArgumentParser:
         one.add_argument("--init", choices=("systemd",), help="default: a script, which is 5 s faster")
         one.add_argument("--memory", type=int, default=2048, metavar="MIB")
         one.add_argument("--cpus", type=int, default=1)
-        one.add_argument("--minutes", type=float, default=150, help="limit of the whole run")
+        one.add_argument("--minutes", type=float, default=240, help="limit of the whole run")
         one.add_argument("--shards", type=int, default=2, help="machines that share the tests, at the same time")
     records = verbs.add_parser("summary", help="which feature was exercised on which kernel")
     records.add_argument("records", nargs="*", metavar="JUNIT_XML")

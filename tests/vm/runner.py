@@ -17,8 +17,8 @@ DIED = 125  # status of a run whose machine died or took too long
 FOOTPRINT = ("/run/vm/footprint",)
 # -v: a line for each test as it ends.  A file of many takes a quarter of an hour there.
 PYTEST = (
-    "build/venv/bin/python", "-m", "pytest", "-p", "no:cacheprovider", "-p", "tests.vm.share", "-v",
-    "--junitxml=/results/junit.xml",
+    "build/venv/bin/python", "-m", "pytest", "-p", "no:cacheprovider", "-p", "tests.vm.share", "-p", "tests.vm.at_once",
+    "-v", "--durations=20", "--junitxml=/results/junit.xml",
 )  # fmt: skip
 SLOW = 6.0  # under emulation: container tests take 4-5 times as long, pure Python 16 times (ADR 009)
 SCRIPT = """#!/bin/sh
