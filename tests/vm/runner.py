@@ -15,10 +15,11 @@ from tests.vm.pieces import Pieces
 NO_TEST = 5  # pytest's
 DIED = 125  # status of a run whose machine died or took too long
 FOOTPRINT = ("/run/vm/footprint",)
-# -v: a line for each test as it ends.  A file of many takes a quarter of an hour there.
+# -v: a line for each test as it ends.  A file of many takes a quarter of an hour there; one test, never half an hour.
 PYTEST = (
     "build/venv/bin/python", "-m", "pytest", "-p", "no:cacheprovider", "-p", "tests.vm.share", "-p", "tests.vm.at_once",
-    "-v", "--durations=20", "--junitxml=/results/junit.xml",
+    "-v", "--durations=20", "-o", "faulthandler_timeout=1800", "-o", "faulthandler_exit_on_timeout=true",
+    "--junitxml=/results/junit.xml",
 )  # fmt: skip
 SLOW = 6.0  # under emulation: container tests take 4-5 times as long, pure Python 16 times (ADR 009)
 SCRIPT = """#!/bin/sh
