@@ -180,7 +180,7 @@ vm-image: build/criu.stamp  ## Kernel, root disk and a QEMU for VM, from Debian 
 	$(call IN_VM,image $(VM))
 
 .PHONY: test-vm
-test-vm: build/criu.stamp test-images  ## Root and system tests in VM (PYTEST_ARGS="tests/system/test_exec.py -x" for some)
+test-vm: build/criu.stamp test-images  ## Root and system tests in VM (PYTEST_ARGS="tests/system/test_exec.py -x" for some; VM_ARGS=--all)
 	$(call IN_VM,test $(VM)) -- $(PYTEST_ARGS)
 
 # What differs between kernels, and what must work on each: the rest of the suite is in test-vm-full.
@@ -196,9 +196,9 @@ test-vm-short: build/criu.stamp test-images  ## The tests that differ most betwe
 test-vm-full: test  ## Everything: this machine, each VM, v1 and v2, two hosts, a small one; then the summary (hours)
 	failed=
 	run() { echo "== $$*"; "$$@" || failed+=" [$$*]"; }
-	run $(MAKE) test-vm VM=debian-13
-	run $(MAKE) test-vm VM=debian-12 VM_ARGS=--cgroup=hybrid
-	run $(MAKE) test-vm VM=debian-12
+	run $(MAKE) test-vm VM=debian-13 VM_ARGS=--all
+	run $(MAKE) test-vm VM=debian-12 VM_ARGS="--all --cgroup=hybrid"
+	run $(MAKE) test-vm VM=debian-12 VM_ARGS=--all
 	run $(MAKE) test-vm VM=debian-13-arm64 VM_ARGS=--shards=1
 	run $(MAKE) test-vm-hosts
 	run $(MAKE) test-vm-small

@@ -20,6 +20,7 @@ REBOOT = "reboot_command=/sbin/reboot reboot_timeout=120"  # there is no logind 
 
 pytestmark = [
     pytest.mark.system,
+    pytest.mark.userland,
     pytest.mark.slow,
     pytest.mark.skipif(not os.path.exists(f"{BIN}/ansible"), reason="no Ansible here: make build/ansible.stamp"),
 ]

@@ -11,7 +11,7 @@ from tests.harness import machine
 from tests.harness.apt_repository import USE_IT, AptRepository
 from tests.harness.installation import Vz
 
-pytestmark = [pytest.mark.system, pytest.mark.slow]
+pytestmark = [pytest.mark.system, pytest.mark.userland, pytest.mark.slow]
 
 INITS = {"101": "vz", "102": "handoff"}
 APT = "DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0 --no-install-recommends"

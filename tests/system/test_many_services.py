@@ -9,7 +9,7 @@ from tests.harness import machine
 from tests.harness.installation import Vz
 from tests.harness.many_services import SERVICES, all_up, settle_ports
 
-pytestmark = [pytest.mark.system, pytest.mark.slow]
+pytestmark = [pytest.mark.system, pytest.mark.userland, pytest.mark.slow]
 
 OURS, THEIRS = "101", "102"
 LISTENERS = "ss -ltnH | awk '{print $4}' | sort -u; ss -lxH | awk '{print $5}' | grep ^/ | sort -u"

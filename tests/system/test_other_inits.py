@@ -11,7 +11,7 @@ from tests.harness import machine
 from tests.harness.installation import Vz
 from tests.harness.needs import CHECKPOINTS
 
-pytestmark = [pytest.mark.system, pytest.mark.slow]
+pytestmark = [pytest.mark.system, pytest.mark.userland, pytest.mark.slow]
 
 OPENRC, RUNIT = "debian-12-openrc", "debian-12-runit"
 DOWN = "exist unmounted down"

@@ -8,7 +8,7 @@ import pytest
 
 from tests.harness.installation import Vz
 
-pytestmark = [pytest.mark.system, pytest.mark.slow]
+pytestmark = [pytest.mark.system, pytest.mark.userland, pytest.mark.slow]
 
 NAME = "vz-daemon"
 # As debhelper's dh_installsystemd has them.

@@ -13,7 +13,7 @@ from tests.harness import machine
 from tests.harness.installation import Vz
 from tests.harness.needs import CHECKPOINTS
 
-pytestmark = [pytest.mark.system, pytest.mark.slow]
+pytestmark = [pytest.mark.system, pytest.mark.userland, pytest.mark.slow]
 
 OURS, THEIRS = "101", "102"
 IMAGES = ("debian-12", "debian-13")

@@ -5,7 +5,7 @@ import pytest
 from tests.harness import machine
 from tests.harness.installation import Vz
 
-pytestmark = [pytest.mark.system, pytest.mark.slow]
+pytestmark = [pytest.mark.system, pytest.mark.userland, pytest.mark.slow]
 
 SLOW = "#!/bin/sh\nsleep 2\n"  # a generator: the plan is not there before
 FILES = {

@@ -74,9 +74,11 @@ def test_arguments_are_pytests() -> None:
     node = "tests/root/test_cgroup_tree.py::test_numproc_stops_forks_and_counts_them"
     default = machines.MACHINES["debian-13"].tests
     assert selection.arguments(["-k", "limits or forks", node], default) == ["-k", "limits or forks", node]
-    left_out = [f"--ignore={path}" for path in selection.LEFT_OUT]
-    assert selection.arguments(["-x"], default) == ["-x", *left_out, "tests/root", "tests/system"]
-    assert selection.arguments([*selection.LEFT_OUT], default) == [*selection.LEFT_OUT]
+    left_out = ["--ignore=tests/root/test_image_debian.py"]
+    assert selection.arguments(["-x"], default) == ["-m", "not userland", *left_out, "-x", "tests/root", "tests/system"]
+    assert selection.arguments([], default, everything=True) == [*left_out, "tests/root", "tests/system"]
+    by_name = ["tests/root/test_image_debian.py"]
+    assert selection.arguments(by_name, default) == by_name
 
 
 def test_the_worst_shard_decides_and_an_empty_one_does_not() -> None:

@@ -52,7 +52,7 @@ def main() -> int:
         if options.verb == "footprint":
             command = runner.script(made, *runner.FOOTPRINT)
             return runner.run(made, [command], order, f"{OUT}/{options.machine}-footprint")
-        return test(made, order, words[end + 1 :], options.shards)
+        return test(made, order, words[end + 1 :], options.shards, everything=options.all)
     except (BuildError, OSError) as error:
         print(f"vm: {error}", file=sys.stderr)
         return 1
@@ -78,10 +78,10 @@ def order_of(made: Pieces, options: argparse.Namespace) -> Order:
     )
 
 
-def test(made: Pieces, order: Order, words: list[str], count: int) -> int:
+def test(made: Pieces, order: Order, words: list[str], count: int, *, everything: bool) -> int:
     """The suite inside; results come to build/vm/MACHINE[-v1…]/SHARD."""
     name = "-".join([made.machine.name, *(word.partition("=")[2] for word in order.append)])
-    words = arguments(words, made.machine.tests)
+    words = arguments(words, made.machine.tests, everything=everything)
     commands = [runner.script(made, *runner.PYTEST, share, *words) for share in shares(words, count)]
     tell(f"{name}: {shlex.join(words)} in {len(commands)} machines of {order.memory_mib} MiB")
     return runner.run(made, commands, order, f"{OUT}/{name}")
@@ -99,6 +99,7 @@ def parser() -> argparse.ArgumentParser:
         one.add_argument("--memory", type=int, default=2048, metavar="MIB")
         one.add_argument("--cpus", type=int, default=1)
         one.add_argument("--minutes", type=float, default=240, help="limit of the whole run")
+        one.add_argument("--all", action="store_true", help="the tests marked userland, too")
         one.add_argument("--shards", type=int, default=2, help="machines that share the tests, at the same time")
     records = verbs.add_parser("summary", help="which feature was exercised on which kernel")
     records.add_argument("records", nargs="*", metavar="JUNIT_XML")

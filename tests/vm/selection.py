@@ -5,14 +5,18 @@ import os
 from tests.harness.installation import CHECKOUT
 
 # About no kernel: templates as they were built.  Asked for by name it runs like any other.
-LEFT_OUT = ("tests/root/test_image_debian.py",)
+LEFT_OUT = ("--ignore=tests/root/test_image_debian.py",)
+# They take as long as all others together.
+NO_USERLAND = ("-m", "not userland")
 
 
-def arguments(words: list[str], default: tuple[str, ...]) -> list[str]:
-    """*words* of PYTEST_ARGS; without a path among them: *default* as well, but for LEFT_OUT."""
+def arguments(words: list[str], default: tuple[str, ...], *, everything: bool = False) -> list[str]:
+    """*words* of PYTEST_ARGS; without a path among them: *default* as well, of which *everything* or what may differ
+    between kernels.
+    """
     if paths(words):
         return words
-    return [*words, *(f"--ignore={path}" for path in LEFT_OUT), *default]
+    return [*(() if everything else NO_USERLAND), *LEFT_OUT, *words, *default]
 
 
 def shares(words: list[str], count: int) -> list[str]:
