@@ -3,16 +3,16 @@ readable nor writable inside (an extended attribute `trusted.*` is for the admin
 """
 
 import os
-import time
 from contextlib import suppress
 
 from hostd.cgroup.tree import CtCgroup
-from hostd.proc.points import BORN, CPUS
+from hostd.proc.points import BORN, CPUS, OWN_CLOCKS
 
 
-def born(cgroup: CtCgroup) -> None:
-    """The container starts now."""
-    _note(cgroup, BORN, time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+def born(cgroup: CtCgroup, zero: int, *, own: bool) -> None:
+    """Its uptime was 0 at *zero*, in nanoseconds of the host's CLOCK_BOOTTIME; *own*: by the kernel's clocks, too."""
+    _note(cgroup, BORN, zero)
+    _note(cgroup, OWN_CLOCKS, int(own))
 
 
 def processors(cgroup: CtCgroup, count: int) -> None:

@@ -107,7 +107,7 @@ async def make_cgroup(run: Run) -> None:
     cgroup.create(run.record.uid_base)
     faults.point("cgroup.made")
     device_filter.protect(cgroup, devices.rules(run.configuration))
-    notes.born(cgroup)
+    notes.born(cgroup, run.clocks.boottime, own=run.own_clocks is not None)
 
 
 async def limit(run: Run) -> None:

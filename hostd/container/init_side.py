@@ -110,6 +110,7 @@ def _plan(run: Run, root: Fd, channel: Fd, words: Fd, extra: tuple[Submount, ...
         ids=run.record.ids,
         join=tuple(owned.enter_context(join) for join in run.cgroup.joins()),
         into=owned.enter_context(into) if into is not None else None,
+        clocks=run.own_clocks,
     )
 
 
@@ -165,8 +166,9 @@ async def greet(run: Run) -> None:
         end = await ct.ended()
         why = ": ".join([end.text or end.how, *last_words.lines(ct.words, 1)])
         raise Failure(Exit.ENVCREATE, f"the container's init ended at once: {why}") from None
-    clock, rec.channel = hello.number("clock"), pair.number("ino")
-    detail(f"main at {clock}: {(clock - run.began) / 1e6:.1f} ms")
+    zero = run.own_clocks.monotonic if run.own_clocks is not None else 0
+    clock, rec.channel = zero + hello.number("clock"), pair.number("ino")
+    detail(f"main at {clock}: {(clock - run.clocks.monotonic) / 1e6:.1f} ms")
     ct.keep_link()
     faults.point("greet.held")
 

@@ -8,6 +8,7 @@ from hostd.container import furnish
 from hostd.container.mounts import Submount
 from hostd.image import runtime
 from hostd.kernel import caps
+from hostd.kernel.clocks import Clocks
 from hostd.kernel.fd import Fd
 from hostd.kernel.seccomp import deny_filter
 from hostd.kernel.spawn import DEFAULT_MOUNTS, NESTING_MOUNTS, SpawnPlan
@@ -46,6 +47,7 @@ def spawn_plan(
     ids: range | None,
     join: tuple[Fd, ...],
     into: Fd | None,
+    clocks: Clocks | None = None,
 ) -> SpawnPlan:
     """The plan that makes PID 1 of a container from its configuration and the descriptors made for it."""
     return SpawnPlan(
@@ -60,6 +62,7 @@ def spawn_plan(
         hostname=furnish.hostname(config),
         join=join,
         into=into,
+        clocks=clocks,
         seccomp=_filter(),
         drop_caps=dropped(config.capabilities, privileged=ids is None),
         mounts=NESTING_MOUNTS if config.nesting else DEFAULT_MOUNTS,

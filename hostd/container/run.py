@@ -1,7 +1,6 @@
 """A run of a container: what the steps of start, restore and stop share."""
 
 import asyncio
-import time
 from dataclasses import dataclass, field
 
 from hostd.cgroup.tree import CtCgroup
@@ -13,6 +12,7 @@ from hostd.container.record import Record
 from hostd.container.report import Report
 from hostd.container.world import World
 from hostd.errors import Failure
+from hostd.kernel.clocks import Clocks
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Run:
     submounts: tuple[Submount, ...] = ()
     greeting: "asyncio.Future[tuple[Message, Message]] | None" = None
     failures: list[Failure] = field(default_factory=list)  # of action scripts that could not stop an undo
-    began: int = field(default_factory=time.monotonic_ns)
+    clocks: Clocks = field(default_factory=Clocks.now)  # those of the host when it began: for a start zero inside
 
     @property
     def world(self) -> World:
@@ -36,6 +36,11 @@ class Run:
     @property
     def cgroup(self) -> CtCgroup:
         return CtCgroup(self.world.tree, self.ct.ctid)
+
+    @property
+    def own_clocks(self) -> Clocks | None:
+        """Where this kernel has such."""
+        return self.clocks if self.world.features.time_namespaces else None
 
     @property
     def configuration(self) -> CtConfig:

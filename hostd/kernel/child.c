@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <sys/prctl.h>
 
+#define CLONE_NEWTIME 0x00000080
 #define MNT_DETACH 2
 #define SIGNALS 64
 #define KERNEL_SIGSET_SIZE 8
@@ -59,6 +60,18 @@ static void wait_for_maps(struct vz_plan *plan)
     RAW1(SYS_close, plan->gate_writer);
     if (RAW3(SYS_read, plan->gate, &byte, 1) != 1)
         raw_exit(127);
+}
+
+/* The namespace is entered by execve (Linux 6.2).  Its clocks are set before we are somebody else, because the file is
+ * that of who made the process; the /proc is the stage's. */
+static void set_clocks(struct vz_plan *plan)
+{
+    if (!plan->clocks)
+        return;
+    TRY(TIME_NS, 0, RAW1(SYS_unshare, CLONE_NEWTIME));
+    int file = TRY(CLOCKS, 0, RAW4(SYS_openat, AT_FDCWD, "/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC, 0));
+    TRY(CLOCKS, 0, RAW3(SYS_write, file, plan->clocks, length_of(plan->clocks)));
+    RAW1(SYS_close, file);
 }
 
 static void become_root(struct vz_plan *plan)
@@ -237,6 +250,7 @@ void vz_child(void *argument)
     join_cgroups(plan);
     /* Only now: a cgroup namespace takes the cgroups of this moment for its roots. */
     TRY(CGROUP_NS, 0, RAW1(SYS_unshare, CLONE_NEWCGROUP));
+    set_clocks(plan);
     if (plan->gate >= 0) {
         wait_for_maps(plan);
         become_root(plan);

@@ -25,6 +25,7 @@ class Plan(Protocol):
     join_count: int
     uid_base: int
     id_count: int
+    clocks: Pointer
     mounts: Pointer
     mount_count: int
     hostname: Pointer

@@ -31,6 +31,7 @@ class Features:
     loop_direct_io: bool
     ext4_prjquota: bool
     pidfs: bool
+    time_namespaces: bool
     seccomp: bool
     device_filter: bool
     into_cgroup: bool
@@ -74,6 +75,7 @@ ROWS = (
     Row("direct I/O on loop devices", "loop_direct_io", "disk data of containers is cached twice"),
     Row("ext4 project quota", "ext4_prjquota", "layout simfs cannot limit disk space"),
     Row("unique process inodes (pidfs)", "pidfs", "none: processes are told apart by their start time"),
+    Row("time namespaces, by execve", "time_namespaces", "containers go by the clocks of the host since its boot"),
     Row("system call filters", "seccomp", "containers cannot be started: no seccomp filter"),
     Row("device filter (BPF on cgroups)", "device_filter", "devices of the host are open to containers"),
     Row("clone into a cgroup", "into_cgroup", "no container can be started on cgroup v2"),
@@ -103,6 +105,7 @@ _PROBES: dict[str, Callable[[], bool]] = {
     "openat2": probes.openat2,
     "close_range": probes.close_range,
     "pidfs": probes.pidfs,
+    "time_namespaces": probes.time_namespaces,
     "seccomp": probes.seccomp,
     "ipv6": probes.ipv6,
     "nftables": probes.nftables,

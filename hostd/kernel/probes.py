@@ -7,10 +7,12 @@ import shutil
 import socket
 import struct
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
-from hostd.kernel import bpf, caps, mount, namespace, process
-from hostd.kernel.facade import address_of, lib
+from hostd.kernel import bpf, caps, mount, namespace, process, spawn
+from hostd.kernel.clocks import CLONE_NEWTIME
+from hostd.kernel.facade import address_of, check, lib
 from hostd.kernel.fd import Fd
 
 SOFT_DIRTY = 1 << 55  # in an entry of /proc/PID/pagemap
@@ -49,6 +51,24 @@ def close_range() -> bool:
 
 def pidfs() -> bool:
     return process.have_pidfs()
+
+
+def time_namespaces() -> bool:
+    """That they are entered by execve: else the kernel refuses (EINVAL) to clone in shared memory who is to be in one.
+
+    A thread's own, and the program does not exist.
+    """
+
+    def refused() -> int:
+        check(lib.vz_unshare(CLONE_NEWTIME), "unshare", "time")
+        try:
+            spawn.start(spawn.Program(("/nowhere/at/all",), {})).close()
+        except OSError as error:
+            return error.errno or 0
+        return 0
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(refused).result() == errno.ENOENT
 
 
 def seccomp() -> bool:

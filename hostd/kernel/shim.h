@@ -6,7 +6,7 @@
 enum vz_step {
     VZ_STEP_NONE,
     VZ_STEP_STACK, VZ_STEP_GATE, VZ_STEP_CLONE, VZ_STEP_UID_MAP, VZ_STEP_GID_MAP,  /* in the parent */
-    VZ_STEP_JOIN, VZ_STEP_CGROUP_NS, VZ_STEP_WAIT, VZ_STEP_SETGID, VZ_STEP_SETUID, VZ_STEP_SETGROUPS,
+    VZ_STEP_JOIN, VZ_STEP_CGROUP_NS, VZ_STEP_TIME_NS, VZ_STEP_CLOCKS, VZ_STEP_WAIT, VZ_STEP_SETGID, VZ_STEP_SETUID, VZ_STEP_SETGROUPS,
     VZ_STEP_PRIVATE, VZ_STEP_ROOT, VZ_STEP_CHDIR,
     VZ_STEP_TARGET, VZ_STEP_ATTACH, VZ_STEP_FSOPEN, VZ_STEP_FSCONFIG, VZ_STEP_CREATE, VZ_STEP_FSMOUNT,
     VZ_STEP_BIND, VZ_STEP_SETATTR, VZ_STEP_LET_GO,
@@ -35,6 +35,7 @@ struct vz_plan {
     int into;                       /* cgroup v2 directory, or -1 */
     int *join; int join_count;      /* opened v1 "tasks" files */
     uint32_t uid_base, id_count;    /* used with CLONE_NEWUSER */
+    const char *clocks;             /* for timens_offsets of a new time namespace; NULL = no such */
     struct vz_mount *mounts; int mount_count;
     const char *hostname;
     struct vz_fd *fds; int fd_count;  /* sorted by "to"; .from is overwritten by the child */

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hostd.kernel import facade, namespace
+from hostd.kernel.clocks import Clocks
 from hostd.kernel.facade import Plan, Pointer, lib
 from hostd.kernel.fd import Fd
 from hostd.kernel.mount import MountAttr
@@ -71,6 +72,7 @@ class SpawnPlan:
     uid_base    the host's id of user 0; None: no user namespace (privileged)
     join        opened cgroup v1 `tasks` files
     into        directory of a cgroup v2 (also the unified tree of a hybrid host): the child is born there
+    clocks      of a time namespace of its own, which the kernel has to let it enter by execve (`Features`)
     seccomp     sock_filter array, installed without no_new_privs
     parent      the child becomes a child of our parent, with exit signal 0 (wait for it with __WALL)
     """
@@ -84,6 +86,7 @@ class SpawnPlan:
     id_count: int = namespace.IDS
     join: tuple[Fd, ...] = ()
     into: Fd | None = None
+    clocks: Clocks | None = None
     seccomp: bytes = b""
     drop_caps: tuple[int, ...] = ()
     submounts: tuple[tuple[Fd, str], ...] = ()
@@ -239,6 +242,7 @@ def _pack(plan: SpawnPlan) -> tuple[Plan, list[object]]:
         raw.flags |= CLONE_PARENT
     raw.uid_base, raw.id_count = plan.uid_base or 0, plan.id_count
     raw.root = plan.root.fileno()
+    raw.clocks = facade.NULL if plan.clocks is None else _kept(facade.text(plan.clocks.offsets()), keep)
     _pack_program(plan, raw, keep)
     mounts = [_c_mount(mount, keep) for mount in mount_steps(plan)]
     raw.mounts, raw.mount_count = _kept(facade.array("struct vz_mount", mounts), keep), len(mounts)

@@ -20,6 +20,8 @@ _BY_NAME = {
     "GID_MAP": Step("write", "map the group ids"),
     "JOIN": Step("write", "join the cgroup", "join"),
     "CGROUP_NS": Step("unshare", "make the cgroup namespace"),
+    "TIME_NS": Step("unshare", "make the time namespace"),
+    "CLOCKS": Step("write", "set the clocks of the time namespace"),
     "WAIT": Step("read", "wait for the id maps"),
     "SETGID": Step("setresgid", "become group 0 of the container"),
     "SETUID": Step("setresuid", "become user 0 of the container"),

@@ -3,7 +3,7 @@
 import time
 
 from hostd.proc.host import counted
-from hostd.proc.points import BORN, CPUS
+from hostd.proc.points import BORN, CPUS, OWN_CLOCKS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -135,9 +135,10 @@ def uptime(group: "Group") -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - group.noted(BORN)
 
 
-def booted() -> int:
-    """When the machine was, in seconds of the calendar: what the kernel tells of processes counts from there."""
-    return (time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)) // _SECOND
+def booted(group: "Group") -> int:
+    """When, in seconds of the calendar, the clock was 0 that the kernel times its processes by."""
+    zero = group.noted(BORN) if group.noted(OWN_CLOCKS) else 0
+    return (time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME) + zero) // _SECOND
 
 
 def waited(group: "Group") -> int:

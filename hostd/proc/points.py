@@ -12,5 +12,6 @@ POINTS = {
     "online": "/sys/devices/system/cpu/online",
 }
 # What the host notes at a container's cgroup, as extended attributes that nobody inside can read or write.
-BORN = "trusted.vz.born"  # when it started: nanoseconds of CLOCK_BOOTTIME
+BORN = "trusted.vz.born"  # when its uptime was 0: nanoseconds of CLOCK_BOOTTIME
+OWN_CLOCKS = "trusted.vz.clocks"  # 1: its processes have clocks that were 0 then
 CPUS = "trusted.vz.cpus"  # --cpus; 0: not given

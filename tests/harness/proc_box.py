@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 import uuid
 from collections.abc import Iterator
 
@@ -33,7 +34,7 @@ class ProcBox:
     def container(self, ctid: int) -> CtCgroup:
         cgroup = CtCgroup(self.tree, ctid)
         cgroup.create(None)
-        notes.born(cgroup)
+        notes.born(cgroup, time.clock_gettime_ns(time.CLOCK_BOOTTIME), own=False)
         return cgroup
 
     def serve(self, program: str = "") -> None:

@@ -3,11 +3,13 @@
 import ctypes
 import os
 import signal
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from hostd.kernel import bpf, caps, seccomp
+from hostd.kernel.clocks import Clocks
 from hostd.kernel.fd import Fd
 from hostd.kernel.features import probe
 from hostd.kernel.mount import mount_points, new_filesystem
@@ -73,6 +75,32 @@ def test_every_namespace_is_its_own(stage: Stage) -> None:
         for kind in ("user", "pid", "mnt", "uts", "ipc", "net", "cgroup"):
             theirs = os.readlink(f"/proc/{box.process.pid}/ns/{kind}")
             assert theirs != os.readlink(f"/proc/self/ns/{kind}"), kind
+
+
+@needs("time-namespaces")
+@pytest.mark.parametrize("base", [BASE, None])
+def test_its_clocks_are_its_own(stage: Stage, base: int | None) -> None:
+    """As they were set, in the process itself and in what the kernel says of it."""
+    clocks = Clocks.now()
+    with Box(stage, "wait", uid_base=base, clocks=clocks) as box:
+        box.line()
+        assert Clocks.of(box.process.pid) == clocks
+        theirs = os.readlink(f"/proc/{box.process.pid}/ns/time")
+        assert theirs == os.readlink(f"/proc/{box.process.pid}/ns/time_for_children")
+    up = float(run(stage, "cat", "/proc/uptime", uid_base=base, clocks=Clocks(clocks.monotonic, 0)).split()[0])
+    assert abs(up - time.clock_gettime(time.CLOCK_BOOTTIME)) < 60
+    up = float(run(stage, "cat", "/proc/uptime", uid_base=base, clocks=clocks).split()[0])
+    assert 0 <= up < 60
+    earlier = Clocks(-(10**15), -(10**15))
+    assert float(run(stage, "cat", "/proc/uptime", uid_base=base, clocks=earlier).split()[0]) > 10**6
+
+
+@needs("time-namespaces")
+def test_clocks_that_the_kernel_refuses_are_named(stage: Stage) -> None:
+    """It has no time before zero."""
+    future = time.clock_gettime_ns(time.CLOCK_BOOTTIME) + 10**13
+    with pytest.raises(OSError, match=r"write: .* \(set the clocks of the time namespace\)"):
+        Box(stage, "wait", clocks=Clocks(0, future))
 
 
 def test_nothing_of_the_host_is_mounted(stage: Stage) -> None:

@@ -1,6 +1,7 @@
 """A container's figures, from trees of cgroup files as v1 and v2 have them; and who it is that asks."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,16 @@ def test_time_load_and_processes(group: Group) -> None:
     assert figures.busy(group) == (300, 40)
     assert figures.waited(group) == 1_500_000
     assert figures.processes(group) == 12
+
+
+def test_the_kernel_s_clock_is_its_own_or_the_machine_s(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
+    notes = {"trusted.vz.born": 90 * 10**9, "trusted.vz.clocks": 1}
+    monkeypatch.setattr(Group, "noted", lambda _, name: notes.get(name, 0))
+    monkeypatch.setattr(time, "time_ns", lambda: 1000 * 10**9)
+    monkeypatch.setattr(time, "clock_gettime_ns", lambda _: 100 * 10**9)
+    assert (figures.uptime(group), figures.booted(group)) == (10 * 10**9, 990)
+    notes["trusted.vz.clocks"] = 0
+    assert (figures.uptime(group), figures.booted(group)) == (10 * 10**9, 900)
 
 
 def test_transfers(group: Group) -> None:

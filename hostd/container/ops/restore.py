@@ -4,9 +4,10 @@ import asyncio
 import os
 import socket
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
+from hostd.cgroup import notes
 from hostd.checkpoint import images_dir
 from hostd.checkpoint.restore import RestoreSpec, saved_counters, saved_ids, saved_runtime, saved_settings
 from hostd.checkpoint.restore import restore as criu_restore
@@ -33,6 +34,7 @@ from hostd.container.run import Run
 from hostd.container.steps import Step, run, together
 from hostd.container.storage import container_root, let_go
 from hostd.errors import AlreadyRunning, Exit, Failure, VzError
+from hostd.kernel.clocks import Clocks
 from hostd.kernel.fd import Fd
 from hostd.net import venet
 
@@ -102,6 +104,9 @@ async def revive(run: Resurrection) -> None:
     world.keeper.child(rec.child_name, process)
     faults.point("revive.told")
     rec.pid, rec.identity = process.pid, process.identity
+    with suppress(FileNotFoundError):  # it has ended already; who reaches for it hears why
+        clocks = Clocks.of(process.pid)  # that go on where they were when it was saved
+        notes.born(run.cgroup, (clocks or run.clocks).boottime, own=clocks is not None)
     ct.born(process)
     ct.connect(InitLink(ours, ct.on_event, ct.on_lost))
     run.save()
