@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from hostd.cgroup import blockio, cpuset, memory
+from hostd.cgroup import blockio, cpuset, memory, seats
 from hostd.cgroup.blockio import Rate
 from hostd.cgroup.guarantees import guarantee
 from hostd.cgroup.tree import CtCgroup
@@ -22,9 +22,10 @@ V = TypeVar("V")
 class Limits:
     """*ram*, *swap* in bytes (None: unlimited); *cpuunits* a weight (1000 = 1); *cpulimit* percent of one cpu
     and *cpus* a number of them (0: unlimited); *numproc* processes and threads (None: unlimited); *cpumask* and
-    *nodemask* lists as 0-3,5 ("": all); *ioprio* 0..7; *iolimit* bytes and *iopslimit* operations a second
-    (0: unlimited), at the disk *device* (MAJOR:MINOR; "": it has no disk of its own, so neither holds); *kept_low* and
-    *kept_min* bytes of memory that it keeps when the host is short, if that can be, and at any price.
+    *nodemask* lists as 0-3,5 ("": all), the processors being *seats* of them (0: each); *ioprio* 0..7; *iolimit*
+    bytes and *iopslimit* operations a second (0: unlimited), at the disk *device* (MAJOR:MINOR; "": it has no disk
+    of its own, so neither holds); *kept_low* and *kept_min* bytes of memory that it keeps when the host is short, if
+    that can be, and at any price.
     """
 
     ram: int | None = None
@@ -34,6 +35,7 @@ class Limits:
     cpus: int = 0
     numproc: int | None = None
     cpumask: str = ""
+    seats: int = 0
     nodemask: str = ""
     ioprio: int = blockio.IOPRIO
     iolimit: int = 0
@@ -64,7 +66,7 @@ def writes(cgroup: CtCgroup, limits: Limits, previous: Limits | None) -> Iterato
         value = row.value(limits)
         if previous is not None and value == row.value(previous):
             continue
-        path = _directory(cgroup, row, needed=value != row.value(NONE))
+        path = _directory(cgroup, row, needed=row.needed(limits))
         if path:
             yield from (row.v2 if v2 else row.v1)(path, limits)
 
@@ -102,7 +104,8 @@ def _directory(cgroup: CtCgroup, row: "Limit", *, needed: bool) -> str | None:
 @dataclass(frozen=True, slots=True)
 class Limit:
     """One limit, or two that are one to the kernel.  *what* is how users call it, *controller* has the name of v2;
-    `v1` and `v2` tell what is to be written in the directory of that controller.
+    `v1` and `v2` tell what is to be written in the directory of that controller; where that is missing it fails if
+    `needed`.
     """
 
     what: str
@@ -110,18 +113,27 @@ class Limit:
     value: Callable[[Limits], object]
     v1: Callable[[str, Limits], Iterable[Write]]
     v2: Callable[[str, Limits], Iterable[Write]]
+    needed: Callable[[Limits], bool]
 
 
 Writes = Callable[[str, V], Iterable[Write]]
 
 
-def _row(what: str, controller: str, value: Callable[[Limits], V], v1: Writes[V], v2: Writes[V]) -> Limit:
+def _row(
+    what: str,
+    controller: str,
+    value: Callable[[Limits], V],
+    v1: Writes[V],
+    v2: Writes[V],
+    needed: Callable[[Limits], bool] | None = None,
+) -> Limit:
     return Limit(
         what,
         controller,
         value,
         lambda path, limits: v1(path, value(limits)),
         lambda path, limits: v2(path, value(limits)),
+        needed or (lambda limits: value(limits) != value(NONE)),
     )
 
 
@@ -154,7 +166,12 @@ LIMITS = (
         v2=_one("cpu.max", "CPULIMIT and CPUS", lambda part: f"{_time(part) if part else 'max'} {PERIOD}"),
     ),
     _row("NUMPROC", "pids", lambda one: one.numproc, _PIDS, _PIDS),
-    _row("CPUMASK", "cpuset", lambda one: one.cpumask, *cpuset.mask("cpuset.cpus", "CPUMASK")),
+    _row(
+        *("CPUMASK", "cpuset", lambda one: (one.cpumask, one.seats)),
+        v1=seats.v1,
+        v2=seats.v2,
+        needed=lambda one: bool(one.cpumask),  # without a cpuset CPUS is still a limit of time
+    ),
     _row("NODEMASK", "cpuset", lambda one: one.nodemask, *cpuset.mask("cpuset.mems", "NODEMASK")),
     _row("VMGUARPAGES", "memory", lambda one: one.kept_low, _nothing, guarantee("memory.low", "VMGUARPAGES")),
     _row("OOMGUARPAGES", "memory", lambda one: one.kept_min, _nothing, guarantee("memory.min", "OOMGUARPAGES")),

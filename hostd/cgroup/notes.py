@@ -1,5 +1,5 @@
-"""What the host notes at a container's cgroup for the server of its /proc files: gone with the cgroup, and neither
-readable nor writable inside (an extended attribute `trusted.*` is for the administrator of the host).
+"""What the host notes at a container's cgroup, most of it for the server of its /proc files: gone with the cgroup, and
+neither readable nor writable inside (an extended attribute `trusted.*` is for the administrator of the host).
 """
 
 import os
@@ -7,6 +7,8 @@ from contextlib import suppress
 
 from hostd.cgroup.tree import CtCgroup
 from hostd.proc.points import BORN, CPUS, OWN_CLOCKS
+
+SEATED = "trusted.vz.seated"
 
 
 def born(cgroup: CtCgroup, zero: int, *, own: bool) -> None:
@@ -20,7 +22,20 @@ def processors(cgroup: CtCgroup, count: int) -> None:
     _note(cgroup, CPUS, count)
 
 
-def _note(cgroup: CtCgroup, name: str, value: int) -> None:
+def seats(cgroup: CtCgroup, allowed: str) -> None:
+    """It was given some of the processors in the list *allowed*, and may be given others; "": it has its own."""
+    _note(cgroup, SEATED, allowed)
+
+
+def seated(cgroup: CtCgroup) -> str:
+    """As `seats` has noted."""
+    try:
+        return os.getxattr(cgroup.paths()[-1], SEATED).decode()
+    except OSError:
+        return ""
+
+
+def _note(cgroup: CtCgroup, name: str, value: int | str) -> None:
     """Without it the container sees what the cgroup's limits alone tell: nothing to fail for."""
     with suppress(OSError):
         os.setxattr(cgroup.paths()[-1], name, str(value).encode())

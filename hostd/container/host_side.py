@@ -5,7 +5,7 @@ import os
 from contextlib import nullcontext, suppress
 from ipaddress import ip_interface
 
-from hostd.cgroup import guarantees, limits, notes
+from hostd.cgroup import guarantees, limits, notes, seats
 from hostd.cgroup.limits import Limits
 from hostd.cgroup.tree import CtCgroup
 from hostd.config import processors
@@ -15,6 +15,7 @@ from hostd.container.record import Record
 from hostd.container.run import Run
 from hostd.container.storage import layout_named, storage_spec
 from hostd.errors import Exit, Failure
+from hostd.kernel import topology
 from hostd.kernel.mount import Propagation, is_mounted, mount_setattr, move_mount, umount
 from hostd.kernel.namespace import userns
 from hostd.storage.base import Layout, StorageSpec
@@ -120,6 +121,7 @@ def set_limits(cgroup: CtCgroup, wanted: Limits, previous: Limits | None = None)
     """As `limits.apply`, and what the container sees of it."""
     limits.apply(cgroup, wanted, previous)
     notes.processors(cgroup, wanted.cpus)
+    notes.seats(cgroup, (wanted.cpumask or topology.online("cpu")) if wanted.seats else "")
 
 
 def check_masks(config: CtConfig) -> None:
@@ -140,6 +142,7 @@ def limits_of(config: CtConfig, record: Record) -> Limits:
         cpus=config.cpus,
         numproc=config.numproc,
         cpumask=cpumask,
+        seats=0 if config.cpumask == "all" else config.cpus,
         nodemask=nodemask,
         ioprio=config.ioprio,
         iolimit=config.iolimit if device else 0,
@@ -162,6 +165,7 @@ def _device(record: Record) -> str:
 async def remove_cgroup(run: Run) -> None:
     await asyncio.to_thread(_remove_cgroup, run)
     guarantees.settle(run.world.tree)
+    await asyncio.to_thread(seats.settle, run.world.tree)
 
 
 def _remove_cgroup(run: Run) -> None:

@@ -97,7 +97,7 @@ def _number(group: "Group", name: str, default: int = 0) -> int:
 
 def processors(group: "Group", host: "Host") -> int:
     """How many it sees: --cpus, else as many as its limit can keep busy; never more than it may run on."""
-    online = min(host.processors(), _allowed(group) or host.processors())
+    online = min(host.processors(), counted(allowed(group)) or host.processors())
     given = group.noted(CPUS)
     if given:
         return min(given, online)
@@ -105,9 +105,9 @@ def processors(group: "Group", host: "Host") -> int:
     return min(online, max(1, -(-quota // period))) if quota > 0 and period > 0 else online
 
 
-def _allowed(group: "Group") -> int:
-    """0: nobody has said."""
-    return counted(group.read("cpuset", "cpuset.effective_cpus" if group.v1 else "cpuset.cpus.effective"))
+def allowed(group: "Group") -> bytes:
+    """The list of those that it may run on; b"": nobody has said."""
+    return group.read("cpuset", "cpuset.effective_cpus" if group.v1 else "cpuset.cpus.effective").strip()
 
 
 def _quota_v1(group: "Group") -> tuple[int, int]:

@@ -54,7 +54,7 @@ class Files:
         return texts.cpuinfo(self._host.text(POINTS["cpuinfo"]), self._processors(group))
 
     def _online(self, group: "Group") -> bytes:
-        return texts.online(self._processors(group))
+        return texts.online(self._processors(group), figures.allowed(group))
 
     def _processors(self, group: "Group") -> int:
         return figures.processors(group, self._host)

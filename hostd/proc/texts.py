@@ -1,6 +1,7 @@
 """The texts of /proc, from figures: data in, text out, in the kernel's own formats."""
 
 from hostd.proc.figures import TICKS
+from hostd.proc.host import counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,7 +111,10 @@ def cpuinfo(machine: bytes, count: int) -> bytes:
     return b"".join(found)
 
 
-def online(count: int) -> bytes:
+def online(count: int, allowed: bytes) -> bytes:
+    """By their true numbers, which sched_setaffinity(2) takes, where it sees all that it may run on."""
+    if counted(allowed) == count:
+        return allowed + b"\n"
     return b"0-%d\n" % (count - 1) if count > 1 else b"0\n"
 
 

@@ -11,6 +11,7 @@ import pytest
 from hostd.cgroup import files, guarantees, limits
 from hostd.cgroup.limits import NONE, Limits
 from hostd.cgroup.tree import CgroupTree, CtCgroup
+from hostd.config.values import numbers
 from hostd.kernel import loop, topology
 from hostd.kernel.fd import Fd
 from tests.harness.needs import needs
@@ -53,6 +54,25 @@ def test_masks(populated: CtCgroup) -> None:
     limits.apply(cgroup, NONE, wanted)
     every = ("cpuset", "cpuset.cpus"), ("cpuset", "cpuset.cpus.effective")
     assert said(cgroup, *every) == topology.online("cpu")
+
+
+@needs("cpuset")
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one processor: nothing to choose")
+def test_seats(populated: CtCgroup) -> None:
+    """As many processors as it was given, also for its processes that run; on another where one is taken."""
+    cgroup, wanted = populated, Limits(seats=1)
+    (pid,) = cgroup.procs()
+    other = CtCgroup(cgroup.tree, 102)
+    other.create(None)
+    try:
+        limits.apply(cgroup, wanted, Limits(cpumask="0", nodemask="0"))
+        limits.apply(other, wanted, NONE)
+        theirs = numbers(Path(other.path("cpuset") or "", "cpuset.cpus").read_text().strip())
+        assert len(os.sched_getaffinity(pid)) == len(theirs) == 1 and os.sched_getaffinity(pid) != theirs
+        limits.apply(cgroup, NONE, wanted)
+        assert os.sched_getaffinity(pid) == numbers(topology.online("cpu"))
+    finally:
+        other.destroy()
 
 
 @pytest.fixture

@@ -9,54 +9,18 @@ import time
 
 import pytest
 
-from hostd.kernel import probes, topology
+from hostd.kernel import probes
 from tests.harness import machine
 from tests.harness.installation import Vz
 from tests.harness.needs import CHECKPOINTS, needs
 from tests.harness.reboots import reboot
+from tests.system.test_processors import allowed
 
 pytestmark = pytest.mark.system
 
 MIB = 1 << 20
 BURST = 1.25  # the kernel lets a slice of time through before it counts
 SLOW = 0.4  # a machine that is busy with something else
-
-
-def allowed(vz: Vz, ctid: int = 101) -> str:
-    """The processors that a process inside may run on."""
-    return vz.ctl("exec2", str(ctid), "grep Cpus_allowed_list /proc/self/status").stdout.split()[1]
-
-
-@needs("cpuset")
-def test_cpumask_is_live_and_lasts(vz: Vz) -> None:
-    vz.start(101)
-    every = allowed(vz)
-    assert vz.ctl("set", "101", "--cpumask", "0", "--nodemask", "0", "--save").stdout.splitlines()[:2] == [
-        "Setting CPU mask: 0", "Setting NUMA node mask: 0"
-    ]  # fmt: skip
-    assert allowed(vz) == "0"
-    reboot(vz)
-    assert allowed(vz) == "0"
-    vz.ctl("set", "101", "--cpumask", "all")
-    assert allowed(vz) == every
-    vz.ctl("set", "101", "--cpumask", "auto", "--save")
-    assert allowed(vz) == topology.processors_of(0)
-
-
-@needs("cpuset")
-def test_processors_that_are_not_there(vz: Vz) -> None:
-    """Refused in one line, together with all else that was to be set; and at a start, as from another host's file."""
-    vz.start(101)
-    said = vz.ctl("set", "101", "--cpumask", "0,4000", "--cpuunits", "500", "--save", check=21)
-    online = topology.online("cpu")
-    line = f'CPUMASK="0,4000": this machine has no processors 4000 (it has {online})\n'
-    assert (said.stdout, said.stderr) == ("", line)
-    vz.ctl("stop", "101", "--fast")
-    with open(vz.paths.ct_conf(101), "a", encoding="ascii") as file:
-        file.write('CPUMASK="0,4000"\n')
-    said = vz.ctl("start", "101", check=21)
-    assert said.stderr.endswith(line)
-    assert vz.status(101) == "exist unmounted down"
 
 
 def rate(vz: Vz, command: str, amount: int) -> float:

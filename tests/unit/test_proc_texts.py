@@ -53,7 +53,9 @@ def test_cpuinfo_ends_behind_the_last_processor_it_has() -> None:
 
 
 def test_online() -> None:
-    assert [texts.online(count) for count in (1, 2, 16)] == [b"0\n", b"0-1\n", b"0-15\n"]
+    assert [texts.online(count, b"") for count in (1, 2, 16)] == [b"0\n", b"0-1\n", b"0-15\n"]
+    assert texts.online(3, b"1,4-5") == b"1,4-5\n", "it runs on these"
+    assert texts.online(2, b"1,4-5") == b"0-1\n", "it has the time of so many, wherever"
 
 
 def test_stat_shares_the_time_out_and_loses_none() -> None:

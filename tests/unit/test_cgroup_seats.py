@@ -1,0 +1,111 @@
+"""Who runs on which processors, on trees of files."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hostd.cgroup import notes, seats
+from hostd.cgroup.hierarchies import Hierarchy
+from hostd.cgroup.tree import CgroupTree, CtCgroup
+from hostd.config.values import numbers
+
+ALL = "0-3"
+
+
+@pytest.fixture(params=["v1", "v2"])
+def tree(tmp_path: Path, request: pytest.FixtureRequest) -> CgroupTree:
+    """Four processors, and no container."""
+    root = tmp_path / "vz"
+    root.mkdir()
+    (root / "cpuset.cpus").write_text("" if request.param == "v2" else ALL)
+    if request.param == "v1":
+        return CgroupTree("vz", (Hierarchy(str(tmp_path), frozenset({"cpuset"})),))
+    (root / "cpuset.cpus.effective").write_text(ALL)
+    (root / "cgroup.subtree_control").write_text("cpuset\n")
+    return CgroupTree("vz", (Hierarchy(str(tmp_path), frozenset(), unified=True),))
+
+
+def put(tree: CgroupTree, ctid: int, held: str) -> str:
+    """The cgroup of a container that runs on *held* ("": on all)."""
+    path = Path(tree.roots[0], str(ctid))
+    path.mkdir()
+    (path / "cpuset.cpus").write_text(held or ("" if tree.mode == "v2" else ALL))
+    return str(path)
+
+
+def held(tree: CgroupTree, ctid: int) -> str:
+    return Path(tree.roots[0], str(ctid), "cpuset.cpus").read_text().strip()
+
+
+def test_where_the_fewest_are(tree: CgroupTree) -> None:
+    put(tree, 1, "0-1")
+    put(tree, 2, "0,3")
+    put(tree, 3, "")
+    new = put(tree, 101, "")
+    assert seats.chosen(new, ("", 1)) == "2"
+    assert seats.chosen(new, ("", 2)) == "1-2"
+    assert seats.chosen(new, ("", 3)) == "1-3"
+    assert seats.chosen(new, ("0-1", 1)) == "1"
+
+
+@pytest.mark.parametrize(("mask", "count"), [("", 0), ("", 4), ("", 9), ("1-2", 2), ("1-2", 0), ("1-2", 7)])
+def test_nothing_to_choose(tree: CgroupTree, mask: str, count: int) -> None:
+    assert seats.chosen(put(tree, 101, "0"), (mask, count)) == mask
+
+
+def test_what_it_has_it_keeps(tree: CgroupTree) -> None:
+    put(tree, 1, "2-3")
+    ours = put(tree, 101, "2-3")
+    assert seats.chosen(ours, ("", 2)) == "2-3"
+    assert seats.chosen(ours, ("0-1,3", 2)) == "0-1"
+    put(tree, 2, "0-1")
+    assert seats.chosen(ours, ("", 1)) == "2", "of equal ones, one that it has"
+
+
+def test_who_stays_moves_to_where_somebody_left(tree: CgroupTree, monkeypatch: pytest.MonkeyPatch) -> None:
+    masks = {1: ALL, 2: ALL, 3: "0-1", 4: ""}
+    monkeypatch.setattr(notes, "seated", lambda cgroup: masks[cgroup.ctid])
+    for ctid, where in {1: "0-1", 2: "0-1", 3: "0", 4: "0"}.items():
+        put(tree, ctid, where)
+    seats.settle(tree)
+    assert held(tree, 4) == "0", "its owner said so"
+    assert held(tree, 3) in ("0", "1")
+    load = seats.loads({str(ctid): numbers(held(tree, ctid)) for ctid in masks})
+    assert sorted(load[number] for number in range(4)) == [1, 1, 2, 2]
+
+
+def test_nobody_is_there(tree: CgroupTree) -> None:
+    seats.settle(tree)
+
+
+SETS = st.dictionaries(
+    st.integers(1, 20).map(str), st.frozensets(st.integers(0, 7), min_size=1, max_size=7), max_size=12
+)
+
+
+@given(SETS)
+def test_moves_end_in_a_balance(start: dict[str, frozenset[int]]) -> None:
+    """Each leaves as many processors to everybody, and there is an end."""
+    now, everywhere = dict(start), frozenset(range(8))
+    seated = dict.fromkeys(now, everywhere)
+    for _ in range(200):
+        step = seats.move(now, seated)
+        if step is None:
+            break
+        path, after = step
+        assert len(after) == len(now[path])
+        now[path] = after
+    else:
+        raise AssertionError(f"no end: {start}")
+    load = seats.loads(now)
+    if all(len(one) == 1 for one in now.values()):
+        assert max(load[number] for number in everywhere) - min(load[number] for number in everywhere) <= 1
+
+
+def test_a_tree_without_cpusets(tmp_path: Path) -> None:
+    (tmp_path / "vz" / "1").mkdir(parents=True)
+    tree = CgroupTree("vz", (Hierarchy(str(tmp_path), frozenset({"memory"})),))
+    seats.settle(tree)
+    assert CtCgroup(tree, 1).path("cpuset") is None
