@@ -2,6 +2,7 @@
 
 import re
 
+import pexpect
 import pytest
 
 from tests.harness.installation import Vz
@@ -54,6 +55,10 @@ def test_a_configuration_that_is_made_scaled_checked_and_used(vz: Vz) -> None:
 
 
 def test_questions_at_a_terminal(vz: Vz) -> None:
+    left = vz.spawn("vzsplit")
+    left.expect_exact("Enter the number of containers: ")
+    left.sendintr()
+    left.expect(pexpect.EOF)
     bare = vz.spawn("vzsplit")
     bare.expect_exact("Enter the number of containers: ")
     bare.sendline("8")

@@ -2,42 +2,55 @@
 
 import asyncio
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 from hostd.command.host import Session
-from hostd.kernel.fd import Fd
+from hostd.errors import Failure
+
+LONGEST = 1 << 26  # bytes: the beancounters of 20,000 containers
 
 
 class Answers:
-    """The standard input of the command, while this lasts.  Lines are read by a worker thread: they may take long."""
+    """The standard input of the command, while this lasts.  Nothing but the command itself waits for it: a thread
+    that reads would, and could not be interrupted.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._input: IO[str] | None = None
+        self._input = asyncio.StreamReader()
+        self._pipe: asyncio.ReadTransport | None = None
 
     async def __aenter__(self) -> Self:
         stdin, stdout, stderr = await self._session.pipes()
         stdout.close()  # what is printed goes the other way
         stderr.close()
-        self._input = _reader(stdin)
+        loop = asyncio.get_running_loop()
+        pipe = open(stdin.steal(), "rb", buffering=0)
+        self._pipe, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(self._input), pipe)
         await self._session.relay_pipes()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._input is not None:
-            self._input.close()
+        if self._pipe is not None:
+            self._pipe.close()
 
     async def line(self) -> str:
         """The next one without its end; "" at the end of all."""
-        assert self._input is not None
-        return (await asyncio.to_thread(self._input.readline)).rstrip("\n")
+        try:
+            return _text(await self._input.readline()).rstrip("\n")
+        except ValueError as error:
+            raise Failure(1, "This line is too long") from error
 
     async def all(self) -> str:
-        assert self._input is not None
-        return await asyncio.to_thread(self._input.read)
+        found = bytearray()
+        while chunk := await self._input.read(1 << 16):
+            found += chunk
+            if len(found) > LONGEST:
+                raise Failure(1, "There is too much on standard input")
+        return _text(found)
 
 
-def _reader(pipe: Fd) -> IO[str]:
-    return open(pipe.steal(), encoding="utf-8", errors="replace")
+def _text(said: bytes | bytearray) -> str:
+    return said.decode(errors="replace")
