@@ -1,14 +1,27 @@
 """Replacing a file as a whole: readers see the old text or the new one, a crash leaves one of them."""
 
+import errno
 import os
+import stat
 import tempfile
 from contextlib import suppress
+from typing import IO
 
 
 def read(path: str) -> str:
     """The text of a file, of whatever bytes: `replace` writes them again.  OSError names *path*."""
     with open(path, encoding="utf-8", errors="surrogateescape") as file:
         return file.read()
+
+
+def open_regular(path: str) -> IO[str]:
+    """A file that somebody names, to be read as it is: a FIFO must not keep the daemon.  OSError names *path*."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    file = open(fd, encoding="utf-8", errors="surrogateescape", newline="")
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "Not a regular file", path)
+    return file
 
 
 def replace(path: str, text: str, *, mode: int = 0o644) -> None:

@@ -13,10 +13,8 @@ A line can be skipped, a file cannot: one that is binary, or has more lines of s
 lost what it said (or never was a configuration), and the limits that it held must not be taken for absent.
 """
 
-import errno
 import os
 import re
-import stat
 
 from hostd.config import files
 from hostd.errors import BadConfig
@@ -135,14 +133,11 @@ def _no_configuration(path: str, why: str) -> BadConfig:
 
 
 def _read(path: str) -> str:
-    """The text of a regular file; a FIFO must not keep the daemon.  Raises OSError, BadConfig."""
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    with open(fd, encoding="utf-8", errors="surrogateescape", newline="") as file:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "Not a regular file", path)
-        if status.st_size > LONGEST:
-            raise _no_configuration(path, f"it has {status.st_size >> 10} KiB")
+    """The text of a regular file.  Raises OSError, BadConfig."""
+    with files.open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > LONGEST:
+            raise _no_configuration(path, f"it has {size >> 10} KiB")
         return file.read(LONGEST)
 
 

@@ -1,6 +1,5 @@
 """vzubc: beancounters for people: pages as bytes, large numbers short, how close to barrier and limit."""
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -11,7 +10,7 @@ from hostd.command.grammar import Option, Parsed
 from hostd.command.programs import Tool
 from hostd.command.row import Row
 from hostd.command.tools import running
-from hostd.command.tools.answers import Answers
+from hostd.command.tools.answers import LONGEST, Answers
 from hostd.command.tools.earlier import Earlier
 from hostd.command.user_beancounters import DUMMY, BadText, Resource
 from hostd.config import files, names
@@ -181,11 +180,12 @@ async def _resources(tool: Tool, wanted: Sequence[int]) -> list[Resource]:
         if word == "-":
             async with Answers(tool.session) as answers:
                 return list(user_beancounters.parse(await answers.all()))
-        return list(user_beancounters.parse(files.read(typed_path(tool.session, word))))
+        with files.open_regular(typed_path(tool.session, word)) as file:
+            return list(user_beancounters.parse(file.read(LONGEST)))
     except BadText as error:
         raise Failure(1, f"Error: {error}") from error
     except OSError as error:
-        raise Failure(1, f"{word}: {os.strerror(error.errno or 0)}") from error
+        raise Failure(1, f"{word}: {error.strerror}") from error
 
 
 # What is shown
