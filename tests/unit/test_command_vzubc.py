@@ -135,6 +135,23 @@ def test_what_cannot_be_used_is_one_line(fake: Fake, tmp_path: Path, argv: list[
     assert fake.run("vzubc", *argv, stdin="Hello") == Said(1, "", f"{text}\n")
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        "101: \033]0;mine\007 1 2 3 4 5",
+        "101: ../../escape 1 2 3 4 5",
+        "101: numproc 1 2 3 4 " + "9" * 5000,
+        "9" * 5000 + ": numproc 1 2 3 4 5",
+        "101: numproc 1 2 3 4",
+        "\udcff",
+    ],
+)
+def test_a_file_of_a_guest_says_nothing_but_names_and_numbers(row: str) -> None:
+    with pytest.raises(user_beancounters.BadText) as said:
+        list(user_beancounters.parse(f"Version: 2.5\n{row}\n"))
+    assert str(said.value).isprintable() and len(str(said.value)) < 100
+
+
 # the text
 
 
