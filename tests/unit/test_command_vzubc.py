@@ -96,6 +96,17 @@ def test_a_store_of_somebody_else_is_not_used(fake: Fake, tmp_path: Path) -> Non
     assert (said.code, said.stdout) == (1, "") and "not a directory of root's" in said.stderr
 
 
+@pytest.mark.parametrize("mode", [0o1777, 0o770])
+def test_nothing_is_written_where_others_may_have_laid_a_link(fake: Fake, tmp_path: Path, mode: int) -> None:
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(mode)
+    (tmp_path / "precious").write_text("text")
+    (tmp_path / "open/.new").symlink_to(tmp_path / "precious")
+    said = fake.run("vzubc", "-r", "-rd", "open")
+    assert (said.code, said.stdout) == (1, "") and "nobody else may write to" in said.stderr
+    assert (tmp_path / "precious").read_text() == "text"
+
+
 def test_colours(fake: Fake) -> None:
     rows = fake.run("vzubc", "-c", "-qm", "0.7").stdout.splitlines()
     assert rows[0].startswith("\033[1;32m---") and rows[2].endswith("\033[0;39m")

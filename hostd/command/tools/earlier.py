@@ -1,6 +1,6 @@
 """Figures of the last time that somebody looked, for the commands that show what has changed since.
 
-In a directory that everybody may have made before: only one of root's own, and no link, is used.
+In a directory that everybody may have made before: no link is used, and only one that root alone writes to.
 """
 
 import glob
@@ -8,6 +8,8 @@ import os
 import stat
 
 from hostd.errors import Failure
+
+_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH  # a link could lie where a figure is going to be written
 
 
 class Earlier:
@@ -22,8 +24,8 @@ class Earlier:
             status = os.lstat(directory)
         except OSError as error:
             raise Failure(1, f"{directory}: {error.strerror}") from error
-        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
-            raise Failure(1, f"{directory} is not a directory of root's")
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & _BY_OTHERS:
+            raise Failure(1, f"{directory} is not a directory of root's that nobody else may write to")
 
     def since(self, key: str, now: int, *, falls: bool) -> int:
         """How much more it is than the last time; what does not *fall* by itself began anew if it has fallen."""
