@@ -14,6 +14,7 @@ PROC = "/proc"
 MOST_LINKS = 200_000  # a second's work; one guest can have many more
 _KIB = 1024
 _TTY_INDEX = re.compile(rb"^tty-index:\s*([0-9]+)$", re.MULTILINE)
+_FIGURE = re.compile(rb"^(Uid|VmLck|SigQ):\t *([0-9]+)", re.MULTILINE)
 _MASTERS = re.compile(r"/(pts/)?ptmx")
 _SLAVE = re.compile(r"/pts/([0-9]+)")
 
@@ -78,12 +79,11 @@ def statuses(pids: Iterable[int], proc: str = PROC) -> list[Status]:
 
 
 def _status(text: bytes) -> Status | None:
-    lines = (line.partition(b":") for line in text.splitlines())
-    found = {key: value.split() for key, _, value in lines if key in (b"Uid", b"VmLck", b"SigQ")}
+    """A process chooses its name, in which the kernel masks only newlines."""
+    found = {match[1]: int(match[2]) for match in _FIGURE.finditer(text)}
     if b"Uid" not in found or b"SigQ" not in found:
         return None
-    locked = int(found[b"VmLck"][0]) * _KIB if b"VmLck" in found else 0  # a zombie has no memory
-    return Status(int(found[b"Uid"][0]), locked, int(found[b"SigQ"][0].partition(b"/")[0]))
+    return Status(found[b"Uid"], found.get(b"VmLck", 0) * _KIB, found[b"SigQ"])  # a zombie has no memory
 
 
 def queued_signals(found: Iterable[Status]) -> int:

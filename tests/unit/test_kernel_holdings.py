@@ -50,6 +50,19 @@ def test_signals_are_counted_by_user(proc: Path) -> None:
     assert len(found) == 4
 
 
+@pytest.mark.parametrize("name", [b"\rVmLck:\t x", b"\rVmLck:", b"\nSigQ:\t9/9", b"\rUid:\t9"])
+def test_a_name_is_no_figure(name: bytes) -> None:
+    """Of a zombie, which has no memory of its own to tell about."""
+    if (pid := os.fork()) == 0:
+        with open("/proc/self/comm", "wb") as file:
+            file.write(name)
+        os._exit(0)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    (found,) = holdings.statuses([pid])
+    os.waitpid(pid, 0)
+    assert (found.user, found.locked) == (os.getuid(), 0)
+
+
 def test_open_files_of_a_real_process() -> None:
     before = holdings.open_files([os.getpid()])
     reader, writer = os.pipe()
