@@ -6,7 +6,8 @@ What neither can tell is not there.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Set
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from functools import cache, cached_property
 
 from hostd.cgroup import stats
@@ -22,12 +23,18 @@ from hostd.kernel.process import ended
 from hostd.net import sockets
 
 Rows = dict[str, Counter]
+Locks = Mapping[int, int] | None  # by pid
+PATIENCE = 5.0  # seconds for the processes of one container: it can make each of them slow to read (65,536 groups)
+
+
+class TooLong(Exception):
+    """Nobody waits for this figure any longer."""
 
 
 class Look:
     """At one container: what a worker thread needs of it, and finds out at most once."""
 
-    def __init__(self, ct: Container, names: Set[str], locks: Callable[[], Mapping[int, int]]) -> None:
+    def __init__(self, ct: Container, names: Set[str], locks: Callable[[], Locks]) -> None:
         assert ct.record is not None and ct.process is not None
         self.ct = ct
         self.names = names
@@ -45,8 +52,17 @@ class Look:
         return namespace(self._pidfd, "net")
 
     @cached_property
-    def pids(self) -> list[int]:
-        return self.cgroup.procs()
+    def _pids(self) -> tuple[list[int], float]:
+        return self.cgroup.procs(), time.monotonic() + PATIENCE
+
+    @property
+    def pids(self) -> Iterator[int]:
+        """Of all its processes, as long as there is time for them.  Raises TooLong."""
+        found, until = self._pids
+        for pid in found:
+            if time.monotonic() > until:
+                raise TooLong
+            yield pid
 
     @cached_property
     def statuses(self) -> list[holdings.Status]:
@@ -79,11 +95,16 @@ def _signals(look: Look) -> int | None:
     return holdings.queued_signals(look.statuses) if look.record.ids is not None else None
 
 
+def _locks(look: Look) -> int | None:
+    held = look.locks()
+    return None if held is None else sum(held.get(pid, 0) for pid in look.pids)
+
+
 _COUNTED: Mapping[str, Callable[[Look], int | None]] = {
     "dgramrcvbuf": _of_buffers(lambda found: found.datagrams_received),
     "lockedpages": lambda look: sum(one.locked for one in look.statuses) // PAGE,
     "numfile": lambda look: holdings.open_files(look.pids),
-    "numflock": lambda look: sum(look.locks().get(pid, 0) for pid in look.pids),
+    "numflock": _locks,
     "numiptent": lambda look: sockets.rules(look.netns, look.pid),
     "numothersock": _of_sockets(lambda found: found.other),
     "numpty": lambda look: holdings.terminals(look.pids),
@@ -108,13 +129,15 @@ async def rows(wanted: Iterable[tuple[Container, Set[str]]]) -> dict[int, Rows]:
 
 def _counted(look: Look) -> Rows:
     rows = stats.counters(look.cgroup, look.names)
-    try:
-        for name in sorted(look.names & _COUNTED.keys()):
+    for name in sorted(look.names & _COUNTED.keys()):
+        try:
             held = _COUNTED[name](look)
-            if held is not None:
-                rows[name] = Counter(held, failcnt=0)  # no limit of it is enforced, so nothing is refused
-    except ProcessLookupError:
-        return {}
+        except TooLong:
+            continue
+        except ProcessLookupError:
+            return {}
+        if held is not None:
+            rows[name] = Counter(held, failcnt=0)  # no limit of it is enforced, so nothing is refused
     return {} if look.over else rows
 
 

@@ -8,10 +8,12 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 PROC = "/proc"
 MOST_LINKS = 200_000  # a second's work; one guest can have many more
+MOST_LOCKS = 50_000  # as well: the kernel goes through all of them for each page of the list
 _KIB = 1024
 _TTY_INDEX = re.compile(rb"^tty-index:\s*([0-9]+)$", re.MULTILINE)
 _FIGURE = re.compile(rb"^(Uid|VmLck|SigQ):\t *([0-9]+)", re.MULTILINE)
@@ -59,14 +61,12 @@ def terminals(pids: Iterable[int], proc: str = PROC) -> int | None:
 
 def _links(directory: str) -> Iterable[tuple[str, str]]:
     try:
-        numbers = os.listdir(directory)
+        with os.scandir(directory) as entries:  # a million of them need not be in memory at once
+            for entry in entries:
+                with suppress(OSError):  # closed meanwhile
+                    yield entry.name, os.readlink(entry.path)
     except OSError:
         return
-    for number in numbers:
-        try:
-            yield number, os.readlink(f"{directory}/{number}")
-        except OSError:
-            continue  # closed meanwhile
 
 
 def _index(path: str) -> list[int]:
@@ -94,13 +94,21 @@ def queued_signals(found: Iterable[Status]) -> int:
     return sum(by_user.values())
 
 
-def locks(path: str = f"{PROC}/locks") -> Mapping[int, int]:
-    """How many file locks each pid of the machine holds.  Locks of descriptors (OFD) belong to none."""
+def locks(path: str = f"{PROC}/locks") -> Mapping[int, int] | None:
+    """How many file locks each pid of the machine holds.  Locks of descriptors (OFD) belong to none.  None for more
+    than anybody waits for.
+    """
     held: Counter[int] = Counter()
-    for line in _read(path).splitlines():
-        words = line.split()
-        if len(words) > 4 and words[1] != b"->":  # that one waits for it
-            held[int(words[4])] += 1
+    try:
+        with open(path, "rb") as file:
+            for number, line in enumerate(file):
+                if number >= MOST_LOCKS:
+                    return None
+                words = line.split()
+                if len(words) > 4 and words[1] != b"->":  # that one waits for it
+                    held[int(words[4])] += 1
+    except OSError:
+        pass  # a kernel without
     return held
 
 

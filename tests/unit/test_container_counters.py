@@ -1,0 +1,44 @@
+"""Counting what a container holds, whatever it does against that."""
+
+import os
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from hostd.cgroup import stats
+from hostd.cgroup.stats import Counter
+from hostd.container import counters
+from hostd.container.container import Container
+from hostd.container.counters import Locks, Look
+from hostd.container.record import Record
+from hostd.kernel.process import Process
+
+NAMES = frozenset(("numfile", "numflock", "numtcpsock"))
+
+
+@pytest.fixture
+def ct(monkeypatch: pytest.MonkeyPatch) -> Container:
+    """A container of one process: this."""
+    monkeypatch.setattr(counters, "CtCgroup", lambda tree, ctid: SimpleNamespace(procs=lambda: [os.getpid()]))
+    monkeypatch.setattr(stats, "counters", lambda cgroup, names: {"numproc": Counter(1)})
+    world = SimpleNamespace(tree=None)
+    process = Process.open(os.getpid())
+    return cast(Container, SimpleNamespace(ctid=101, record=Record(ctid=101), process=process, world=world))
+
+
+def known(ct: Container, locks: Locks) -> set[str]:
+    return set(counters._counted(Look(ct, NAMES, lambda: locks)))
+
+
+def test_what_is_there_is_counted(ct: Container) -> None:
+    assert known(ct, {}) == NAMES | {"numproc"}
+
+
+def test_more_locks_than_anybody_waits_for(ct: Container) -> None:
+    assert known(ct, None) == {"numproc", "numfile", "numtcpsock"}
+
+
+def test_processes_that_take_too_long_leave_the_rest_known(ct: Container, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counters, "PATIENCE", -1.0)
+    assert known(ct, {}) == {"numproc", "numtcpsock"}
