@@ -4,7 +4,8 @@ import errno
 import os
 import stat
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import IO
 
 
@@ -14,14 +15,14 @@ def read(path: str) -> str:
         return file.read()
 
 
-def open_regular(path: str) -> IO[str]:
+@contextmanager
+def open_regular(path: str) -> Iterator[IO[str]]:
     """A file that somebody names, to be read as it is: a FIFO must not keep the daemon.  OSError names *path*."""
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    file = open(fd, encoding="utf-8", errors="surrogateescape", newline="")
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        file.close()
-        raise OSError(errno.EINVAL, "Not a regular file", path)
-    return file
+    with open(fd, encoding="utf-8", errors="surrogateescape", newline="") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "Not a regular file", path)
+        yield file
 
 
 def replace(path: str, text: str, *, mode: int = 0o644) -> None:

@@ -18,6 +18,13 @@ from tests.harness.fake_host import Fake, FakeSession, Said
 class Silent(FakeSession):
     """Of a user who says nothing."""
 
+    def __init__(self, cwd: str) -> None:
+        super().__init__(cwd)
+        self.asked = asyncio.Event()
+
+    def out(self, text: str) -> None:
+        self.asked.set()
+
     async def pipes(self) -> tuple[Fd, Fd, Fd]:
         reader, self.writer = os.pipe()
         return Fd(reader), Fd(os.open("/dev/null", os.O_WRONLY)), Fd(os.open("/dev/null", os.O_WRONLY))
@@ -35,8 +42,7 @@ def test_a_question_is_interrupted_at_once(fake: Fake) -> None:
     async def interrupted() -> bool:
         threads = threading.active_count()
         asking = asyncio.ensure_future(run(cast(Host, fake.host), cast(Session, session), "vzsplit", []))
-        while not session.stdout:
-            await asyncio.sleep(0)
+        await session.asked.wait()
         await asyncio.sleep(0.05)  # until it waits
         alone = threading.active_count() == threads
         answered = threading.Timer(5, os.close, [session.writer])  # the loop may be what hangs
