@@ -135,12 +135,15 @@ def test_a_file_and_standard_input(fake: Fake, tmp_path: Path) -> None:
         (["-w"], "Error: watch binary not found"),  # or the command would be that
         (["-f", "none"], "none: No such file or directory"),
         (["-f", "fifo"], "fifo: Not a regular file"),
+        (["-f", "sparse"], "sparse: File too large"),
         (["-f", "/dev/zero"], "/dev/zero: Not a regular file"),
         (["-f", "-"], "Error: not a row of beancounters: Hello"),
         (["-r", "-rd", "store", "-f", "anonymous"], "Error: can not use relative/incremental modes: BCID is unknown"),
     ],
 )
 def test_what_cannot_be_used_is_one_line(fake: Fake, tmp_path: Path, argv: list[str], text: str) -> None:
+    (tmp_path / "sparse").touch()
+    os.truncate(tmp_path / "sparse", 1 << 40)
     os.mkfifo(tmp_path / "fifo")  # nobody writes to it
     (tmp_path / "anonymous").write_text("Version: 2.5\n numproc 1 2 3 4 5\n")
     assert fake.run("vzubc", *argv, stdin="Hello") == Said(1, "", f"{text}\n")

@@ -1,6 +1,7 @@
 """What the user of a command says when he is asked, from its standard input."""
 
 import asyncio
+import io
 from types import TracebackType
 from typing import Self
 
@@ -25,7 +26,7 @@ class Answers:
         stdout.close()  # what is printed goes the other way
         stderr.close()
         loop = asyncio.get_running_loop()
-        pipe = open(stdin.steal(), "rb", buffering=0)
+        pipe = io.FileIO(stdin.steal())
         self._pipe, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(self._input), pipe)
         await self._session.relay_pipes()
         return self

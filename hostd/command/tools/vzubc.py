@@ -1,5 +1,7 @@
 """vzubc: beancounters for people: pages as bytes, large numbers short, how close to barrier and limit."""
 
+import errno
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -9,8 +11,8 @@ from hostd.command.call import typed_path
 from hostd.command.grammar import Option, Parsed
 from hostd.command.programs import Tool
 from hostd.command.row import Row
-from hostd.command.tools import running
-from hostd.command.tools.answers import LONGEST, Answers
+from hostd.command.tools import answers, running
+from hostd.command.tools.answers import Answers
 from hostd.command.tools.earlier import Earlier
 from hostd.command.user_beancounters import DUMMY, BadText, Resource
 from hostd.config import files, names
@@ -177,15 +179,21 @@ async def _resources(tool: Tool, wanted: Sequence[int]) -> list[Resource]:
     if word is None:
         return [one for row in await _counted(tool, wanted) for one in user_beancounters.resources(row)]
     try:
-        if word == "-":
-            async with Answers(tool.session) as answers:
-                return list(user_beancounters.parse(await answers.all()))
-        with files.open_regular(typed_path(tool.session, word)) as file:
-            return list(user_beancounters.parse(file.read(LONGEST)))
+        return list(user_beancounters.parse(await _text(tool, word)))
     except BadText as error:
         raise Failure(1, f"Error: {error}") from error
     except OSError as error:
         raise Failure(1, f"{word}: {error.strerror}") from error
+
+
+async def _text(tool: Tool, word: str) -> str:
+    if word == "-":
+        async with Answers(tool.session) as said:
+            return await said.all()
+    with files.open_regular(typed_path(tool.session, word)) as file:
+        if os.fstat(file.fileno()).st_size > answers.LONGEST:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), word)
+        return file.read()
 
 
 # What is shown
