@@ -107,8 +107,13 @@ def table(rows: Sequence[Row], sorted_by: Column, selected: int | None) -> Table
         title = Text(column.title, style="reverse" if column is sorted_by else "")
         view.add_column(title, justify="left" if column.left else "right", no_wrap=True)
     for row in rows:
-        view.add_row(*(column.text(row) for column in COLUMNS), style=_style(row, row.container.ctid == selected))
+        view.add_row(*(_harmless(column.text(row)) for column in COLUMNS), style=_style(row, row.container.ctid == selected))
     return view
+
+
+def _harmless(text: str) -> Text:
+    """A name is what somebody chose: no markup of rich's, and nothing that moves the cursor."""
+    return Text("".join(letter if letter.isprintable() else "?" for letter in text))
 
 
 def _style(row: Row, selected: bool) -> str:

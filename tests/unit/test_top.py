@@ -73,6 +73,15 @@ def test_the_table() -> None:
     assert down.split() == ["102", "-", "stopped", *"---------"]
 
 
+@pytest.mark.parametrize(
+    ("name", "seen"),
+    [("[/]", "[/]"), ("[red]x", "[red]x"), (":smile:", ":smile:"), ("\x1b[2J\n\x9b", "?[2J??"), ("\udcff", "?")],
+)
+def test_a_name_is_shown_as_it_is(name: str, seen: str) -> None:
+    heading, web = shown([Row(replace(WEB, name=name), 1.0, 0, 0, 0, 0, 0.0, 0)])
+    assert web.split()[:3] == ["101", seen, "running"]
+
+
 def test_order() -> None:
     def busy(ctid: int, cpu: float | None) -> Row:
         return Row(replace(WEB, ctid=ctid), cpu, None, None, None, None, None, 0)
