@@ -61,11 +61,12 @@ class Sample:
 
 
 def take(vzlist: str) -> Sample:
-    """Ask the program *vzlist*.  Raises CannotAsk."""
+    """Ask the program *vzlist*, to which ^Z is not meant: who waits for it is who stops.  Raises CannotAsk."""
     try:
         said = subprocess.run(
-            [vzlist, "-a", "-j", "-o", ",".join(FIELDS)], stdin=subprocess.DEVNULL, capture_output=True, check=False
-        )
+            [vzlist, "-a", "-j", "-o", ",".join(FIELDS)],
+            stdin=subprocess.DEVNULL, capture_output=True, check=False, process_group=0,
+        )  # fmt: skip
     except OSError as error:
         raise CannotAsk(f"{vzlist}: {error.strerror}") from None
     if said.returncode:

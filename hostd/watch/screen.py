@@ -1,8 +1,11 @@
 """The live view: what each key does, and the loop of looking and showing."""
 
+import os
+import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -19,6 +22,15 @@ HELP = (
 )
 
 
+@contextmanager
+def _aside(live: Live, keys: Keys) -> Iterator[None]:
+    """Meanwhile the terminal looks as it did before."""
+    live.stop()
+    with keys.away():
+        yield
+    live.start()
+
+
 class Screen:
     """What is shown, and how it changes.  *vzctl*, *vzlist*: the programs."""
 
@@ -31,6 +43,7 @@ class Screen:
         self._everything = everything
         self._selected: int | None = None
         self._stopping: int | None = None  # asked about
+        self._stopped: dict[int, subprocess.Popen[bytes]] = {}  # that are not known to be
         self._message = ""
         self._samples: tuple[Sample | None, Sample | None] = (None, None)
         self._keys: dict[str, Callable[[], None]] = {
@@ -56,13 +69,17 @@ class Screen:
                     self._look_again()
                 elif key == "q":
                     return
-                elif key == "enter" and self._selected is not None:
-                    live.stop()
-                    with keys.away():
+                elif key == "pause":
+                    with _aside(live, keys):
+                        os.kill(os.getpid(), signal.SIGSTOP)
+                elif key == "enter" and self._running(self._selected):
+                    with _aside(live, keys):
                         subprocess.run([self._vzctl, "enter", str(self._selected)], check=False)
-                    live.start()
-                else:
+                elif key != "resize":
                     self._typed(key)
+
+    def _running(self, ctid: int | None) -> bool:
+        return any(row.container.running for row in self._rows() if row.container.ctid == ctid)
 
     def _look(self) -> None:
         self._samples = (self._samples[1], sample.take(self._vzlist))
@@ -71,7 +88,7 @@ class Screen:
         """A daemon that is being replaced is no reason to leave."""
         try:
             self._look()
-            self._message = ""
+            self._message = self._stops()
         except CannotAsk as why:
             self._message = str(why)
             time.sleep(min(1.0, self._seconds))
@@ -123,8 +140,17 @@ class Screen:
 
     def _stop(self, ctid: int) -> None:
         """In the background: it may take as long as the container likes."""
-        subprocess.Popen(
+        self._stopped[ctid] = subprocess.Popen(
             [self._vzctl, "stop", str(ctid)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
-        self._message = f"stopping CT {ctid}"
+        self._message = self._stops()
+
+    def _stops(self) -> str:
+        """What is being stopped, or could not be."""
+        over = {ctid: self._stopped.pop(ctid) for ctid in list(self._stopped) if self._stopped[ctid].poll() is not None}
+        for ctid, child in over.items():
+            lines = child.communicate()[1].decode(errors="replace").strip().splitlines()
+            if child.returncode:
+                return f"CT {ctid} was not stopped: {lines[-1] if lines else f'exit {child.returncode}'}"
+        return f"stopping CT {', '.join(map(str, self._stopped))}" if self._stopped else ""

@@ -1,5 +1,8 @@
 """vztop on a terminal and into a file, with containers that do something."""
 
+import os
+import signal
+
 import pexpect
 import pytest
 
@@ -65,6 +68,29 @@ def test_it_survives_a_daemon_that_is_replaced(vz: Vz) -> None:
     top.expect_exact("1 of 1 containers run")
     top.send("q")
     top.expect(pexpect.EOF)
+
+
+def test_signals_leave_the_terminal_as_it_was(vz: Vz) -> None:
+    """A program that only ends leaves its picture, no cursor and no echo."""
+    shown, gone = "\x1b[?1049h", "\x1b[?1049l"  # xterm's other screen
+    top = vz.spawn("vztop", "-d", "60", rows=24, cols=150)
+    top.expect_exact(shown)
+    top.expect_exact("0 of 0 containers run")
+    top.setwinsize(10, 100)
+    top.expect_exact("0 of 0 containers run")  # at once
+    top.send("\x1a")
+    top.expect_exact(gone)
+    machine.until("it is stopped", lambda: machine.read(f"/proc/{top.pid}/stat").rpartition(")")[2].split()[0] == "T")
+    assert top.getecho()
+    os.kill(top.pid, signal.SIGCONT)
+    top.expect_exact(shown)
+    top.expect_exact("0 of 0 containers run")
+    assert not top.getecho()
+    os.kill(top.pid, signal.SIGTERM)
+    top.expect_exact(gone)
+    top.expect(pexpect.EOF)
+    top.wait()
+    assert top.exitstatus == 143
 
 
 def test_refusals(vz: Vz) -> None:

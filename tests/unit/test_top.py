@@ -78,7 +78,7 @@ def test_the_table() -> None:
     [("[/]", "[/]"), ("[red]x", "[red]x"), (":smile:", ":smile:"), ("\x1b[2J\n\x9b", "?[2J??"), ("\udcff", "?")],
 )
 def test_a_name_is_shown_as_it_is(name: str, seen: str) -> None:
-    heading, web = shown([Row(replace(WEB, name=name), 1.0, 0, 0, 0, 0, 0.0, 0)])
+    _, web = shown([Row(replace(WEB, name=name), 1.0, 0, 0, 0, 0, 0.0, 0)])
     assert web.split()[:3] == ["101", seen, "running"]
 
 
