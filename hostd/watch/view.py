@@ -107,7 +107,8 @@ def table(rows: Sequence[Row], sorted_by: Column, selected: int | None) -> Table
         title = Text(column.title, style="reverse" if column is sorted_by else "")
         view.add_column(title, justify="left" if column.left else "right", no_wrap=True)
     for row in rows:
-        view.add_row(*(_harmless(column.text(row)) for column in COLUMNS), style=_style(row, row.container.ctid == selected))
+        cells = (_harmless(column.text(row)) for column in COLUMNS)
+        view.add_row(*cells, style=_style(row, row.container.ctid == selected))
     return view
 
 
