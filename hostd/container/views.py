@@ -33,7 +33,7 @@ PATIENCE = 5.0  # seconds for the server to answer for the first time, and for a
 
 
 class Views:
-    """The files of the server.  *offered*: this kernel has FUSE.  *held*: what the keeper kept of an earlier daemon."""
+    """The files of the server.  *offered*: there can be one.  *held*: what the keeper kept of an earlier daemon."""
 
     def __init__(
         self, paths: Paths, keeper: Keeper, tree: CgroupTree, held: dict[str, Fd], *, offered: bool

@@ -65,6 +65,7 @@ class KeeperLink:
         self._on_exit: Callable[[ChildExit], None] | None = None
         self._on_lost: Callable[[], None] | None = None
         self.lost = False
+        self.runs_helpers = False  # one of an older version, which outlives an exchange of the files, does not
         self.listener: socket.socket | None = None
         self.held: dict[str, Fd] = {}
         self.children: dict[str, KeptChild] = {}
@@ -141,6 +142,7 @@ class KeeperLink:
     def _obey(self, verb: str, fields: Fields, fds: list[Fd]) -> None:
         if verb == "hello":
             self.listener = socket.socket(fileno=fds[0].steal())
+            self.runs_helpers = bool(one(fields, "helpers"))
         elif verb == "held":
             self._take(fields, fds)
         elif verb == "exit":

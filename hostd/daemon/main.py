@@ -24,7 +24,7 @@ from hostd.daemon.server import CommandServer
 from hostd.daemon.session import CommandSession
 from hostd.errors import BadConfig, NoGlobalConfig, VzError
 from hostd.image.runtime import Runtimes, default_root
-from hostd.kernel.features import probe
+from hostd.kernel.features import Features, probe
 from hostd.kernel.stage import Stage
 from hostd.log import log, to_file
 
@@ -84,7 +84,7 @@ async def _serve(paths: Paths) -> None:
         load_globals=confs.globals,
         held=keeper.held,
         leases=Leases(paths),
-        views=Views(paths, keeper, tree, keeper.held, offered=features.fuse),
+        views=Views(paths, keeper, tree, keeper.held, offered=_offered(features, keeper)),
     )
     world.runtimes.leave(but=world.runtimes.newest)
     registry = Registry(world)
@@ -118,6 +118,13 @@ async def _serve(paths: Paths) -> None:
     if not registry.known():
         await _clean_the_host(world)
     log.info("daemon %d leaves; containers go on", os.getpid())
+
+
+def _offered(features: Features, keeper: KeeperLink) -> bool:
+    """There can be a server of /proc files."""
+    if features.fuse and not keeper.runs_helpers:
+        log.error("containers see the host's figures: the keeper is of an older version; `hostd --upgrade` ends that")
+    return features.fuse and keeper.runs_helpers
 
 
 async def _clean_the_host(world: World) -> None:

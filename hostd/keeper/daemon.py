@@ -73,7 +73,7 @@ class Daemon:
         """Everything that is kept: descriptors, children, and the statuses nobody has dealt with."""
         rows = [("name", name, fd) for name, fd in table.held.items()]
         rows += [("child", f"{child.name} {child.pid}", child.pidfd) for child in table.living()]
-        self.say(encode("hello", socket=1), [listener.fileno()])
+        self.say(encode("hello", socket=1, helpers=1), [listener.fileno()])
         for at in range(0, len(rows), _FDS_PER_FRAME):
             part = rows[at : at + _FDS_PER_FRAME]
             names = [text for key, text, _ in part if key == "name"]

@@ -6,7 +6,7 @@ import pytest
 
 from hostd.kernel.clocks import Clocks
 from hostd.proc.points import POINTS
-from tests.harness import leaks, machine
+from tests.harness import leaks, machine, old_keeper
 from tests.harness.installation import Vz
 from tests.harness.needs import CHECKPOINTS, needs
 from tests.harness.patience import patient
@@ -252,6 +252,22 @@ def test_a_host_without_fuse_starts_and_restores_containers(vz: Vz) -> None:
     vz.ctl("chkpnt", "101")
     vz.stop_hostd()
     vz.ctl("restore", "101")
+    assert meminfo(vz, 101, "MemTotal") == 64 << 10 and served(vz, 101)
+
+
+def test_a_keeper_that_knows_no_helpers(vz: Vz) -> None:
+    """It was started before the files were exchanged; nobody waits for a server that it will never start."""
+    host = int(re.findall(r"MemTotal: *(\d+)", machine.read("/proc/meminfo"))[0])
+    vz.start_hostd("/usr/bin/python3", old_keeper.__file__)
+    vz.create(101)
+    vz.ctl("set", "101", "--ram", "64M", "--save")
+    vz.ctl("start", "101")
+    assert meminfo(vz, 101, "MemTotal") == host and views_processes(vz) == []
+    log = machine.read(vz.paths.log_file)
+    assert log.count("the keeper is of an older version") == 1 and "does not answer" not in log
+    vz.run("hostd", "--upgrade")
+    machine.until("the next version", lambda: "upgraded" in machine.read(vz.paths.hostd_log))
+    vz.ctl("restart", "101")
     assert meminfo(vz, 101, "MemTotal") == 64 << 10 and served(vz, 101)
 
 
