@@ -26,6 +26,8 @@ class Limits:
     bytes and *iopslimit* operations a second (0: unlimited), at the disk *device* (MAJOR:MINOR; "": it has no disk
     of its own, so neither holds); *kept_low* and *kept_min* bytes of memory that it keeps when the host is short, if
     that can be, and at any price.
+
+    *shown* is no limit: bytes that its /proc/meminfo tells as all memory (None: *ram*).
     """
 
     ram: int | None = None
@@ -43,6 +45,7 @@ class Limits:
     device: str = ""
     kept_low: int = 0
     kept_min: int = 0
+    shown: int | None = None
 
 
 NONE = Limits()  # what a new cgroup has

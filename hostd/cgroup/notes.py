@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 
 from hostd.cgroup.tree import CtCgroup
-from hostd.proc.points import BORN, CPUS, OWN_CLOCKS
+from hostd.proc.points import BORN, CPUS, MEMORY, OWN_CLOCKS
 
 SEATED = "trusted.vz.seated"
 
@@ -33,6 +33,11 @@ def seated(cgroup: CtCgroup) -> str:
         return os.getxattr(cgroup.paths()[-1], SEATED).decode()
     except OSError:
         return ""
+
+
+def memory(cgroup: CtCgroup, size: int | None) -> None:
+    """Bytes that its configuration wants shown as all memory; None: it does not say."""
+    _note(cgroup, MEMORY, size or 0)
 
 
 def _note(cgroup: CtCgroup, name: str, value: int | str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Set
 from hostd.config.addresses import Interface
 from hostd.config.model import CtConfig
 from hostd.config.settings import BY_KEY
+from hostd.config.values import PAGE, UNLIMITED
 
 PRIVILEGED = "Warning: privileged: root inside is root of the host, and can take the host over (see vzctl(8))"
 
@@ -17,21 +18,26 @@ def deleting(addresses: Iterable[Interface]) -> str:
     return "Deleting IP address(es): " + " ".join(str(one.ip) for one in addresses)
 
 
+def _pages(size: int | None) -> object:
+    return "none" if size == UNLIMITED else "" if size is None else size // PAGE
+
+
 # The lines of the settings that are told one by one, and what goes without saying.
 _LINES: tuple[tuple[str, str, Callable[[CtConfig], object], object], ...] = (
-    ("CPUUNITS", "CPU units: {}", lambda one: one.cpuunits, None),
-    ("CPULIMIT", "CPU limit: {}", lambda one: one.cpulimit, 0),
-    ("CPUS", "CPUs: {}", lambda one: one.cpus, 0),
-    ("CPUMASK", "CPU mask: {}", lambda one: one.cpumask, ""),
-    ("NODEMASK", "NUMA node mask: {}", lambda one: one.nodemask, ""),
-    ("IOLIMIT", "iolimit: {} bytes/sec", lambda one: one.iolimit, 0),
-    ("IOPSLIMIT", "iopslimit: {} iops", lambda one: one.iopslimit, 0),
+    ("CPUUNITS", "Setting CPU units: {}", lambda one: one.cpuunits, None),
+    ("CPULIMIT", "Setting CPU limit: {}", lambda one: one.cpulimit, 0),
+    ("CPUS", "Setting CPUs: {}", lambda one: one.cpus, 0),
+    ("CPUMASK", "Setting CPU mask: {}", lambda one: one.cpumask, ""),
+    ("NODEMASK", "Setting NUMA node mask: {}", lambda one: one.nodemask, ""),
+    ("IOLIMIT", "Setting iolimit: {} bytes/sec", lambda one: one.iolimit, 0),
+    ("IOPSLIMIT", "Setting iopslimit: {} iops", lambda one: one.iopslimit, 0),
+    ("MEMINFO", "Configure meminfo: {}", lambda one: _pages(one.meminfo), ""),
 )
 
 
 def applying(config: CtConfig, keys: Set[str]) -> list[str]:
     """The lines of the settings among *keys*."""
-    lines = [f"Setting {line.format(value(config))}" for key, line, value, _ in _LINES if key in keys]
+    lines = [line.format(value(config)) for key, line, value, _ in _LINES if key in keys]
     return lines + (["Setting devices"] if keys & {"DEVICES", "DEVNODES"} else [])
 
 

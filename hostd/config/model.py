@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from hostd.config import addresses, permits, places, values
+from hostd.config import addresses, meminfo, permits, places, values
 from hostd.config.addresses import Interface
 from hostd.config.paths import Paths
 from hostd.config.permits import Permit
@@ -66,7 +66,7 @@ class GlobalConfig:
             root=raw.get("VE_ROOT") or paths.root_default,
             log_file=raw.get("LOGFILE") or paths.log_file,
         )
-        read = _Reader((raw,))
+        read = Reader((raw,))
         return cls(
             paths=applied,
             private=applied.private_default,
@@ -117,6 +117,7 @@ class CtConfig:
     ioprio: int
     iolimit: int
     iopslimit: int
+    meminfo: int | None
     onboot: bool | None
     bootorder: int | None
     disabled: bool
@@ -161,7 +162,7 @@ def load_raw(paths: Paths, ctid: int) -> VeConf:
 
 def effective(ctid: int, own: VeConf, globals: GlobalConfig) -> CtConfig:
     """What *own* means, with the defaults of vz.conf.  Raises BadConfig."""
-    read = _Reader((own, globals.raw))
+    read = Reader((own, globals.raw))
     number = values.integer
     private, root = places_of(own, globals, ctid)
     return CtConfig(
@@ -194,6 +195,7 @@ def effective(ctid: int, own: VeConf, globals: GlobalConfig) -> CtConfig:
         ioprio=read.value("IOPRIO", number(0, 7), 4),
         iolimit=read.value("IOLIMIT", values.io_bytes, 0),
         iopslimit=read.value("IOPSLIMIT", number(0, 2**31 - 1), 0),
+        meminfo=meminfo.shown(read),
         onboot=read.value("ONBOOT", _onboot, None),
         bootorder=read.value("BOOTORDER", number(0, 2**32 - 1), None),
         disabled=read.value("DISABLED", values.yes_no, False),
@@ -208,7 +210,7 @@ def effective(ctid: int, own: VeConf, globals: GlobalConfig) -> CtConfig:
     )
 
 
-class _Reader:
+class Reader:
     """Typed look-up through the files, the container's own first."""
 
     __slots__ = ("files",)

@@ -207,7 +207,7 @@ _HOST = (
         *("quotaugidlimit", "QUOTAUGIDLIMIT", texts.number(0, 2**31 - 1), "N", "quota of users", _UNENFORCED),
         nothing=_ZERO,
     ),
-    Setting("meminfo", "MEMINFO", texts.meminfo, "none|pages:N|privvmpages:N", "what /proc/meminfo shows", _UNENFORCED),
+    Setting("meminfo", "MEMINFO", texts.shown_memory, "none|pages:N|privvmpages:N", "what /proc/meminfo shows", _LIVE),
     Setting("netif_add", "NETIF", one_line, "IF[,MAC,HOSTIF,HOSTMAC,BRIDGE]", "add a veth device", _REFUSED),
     Setting("netif_del", "NETIF", one_line, "IF|all", "remove a veth device", _REFUSED),
     Setting("ifname", "NETIF", one_line, "IF", "veth device to change", _REFUSED),

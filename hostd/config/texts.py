@@ -7,7 +7,7 @@ value that cannot be used.
 import os
 from collections.abc import Callable
 
-from hostd.config import addresses, permits, values
+from hostd.config import addresses, meminfo, permits, values
 
 Parse = Callable[[str], str]
 
@@ -115,11 +115,9 @@ def one_word(text: str) -> str:
     return text
 
 
-def meminfo(text: str) -> str:
-    mode, mark, count = text.partition(":")
-    if text != "none" and not (mode in ("pages", "privvmpages") and mark and count.isdigit()):
-        raise ValueError("must be none, pages:N or privvmpages:N")
-    return text
+def shown_memory(text: str) -> str:
+    mode, count = meminfo.parse(text)
+    return f"{mode}:{count}" if count else mode
 
 
 def user_password(text: str) -> str:

@@ -122,6 +122,7 @@ def set_limits(cgroup: CtCgroup, wanted: Limits, previous: Limits | None = None)
     limits.apply(cgroup, wanted, previous)
     notes.processors(cgroup, wanted.cpus)
     notes.seats(cgroup, (wanted.cpumask or topology.online("cpu")) if wanted.seats else "")
+    notes.memory(cgroup, wanted.shown)
 
 
 def check_masks(config: CtConfig) -> None:
@@ -150,6 +151,7 @@ def limits_of(config: CtConfig, record: Record) -> Limits:
         device=device,
         kept_low=config.vmguarpages,
         kept_min=config.oomguarpages,
+        shown=config.meminfo,
     )
 
 

@@ -3,7 +3,7 @@
 import time
 
 from hostd.proc.host import counted
-from hostd.proc.points import BORN, CPUS, OWN_CLOCKS
+from hostd.proc.points import BORN, CPUS, MEMORY, OWN_CLOCKS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _V1_STAT = {
 
 
 class Memory:
-    """Bytes.  *total* and *swap_total*: the limit, or what the machine has where that is less."""
+    """Bytes.  *total* and *swap_total*: the limit (or what is to be shown), or what the machine has if that is less."""
 
     __slots__ = ("free", "stat", "swap_total", "swap_used", "total")
 
@@ -55,8 +55,9 @@ def memory(group: "Group", host: "Host") -> Memory:
     machine = host.memory()
     ram, used, swap, swap_used = (_memory_v1 if group.v1 else _memory_v2)(group)
     total, free = machine.get(b"MemTotal", 0) << 10, machine.get(b"MemFree", 0) << 10
-    if ram < total:
-        total, free = ram, max(0, ram - used)
+    shown = group.noted(MEMORY) or ram
+    if shown < total:
+        total, free = shown, max(0, shown - used)
     swap_total = min(swap, machine.get(b"SwapTotal", 0) << 10)
     return Memory(total, free, swap_total, min(swap_used, swap_total), stat(group))
 

@@ -15,3 +15,4 @@ POINTS = {
 BORN = "trusted.vz.born"  # when its uptime was 0: nanoseconds of CLOCK_BOOTTIME
 OWN_CLOCKS = "trusted.vz.clocks"  # 1: its processes have clocks that were 0 then
 CPUS = "trusted.vz.cpus"  # --cpus; 0: not given
+MEMORY = "trusted.vz.memory"  # --meminfo in bytes, at most what the machine has; 0: not given

@@ -27,7 +27,7 @@ class OldKeeper(keeper.Keeper):
 
 
 if __name__ == "__main__":
-    daemon.encode = greeting
+    daemon.encode = greeting  # type: ignore[attr-defined]
     keeper.Keeper = OldKeeper  # type: ignore[misc]
     sys.argv[:] = [shutil.which(sys.argv[1]) or sys.argv[1]]
     sys.orig_argv[:] = [sys.executable, *sys.argv]

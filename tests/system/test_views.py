@@ -10,6 +10,7 @@ from tests.harness import leaks, machine, old_keeper
 from tests.harness.installation import Vz
 from tests.harness.needs import CHECKPOINTS, needs
 from tests.harness.patience import patient
+from tests.harness.reboots import reboot
 
 pytestmark = [pytest.mark.system, needs("fuse", "memory", "cpu")]
 
@@ -116,6 +117,29 @@ def agreed(vz: Vz, ctid: int) -> float:
     assert re.search(r" up [0-3] min", words), words
     assert abs(int(now) - int(btime.split()[1]) - seconds) < 2
     return seconds
+
+
+@CHECKPOINTS
+def test_memory_that_is_to_be_shown(vz: Vz) -> None:
+    """Whatever the limit is: at a start, live, after a reboot, and as a restore finds it in the file."""
+    host = int(re.findall(r"MemTotal: *(\d+)", machine.read("/proc/meminfo"))[0])
+    vz.create(101)
+    vz.ctl("set", "101", "--ram", "64M", "--meminfo", "pages:8192", "--privvmpages", "1024:2048", "--save")
+    assert "Configure meminfo: 8192" in vz.ctl("start", "101").stdout.splitlines()
+    assert meminfo(vz, 101, "MemTotal") == 32 << 10
+    assert "Configure meminfo: none\n" in vz.ctl("set", "101", "--meminfo", "none").stdout
+    assert meminfo(vz, 101, "MemTotal") == host
+    reboot(vz)
+    assert meminfo(vz, 101, "MemTotal") == 32 << 10
+    vz.ctl("set", "101", "--meminfo", "privvmpages:6")
+    assert meminfo(vz, 101, "MemTotal") == 24 << 10
+    vz.ctl("chkpnt", "101")
+    vz.ctl("restore", "101")
+    assert meminfo(vz, 101, "MemTotal") == 24 << 10
+    vz.ctl("chkpnt", "101")
+    vz.ctl("set", "101", "--meminfo", "pages:4096", "--save")
+    vz.ctl("restore", "101")
+    assert meminfo(vz, 101, "MemTotal") == 16 << 10
 
 
 def test_a_page_of_memory_is_seen(vz: Vz) -> None:

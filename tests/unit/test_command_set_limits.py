@@ -18,6 +18,17 @@ def test_what_this_host_does_not_enforce_is_said(fake: Fake, make: Callable[[Fak
     assert "IOPRIO" not in said.stdout and 'IOLIMIT="5242880"\nIOPSLIMIT="100"\n' in fake.conf(101)
 
 
+@pytest.mark.parametrize(
+    ("given", "line", "stored"),
+    [("pages:300", "300", "pages:300"), ("none", "none", "none"), ("privvmpages:2", "20", "privvmpages:2")],
+)
+def test_memory_that_is_shown(fake: Fake, given: str, line: str, stored: str) -> None:
+    fake.up(101, 'PRIVVMPAGES="10:20"\n')
+    said = fake.ctl("set", "101", "--meminfo", given, "--save")
+    assert (said.stdout.splitlines()[0], said.stderr) == (f"Configure meminfo: {line}", "")
+    assert f'MEMINFO="{stored}"\n' in fake.conf(101)
+
+
 def test_processors_that_the_host_has_not(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(topology, "online", lambda kind: {"cpu": "0-3", "node": "0"}[kind])
     fake.up(101, "A=1\n")

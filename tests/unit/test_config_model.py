@@ -8,6 +8,7 @@ from hostd.config import skeleton
 from hostd.config.cache import ConfCache
 from hostd.config.model import CtConfig, GlobalConfig, effective
 from hostd.config.paths import Paths
+from hostd.config.values import UNLIMITED
 from hostd.config.veconf import VeConf
 from hostd.errors import BadConfig, NoConfig, NoGlobalConfig
 
@@ -40,6 +41,22 @@ def test_units_of_what_no_cgroup_holds() -> None:
 )
 def test_rates_in_a_file_are_bytes(text: str, bytes: int) -> None:
     assert ct(f'IOLIMIT="{text}"\n').iolimit == bytes
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("", None),
+        ("MEMINFO=none\n", UNLIMITED),
+        ("MEMINFO=pages:0\n", UNLIMITED),
+        ("MEMINFO=pages:300\nPHYSPAGES=0:100\n", 300 * 4096),
+        ("MEMINFO=privvmpages:2\nPRIVVMPAGES=300:400\n", 600 * 4096),
+        ("MEMINFO=privvmpages:2\n", UNLIMITED),
+        (f"MEMINFO=pages:{10**18}\n", UNLIMITED),
+    ],
+)
+def test_memory_that_is_shown(text: str, shown: int | None) -> None:
+    assert ct(text).meminfo == shown
 
 
 def test_unlimited_is_none() -> None:

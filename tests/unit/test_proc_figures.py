@@ -10,6 +10,7 @@ from hostd.proc import figures
 from hostd.proc.caller import Cgroups, Group, number_in
 from hostd.proc.host import Host, counted
 from hostd.proc.load import Loads
+from hostd.proc.points import MEMORY
 
 MIB = 1 << 20
 V1 = {
@@ -88,6 +89,16 @@ def test_without_a_limit_memory_is_the_machine_s(group: Group) -> None:
         put(group, "memory", name, "max\n")
     memory = figures.memory(group, Machine())
     assert (memory.total, memory.free, memory.swap_total) == (1024 * MIB, 512 * MIB, 64 * MIB)
+
+
+@pytest.mark.parametrize(("given", "total", "free"), [(200, 200, 100), (64, 64, 0), (4096, 1024, 512), (0, 256, 156)])
+def test_memory_is_what_is_to_be_shown(
+    group: Group, monkeypatch: pytest.MonkeyPatch, given: int, total: int, free: int
+) -> None:
+    """--meminfo, which is never more than the machine has."""
+    monkeypatch.setattr(Group, "noted", lambda self, name: {MEMORY: given * MIB}[name])
+    memory = figures.memory(group, Machine())
+    assert (memory.total, memory.free) == (total * MIB, free * MIB)
 
 
 @pytest.mark.parametrize(("quota", "count"), [(50000, 1), (150000, 2), (900000, 4), (-1, 4)])
