@@ -27,6 +27,14 @@ def exchange(ct: Container, gone: Iterable[Device], come: Iterable[Device]) -> N
         make(ct, device)
 
 
+def take_back(ct: Container, gone: Iterable[Device], come: Iterable[Device]) -> None:
+    """What `exchange` did with the same: each node by itself, as far as the guest has put nothing in the way."""
+    for undo, devices in ((remove, come), (make, gone)):
+        for device in devices:
+            with suppress(Failure):
+                undo(ct, device)
+
+
 def make(ct: Container, device: Device) -> None:
     """The node of *device*; one that is there already is left alone.  Failure(86)."""
     owner = ct.record.uid_base or 0 if ct.record else 0

@@ -8,6 +8,7 @@ import os
 import resource
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from hostd.config.model import CtConfig
@@ -89,6 +90,13 @@ def apply(ct: Container, wanted: CtConfig, rows: tuple[Row, ...] = ROWS) -> None
             shown = "unlimited" if value is None else value // row.unit
             text = f"cannot set {row.key} to {shown}: {error.strerror}"
             raise Failure(Exit.SETUBC, text, hint=_hint(error)) from error
+
+
+def take_back(ct: Container, before: CtConfig, rows: tuple[Row, ...] = ROWS) -> None:
+    """Give *ct* what it had, each of *rows* by itself, as far as that can be."""
+    for row in rows:
+        with suppress(Failure):
+            apply(ct, before, (row,))
 
 
 def _hint(error: OSError) -> str:

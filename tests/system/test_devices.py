@@ -76,6 +76,10 @@ def test_a_guest_in_the_way(vz: Vz) -> None:
     said = vz.ctl("set", "101", "--devnodes", "fuse:rw", check=86)
     assert said.stderr == "cannot change /dev/fuse in CT 101: something else has that name\n"
     assert vz.ctl("exec2", "101", "cat /dev/fuse").stdout == "mine\n"
+    vz.ctl("exec2", "101", "rm /dev/fuse")
+    vz.ctl("set", "101", "--devnodes", "fuse:rw")
+    vz.ctl("set", "101", "--devnodes", "fuse:none", "--devnodes", "net/tun:rw", check=86)
+    assert there(vz), "what was taken away before is there again"
     assert vz.vzlist("-H", "-o", "cpuunits", "101").strip() == "1000"
 
 

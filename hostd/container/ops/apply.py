@@ -1,7 +1,6 @@
 """set on a running container: every change takes effect, or none does."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_interface
 
@@ -14,7 +13,6 @@ from hostd.container.container import Container
 from hostd.container.host_side import check_masks, limits_of, set_limits
 from hostd.container.ops.sessions import link_of
 from hostd.container.steps import whole
-from hostd.errors import Failure
 from hostd.kernel.fd import Fd
 from hostd.log import log, timed
 
@@ -103,11 +101,8 @@ async def settle(ct: Container, config: CtConfig) -> None:
 def _settle_inside(ct: Container, config: CtConfig) -> None:
     """As far as the guest has put nothing in the way.  A node more than there should be cannot be opened."""
     asked = dict(config.devnodes)
-    with suppress(Failure):
-        device_nodes.exchange(ct, (), [device for device in devices.of(config) if device.name in asked])
-    for row in inner_limits.ROWS:
-        with suppress(Failure):
-            inner_limits.apply(ct, config, (row,))
+    device_nodes.take_back(ct, [device for device in devices.of(config) if device.name in asked], ())
+    inner_limits.take_back(ct, config)
 
 
 async def _limits(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
@@ -136,7 +131,7 @@ async def _devices(ct: Container, change: LiveChange, undos: list[Undo]) -> None
 
     async def back() -> None:
         device_filter.protect(cgroup, devices.rules(old))
-        device_nodes.exchange(ct, come, gone)
+        device_nodes.take_back(ct, gone, come)
 
     undos.append(back)
     device_filter.protect(cgroup, devices.rules(new))
@@ -197,7 +192,7 @@ async def _inner(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
     rows = inner_limits.changed(change.old, change.new)
 
     async def back() -> None:
-        inner_limits.apply(ct, change.old, rows)
+        inner_limits.take_back(ct, change.old, rows)
 
     if rows:
         undos.append(back)
