@@ -64,8 +64,8 @@ class Views:
     async def take_over(self, running: Iterable[Container]) -> None:
         """At the start of a daemon: its version of the server, behind the mounts of the containers that have them."""
         having = [ct for ct in running if ct.record is not None and ct.record.views]
-        same = bool(self._inherited)
-        if not (having or same) or (await self.ready() and same):
+        same = bool(self._inherited) and self._attached()  # else somebody has unmounted it
+        if not (having or self._inherited) or (await self.ready() and same):
             return
         for ct in having:
             with about(ct.ctid):

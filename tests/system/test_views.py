@@ -1,6 +1,7 @@
 """What a container sees of itself: with its limits, live, through checkpoints and the death of whoever serves it."""
 
 import re
+import subprocess
 
 import pytest
 
@@ -192,6 +193,19 @@ def test_a_lost_connection_is_replaced_in_a_running_container(vz: Vz, who: str) 
     assert len(views_processes(vz)) == 1
     assert meminfo(vz, 101, "MemTotal") == 64 << 10
     assert vz.uptime_clock(101) == clock
+    vz.start(102)
+    assert served(vz, 102)
+
+
+def test_a_view_that_was_unmounted_on_the_host_is_made_anew(vz: Vz) -> None:
+    """By somebody who cleans up.  A container goes on with what it has; the next daemon gives it other files."""
+    vz.start(101)
+    vz.ctl("set", "101", "--ram", "64M", "--save")
+    subprocess.run(["umount", "-l", vz.paths.views_dir], check=True)
+    assert served(vz, 101)
+    vz.kill_daemon()
+    machine.until("it is served", lambda: served(vz, 101))
+    assert meminfo(vz, 101, "MemTotal") == 64 << 10
     vz.start(102)
     assert served(vz, 102)
 
