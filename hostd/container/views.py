@@ -129,13 +129,14 @@ class Views:
 
     async def _renew(self, ct: Container) -> None:
         """New mounts for those of a connection that is lost, or none; what was mounted over them inside stays."""
-        assert ct.record is not None
+        if ct.process is None:  # it has ended while others were renewed
+            return
         try:
-            places = stale(f"/proc/{ct.record.pid}/mountinfo")
+            places = stale(f"/proc/{ct.process.pid}/mountinfo")
             files = {place: self._files.get(point) for place, point in places.items()}
             wanted = {place: open_tree(file.path) if file else None for place, file in files.items()}
             async with asyncio.timeout(PATIENCE):
-                await asyncio.wrap_future(replace(namespace(ct.record.pid, "mnt"), wanted))
+                await asyncio.wrap_future(replace(namespace(ct.process.pidfd, "mnt"), wanted))
             log.info("its /proc files have %s server", "a new" if self._files else "no")
         except (OSError, TimeoutError) as error:
             log.error("its /proc files are without a server: %s", str(error) or "its mounts do not answer")

@@ -18,7 +18,7 @@ def replace(mnt_ns: Fd, trees: Mapping[str, Fd | None]) -> "Future[None]":
     None: it goes, and that is all.
 
     A thread of its own does it, which nobody need wait for: what the container has mounted on the way may be slow for
-    ever.  The paths lead nowhere but into the container.
+    ever.  The paths lead nowhere but into the container.  OSError, the first one, when all that can be done is done.
     """
     outcome: Future[None] = Future()
     threading.Thread(target=_work, args=(outcome, mnt_ns, trees), name="graft", daemon=True).start()
@@ -29,13 +29,23 @@ def _work(outcome: "Future[None]", mnt_ns: Fd, trees: Mapping[str, Fd | None]) -
     try:
         check(lib.vz_unshare(CLONE_FS), "unshare", "root and working directory")
         check(lib.vz_setns(mnt_ns.fileno(), CLONE_NEWNS), "setns", mnt_ns.what)
-        with Fd.open("/", os.O_PATH | os.O_DIRECTORY) as root:
-            for path, tree in trees.items():
-                umount(path, detach=True)
-                if tree is not None:
-                    move_mount(tree, path.lstrip("/"), dir=root)
+        failed = _exchange(trees)
     except BaseException as error:
         outcome.set_exception(error)
         del outcome  # the exception refers to this frame
     else:
-        outcome.set_result(None)
+        outcome.set_exception(failed) if failed else outcome.set_result(None)
+
+
+def _exchange(trees: Mapping[str, Fd | None]) -> OSError | None:
+    """Each by itself: the guest changes its mounts as it likes, and one that goes may take others along."""
+    first = None
+    with Fd.open("/", os.O_PATH | os.O_DIRECTORY) as root:
+        for path, tree in trees.items():
+            try:
+                umount(path, detach=True)
+                if tree is not None:
+                    move_mount(tree, path.lstrip("/"), dir=root)
+            except OSError as error:
+                first = first or error.with_traceback(None)  # it would keep this frame, and so the trees
+    return first
