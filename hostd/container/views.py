@@ -9,6 +9,7 @@ Nothing here keeps a container from starting: without the server it sees the fil
 import asyncio
 import os
 import sys
+import time
 from collections.abc import Iterable
 from itertools import islice
 
@@ -30,6 +31,7 @@ NAME = "vzviews"
 HELPER, CONNECTION, NOTE = "views", "views:connection", "views:note"  # as the keeper knows them
 MOST_PLACES = 256  # that are made new in one container: a guest may have any number of copies
 PATIENCE = 5.0  # seconds for the server to answer for the first time, and for a container's mounts
+PAUSE = 60.0  # seconds from then on without another attempt: a start does not wait for the same again
 
 
 class Views:
@@ -45,11 +47,12 @@ class Views:
         self._offered = offered
         self._files: dict[str, Fd] = {}  # by mount point inside; each keeps the kernel from asking for its name again
         self._making = asyncio.Lock()
+        self._failed: float | None = None  # when the last attempt did
 
     async def ready(self) -> str:
         """The directory with the files, once the server answers; "" where there is none."""
         async with self._making:
-            if not self._files and self._offered:
+            if not self._files and self._offered and not self._failed_lately():
                 await self._make()
         return self._directory if self._files else ""
 
@@ -90,8 +93,11 @@ class Views:
                 self._files = await asyncio.to_thread(self._open)
         except (OSError, TimeoutError) as error:
             log.error("containers see the host's figures: no server of them: %s", str(error) or "it does not answer")
-            self._offered = False
+            self._failed = time.monotonic()
             await self.leave()
+
+    def _failed_lately(self) -> bool:
+        return self._failed is not None and time.monotonic() < self._failed + PAUSE
 
     def _connect(self) -> tuple[Fd, Fd]:
         self._detach()

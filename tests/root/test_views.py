@@ -1,0 +1,83 @@
+"""The files of the server as the daemon has them made, with a keeper that is played by the test."""
+
+import asyncio
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from hostd.cgroup.tree import CgroupTree
+from hostd.config.paths import Paths
+from hostd.container import views
+from hostd.container.views import Views
+from hostd.keeper.helper import spawn
+from hostd.kernel.fd import Fd
+from hostd.proc.points import POINTS
+from tests.harness import machine
+from tests.harness.needs import needs
+
+pytestmark = [pytest.mark.root, needs("fuse")]
+
+
+class FakeKeeper:
+    """*works*: it starts the server that it is asked for."""
+
+    def __init__(self) -> None:
+        self.works = True
+        self.asked = 0
+        self.held: dict[str, Fd] = {}
+        self.pid = 0
+
+    def child(self, name: str, process: object) -> None:
+        raise AssertionError(name)
+
+    def hold(self, name: str, fd: Fd) -> None:
+        self.held[name] = fd.dup()
+
+    def helper(self, name: str, argv: Sequence[str], held: Sequence[str]) -> None:
+        self.asked += 1
+        if self.works:
+            self.pid = spawn(list(argv), [self.held[name].fileno() for name in held], {})
+
+    def forget(self, name: str) -> None:
+        if name == views.HELPER and self.pid:
+            pid, self.pid = self.pid, 0
+            os.kill(pid, 9)
+            os.waitpid(pid, 0)
+        self.held.pop(name, None)
+
+
+@pytest.fixture
+def keeper() -> FakeKeeper:
+    return FakeKeeper()
+
+
+@pytest.fixture
+def made(tmp_path: Path, keeper: FakeKeeper) -> Iterator[Views]:
+    tree = CgroupTree.detect(f"vzt-{uuid.uuid4().hex[:8]}")
+    one = Views(Paths(str(tmp_path)), keeper, tree, {}, offered=True)
+    yield one
+    asyncio.run(one.leave())
+    assert machine.mounts_below(str(tmp_path)) == [] and keeper.held == {}
+
+
+def test_the_files_are_there_at_once(made: Views, keeper: FakeKeeper) -> None:
+    directory = asyncio.run(made.ready())
+    assert sorted(os.listdir(directory)) == sorted(POINTS)
+    assert asyncio.run(made.ready()) == directory and keeper.asked == 1
+
+
+def test_a_server_that_does_not_answer_is_asked_again_later(
+    made: Views, keeper: FakeKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine may have been busy: containers that start meanwhile do not wait, those that start later have it."""
+    monkeypatch.setattr(views, "PATIENCE", 0.1)
+    keeper.works = False
+    assert asyncio.run(made.ready()) == "" and asyncio.run(made.ready()) == ""
+    assert keeper.asked == 1 and keeper.held == {}
+    monkeypatch.setattr(views, "PATIENCE", 30.0)
+    monkeypatch.setattr(views, "PAUSE", 0.0)
+    keeper.works = True
+    assert asyncio.run(made.ready()) != "" and set(made.trees()) == set(POINTS.values())
