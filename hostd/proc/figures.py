@@ -30,36 +30,36 @@ _V1_STAT = {
     b"pgfault": b"total_pgfault",
     b"pgmajfault": b"total_pgmajfault",
 }
+# What the kernel takes back when somebody needs it.
+_CACHES = (b"active_file", b"inactive_file", b"slab_reclaimable")
 
 
 class Memory:
     """Bytes.  *total* and *swap_total*: the limit (or what is to be shown), or what the machine has if that is less."""
 
-    __slots__ = ("free", "stat", "swap_total", "swap_used", "total")
+    __slots__ = ("available", "free", "stat", "swap_total", "swap_used", "total")
 
-    def __init__(self, total: int, free: int, swap_total: int, swap_used: int, stat: "dict[bytes, int]") -> None:
+    def __init__(
+        self, total: int, free: int, available: int, swap_total: int, swap_used: int, stat: "dict[bytes, int]"
+    ) -> None:
         self.total = total
         self.free = free
+        self.available = available
         self.swap_total = swap_total
         self.swap_used = swap_used
         self.stat = stat
-
-    @property
-    def available(self) -> int:
-        """Free, and what the kernel takes back from caches when somebody needs it."""
-        caches = (b"active_file", b"inactive_file", b"slab_reclaimable")
-        return min(self.total, self.free + sum(self.stat.get(name, 0) for name in caches))
 
 
 def memory(group: "Group", host: "Host") -> Memory:
     machine = host.memory()
     ram, used, swap, swap_used = (_memory_v1 if group.v1 else _memory_v2)(group)
-    total, free = machine.get(b"MemTotal", 0) << 10, machine.get(b"MemFree", 0) << 10
-    shown = group.noted(MEMORY) or ram
+    total, free, available = [machine.get(name, 0) << 10 for name in (b"MemTotal", b"MemFree", b"MemAvailable")]
+    shown, counts = group.noted(MEMORY) or ram, stat(group)
     if shown < total:
         total, free = shown, max(0, shown - used)
+        available = min(total, free + sum([counts.get(name, 0) for name in _CACHES]))
     swap_total = min(swap, machine.get(b"SwapTotal", 0) << 10)
-    return Memory(total, free, swap_total, min(swap_used, swap_total), stat(group))
+    return Memory(total, free, available, swap_total, min(swap_used, swap_total), counts)
 
 
 def stat(group: "Group") -> "dict[bytes, int]":

@@ -48,7 +48,8 @@ class Machine(Host):
 
     def text(self, path: str) -> bytes:
         return {
-            "/proc/meminfo": b"MemTotal: 1048576 kB\nMemFree: 524288 kB\nSwapTotal: 65536 kB\n",
+            "/proc/meminfo":
+                b"MemTotal: 1048576 kB\nMemFree: 524288 kB\nMemAvailable: 943718 kB\nSwapTotal: 65536 kB\n",
             "/sys/devices/system/cpu/online": b"0-3\n",
         }[path]
 
@@ -89,6 +90,12 @@ def test_without_a_limit_memory_is_the_machine_s(group: Group) -> None:
         put(group, "memory", name, "max\n")
     memory = figures.memory(group, Machine())
     assert (memory.total, memory.free, memory.swap_total) == (1024 * MIB, 512 * MIB, 64 * MIB)
+    assert memory.available == 943718 << 10, "most of a machine's memory is caches, of which it gives back"
+
+
+def test_no_more_is_available_than_there_is(group: Group) -> None:
+    put(group, "memory", "memory.stat", f"inactive_file {900 * MIB}\ntotal_inactive_file {900 * MIB}\n")
+    assert figures.memory(group, Machine()).available == 256 * MIB
 
 
 @pytest.mark.parametrize(("given", "total", "free"), [(200, 200, 100), (64, 64, 0), (4096, 1024, 512), (0, 256, 156)])
