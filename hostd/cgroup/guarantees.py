@@ -6,6 +6,7 @@ On v1 there is nothing like it: a soft limit makes a victim of whoever has one, 
 """
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 
 from hostd.cgroup import files
@@ -14,6 +15,8 @@ from hostd.cgroup.writes import Write
 
 MOST = 2**63 - 1
 FILES = ("memory.low", "memory.min")
+
+_sums = threading.Lock()  # from adding up to writing: limits are set by several threads
 
 
 def guarantee(name: str, what: str) -> Callable[[str, int], Iterator[Write]]:
@@ -24,7 +27,8 @@ def guarantee(name: str, what: str) -> Callable[[str, int], Iterator[Write]]:
         if not wanted and not os.path.exists(f"{path}/{name}"):
             return
         yield Write(f"{path}/{name}", _text(wanted), what)
-        yield Write(f"{parent}/{name}", _text(_sum(parent, name)), what)
+        with _sums:
+            yield Write(f"{parent}/{name}", _text(_sum(parent, name)), what)
 
     return v2
 
@@ -33,7 +37,9 @@ def settle(tree: CgroupTree) -> None:
     """A container is gone: so is its part of the sums."""
     root = tree.unified_root if tree.mode == "v2" else None
     for name in FILES if root else ():
-        if files.read_optional(f"{root}/{name}") not in (None, "0"):
+        if files.read_optional(f"{root}/{name}") in (None, "0"):
+            continue
+        with _sums:
             files.write(f"{root}/{name}", _text(_sum(f"{root}", name)))
 
 

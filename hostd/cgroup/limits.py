@@ -1,6 +1,7 @@
 """The limits that cgroups enforce: live, all or none.  One row of `LIMITS` each."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -57,10 +58,11 @@ def apply(cgroup: CtCgroup, limits: Limits, previous: Limits | None = None) -> N
     Raises Failure: BAD_KERNEL when a limit needs a controller that containers cannot use here, SETUBC when
     the kernel refuses, as memory below what is in use.  Then everything is as it was.
     """
-    perform(writes(cgroup, limits, previous))
+    with closing(writes(cgroup, limits, previous)) as items:
+        perform(items)
 
 
-def writes(cgroup: CtCgroup, limits: Limits, previous: Limits | None) -> Iterator[Write]:
+def writes(cgroup: CtCgroup, limits: Limits, previous: Limits | None) -> Generator[Write]:
     """What has to be written, in an order that the kernel accepts.  Lazy: the order depends on what is
     there.
     """

@@ -1,7 +1,7 @@
 """RAM and swap: the order of the writes, and room made before a limit below what is in use."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from hostd.cgroup import files
 from hostd.cgroup.writes import V1_UNLIMITED, Write, or_max
@@ -12,11 +12,15 @@ Pair = tuple[int | None, int | None]  # RAM and swap in bytes; None: unlimited
 
 
 def v1(path: str, pair: Pair) -> Iterator[Write]:
-    """limit <= memsw must hold at every moment, so the order depends on the way they move."""
+    """limit <= memsw must hold at every moment, so the order depends on the way they move.
+
+    The writes themselves reclaim: that of the limit into swap, that of memsw what need not be kept at all.
+    """
     ram, swap = pair
     total = None if ram is None or swap is None else ram + swap
-    limit = Write(f"{path}/memory.limit_in_bytes", _v1(ram), "PHYSPAGES")
-    memsw = Write(f"{path}/memory.memsw.limit_in_bytes", _v1(total), "PHYSPAGES plus SWAPPAGES")
+    busy = _busy(pair, f"{path}/memory.usage_in_bytes", f"{path}/memory.memsw.usage_in_bytes")
+    limit = Write(f"{path}/memory.limit_in_bytes", _v1(ram), "PHYSPAGES", busy=busy)
+    memsw = Write(f"{path}/memory.memsw.limit_in_bytes", _v1(total), "PHYSPAGES plus SWAPPAGES", busy=busy)
     if not os.path.exists(memsw.path):
         if total is not None:
             raise Failure(
@@ -34,12 +38,24 @@ def _v1(value: int | None) -> str:
     return V1_UNLIMITED if value is None else str(value)
 
 
-def v2(path: str, pair: Pair) -> Iterator[Write]:
-    """memory.max below what is in use would kill: so reclaim first, and refuse when that does not make the
-    room.
+def _busy(pair: Pair, ram: str, total: str) -> Callable[[], str]:
+    """*ram*, *total*: the files that say how much is in use, of RAM alone and with swap."""
 
-    memory.high stays at max otherwise: a limit just below memory.max would throttle for seconds what cannot
-    be reclaimed, where the guest expects to be told by its OOM killer.
+    def words() -> str:
+        text = files.read_optional(total)
+        used = int(files.read(ram))
+        return _refusal(pair, used, max(0, int(text) - used) if text else 0)
+
+    return words
+
+
+def v2(path: str, pair: Pair) -> Iterator[Write]:
+    """memory.max below what is in use would kill, and memory.swap.max below it takes nothing out of swap: so make
+    room first, and refuse when that cannot be.
+
+    memory.high stays at max otherwise.  At memory.max already whoever allocates does the reclaiming, and so is as slow
+    as the swap device.  A memory.high below it would add nothing but sleep, while nothing can be reclaimed any more:
+    where the guest expects to be told by its OOM killer, all of it would stand still (docs/limits.md).
     """
     ram, swap = pair
     swap_max = f"{path}/memory.swap.max"
@@ -47,20 +63,32 @@ def v2(path: str, pair: Pair) -> Iterator[Write]:
         yield Write(swap_max, or_max(swap), "SWAPPAGES")
     elif swap is not None:
         raise Failure(Exit.BAD_KERNEL, "cannot set SWAPPAGES: this kernel does not account swap")
-    shrink = (lambda: _reclaim(path, ram)) if ram is not None else None
+    shrink = (lambda: _make_room(path, ram, swap)) if ram is not None else None
     yield Write(f"{path}/memory.max", or_max(ram), "PHYSPAGES", shrink)
 
 
-def _reclaim(path: str, ram: int) -> None:
+def _make_room(path: str, ram: int, swap: int | None) -> None:
+    """What is in swap beyond its limit stays there until it is needed: there must be that much less in RAM."""
     current = f"{path}/memory.current"
-    if int(files.read(current)) <= ram:
+    swapped = int(files.read_optional(f"{path}/memory.swap.current") or 0)
+    most = ram - max(0, swapped - swap) if swap is not None else ram
+    used = int(files.read(current))
+    if used <= most:
         return
-    files.write(f"{path}/memory.high", str(ram))  # the write itself reclaims
     try:
-        used = int(files.read(current))
-        if used > ram:
-            raise Failure(
-                Exit.SETUBC, f"cannot set PHYSPAGES to {ram // PAGE} pages: {used // PAGE} are in use"
-            )
+        if most >= 0:
+            files.write(f"{path}/memory.high", str(most))  # the write itself reclaims
+            used = int(files.read(current))
+        if used > most:
+            swapped = int(files.read_optional(f"{path}/memory.swap.current") or 0)
+            raise Failure(Exit.SETUBC, _refusal((ram, swap), used, swapped))
     finally:
         files.write(f"{path}/memory.high", "max")
+
+
+def _refusal(pair: Pair, used: int, swapped: int) -> str:
+    """*used*, *swapped*: bytes in RAM and in swap when no more could be reclaimed."""
+    ram, swap = (None if value is None else value // PAGE for value in pair)
+    wanted = f"PHYSPAGES to {'unlimited' if ram is None else ram}"
+    wanted += f" and SWAPPAGES to {swap}" if swap is not None else ""
+    return f"cannot set {wanted} pages: {used // PAGE} of RAM and {swapped // PAGE} of swap are in use"

@@ -21,6 +21,7 @@ class Counter:
 
 
 Read = Callable[[str], str | None]  # a file of the cgroup; None when this kernel has none
+Figure = Callable[[Read], int | None]
 
 
 def _nothing_refused(read: Read) -> int:
@@ -35,9 +36,9 @@ class Source:
     """
 
     controller: str
-    held: Callable[[Read], int | None]
-    maxheld: Callable[[Read], int | None] = lambda read: None
-    failcnt: Callable[[Read], int | None] = _nothing_refused
+    held: Figure
+    maxheld: Figure = lambda read: None
+    failcnt: Figure = _nothing_refused
     unit: int = 1
 
     def counter(self, read: Read) -> Counter | None:
@@ -68,14 +69,14 @@ def counters(cgroup: CtCgroup, names: Collection[str]) -> dict[str, Counter]:
 
 def failures(cgroup: CtCgroup) -> dict[str, int]:
     """Refusals by beancounter, of those that have a limit to refuse by; and OOM_KILLS."""
-    sources, kills = (_V2, "memory.events") if cgroup.tree.mode == "v2" else (_V1, "memory.oom_control")
+    sources, kills = (_V2, _KILLS_V2) if cgroup.tree.mode == "v2" else (_V1, _KILLS_V1)
     readers = {name: _reader(cgroup, name) for name in {source.controller for source in sources.values()}}
     found = {
         name: source.failcnt(readers[source.controller])
         for name, source in sources.items()
         if source.failcnt is not _nothing_refused
     }
-    found[OOM_KILLS] = _keyed(kills, "oom_kill")(readers["memory"])
+    found[OOM_KILLS] = kills(readers["memory"])
     return {name: number for name, number in found.items() if number is not None}
 
 
@@ -105,7 +106,7 @@ def _reader(cgroup: CtCgroup, controller: str) -> Read:
 # Figures in files
 
 
-def _number(name: str) -> Callable[[Read], int | None]:
+def _number(name: str) -> Figure:
     def read_number(read: Read) -> int | None:
         text = read(name)
         return int(text) if text is not None and text.isdecimal() else None
@@ -113,7 +114,7 @@ def _number(name: str) -> Callable[[Read], int | None]:
     return read_number
 
 
-def _keyed(name: str, *keys: str) -> Callable[[Read], int | None]:
+def _keyed(name: str, *keys: str) -> Figure:
     """The first of *keys* that the file has: older kernels call it otherwise, or have none of it."""
 
     def read_key(read: Read) -> int | None:
@@ -124,26 +125,38 @@ def _keyed(name: str, *keys: str) -> Callable[[Read], int | None]:
     return read_key
 
 
-def _own(name: str, key: str) -> Callable[[Read], int | None]:
+def _own(name: str, key: str) -> Figure:
     """What the limit of this very cgroup has refused: not those that the guest has set inside, nor the services of its
     systemd.  Older kernels tell the two as one (pids: 6.11, memory: 5.2).
     """
     return _first_of(_keyed(f"{name}.local", key), _keyed(name, key))
 
 
-def _first_of(*figures: Callable[[Read], int | None]) -> Callable[[Read], int | None]:
+def _first_of(*figures: Figure) -> Figure:
     def read_first(read: Read) -> int | None:
         return next((number for figure in figures if (number := figure(read)) is not None), None)
 
     return read_first
 
 
-def _most_of(*figures: Callable[[Read], int | None]) -> Callable[[Read], int | None]:
+def _most_of(*figures: Figure) -> Figure:
     def read_most(read: Read) -> int | None:
         found = (figure(read) for figure in figures)
         return max((number for number in found if number is not None), default=None)
 
     return read_most
+
+
+def _refused_swap(own: Figure, shortages: Figure) -> Figure:
+    """When there is no memory for a process, neither RAM nor swap was to be had: both have refused.  6.18 leaves the
+    counter of v1 itself at 0.
+    """
+
+    def read_refusals(read: Read) -> int | None:
+        counted = own(read)
+        return None if counted is None else max(counted, shortages(read) or 0)
+
+    return read_refusals
 
 
 def _swap_v1(read: Read) -> int | None:
@@ -164,6 +177,7 @@ def _kernel_v2(read: Read) -> int | None:
 
 # Beancounters
 
+_KILLS_V1, _SHORT_V2 = _keyed("memory.oom_control", "oom_kill"), _own("memory.events", "oom")
 _PIDS = Source("pids", _number("pids.current"), _number("pids.peak"), _own("pids.events", "max"))
 
 _V1: Mapping[str, Source] = {
@@ -174,12 +188,15 @@ _V1: Mapping[str, Source] = {
     "numproc": _PIDS,
     "physpages": Source(
         *("memory", _number("memory.usage_in_bytes"), _number("memory.max_usage_in_bytes")),
-        # Recent kernels (6.18) have the file but leave it at 0; a kill is a refusal in any case.
-        _most_of(_number("memory.failcnt"), _keyed("memory.oom_control", "oom_kill")),
+        _most_of(_number("memory.failcnt"), _KILLS_V1),
         unit=PAGE,
     ),
     "shmpages": Source("memory", _keyed("memory.stat", "total_shmem", "shmem"), unit=PAGE),
-    "swappages": Source("memory", _swap_v1, failcnt=_number("memory.memsw.failcnt"), unit=PAGE),
+    "swappages": Source(
+        *("memory", _swap_v1),
+        failcnt=_refused_swap(_number("memory.memsw.failcnt"), _KILLS_V1),
+        unit=PAGE,
+    ),
 }
 _V2: Mapping[str, Source] = {
     "dcachesize": Source("memory", _keyed("memory.stat", "slab_reclaimable")),
@@ -191,7 +208,7 @@ _V2: Mapping[str, Source] = {
     "shmpages": Source("memory", _keyed("memory.stat", "shmem"), unit=PAGE),
     "swappages": Source(
         *("memory", _number("memory.swap.current"), _number("memory.swap.peak")),
-        _keyed("memory.swap.events", "fail"),
+        _refused_swap(_keyed("memory.swap.events", "fail"), _SHORT_V2),
         unit=PAGE,
     ),
 }

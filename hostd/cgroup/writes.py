@@ -22,7 +22,8 @@ def _as_it_was(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One file to be written.  *what* is how users call the limit; *shrink* is done before, to make room.
+    """One file to be written.  *what* is how users call the limit; *shrink* is done before, to make room, and *busy*
+    are the words for what the kernel could not make room for.
 
     *back* makes of what the file says now what has to be written to have that again: the same, where a file has one
     value and not one for each device.
@@ -32,6 +33,7 @@ class Write:
     value: str
     what: str
     shrink: Callable[[], None] | None = None
+    busy: Callable[[], str] | None = None
     back: Callable[[str], str] = _as_it_was
 
 
@@ -65,7 +67,8 @@ def _set(item: Write) -> None:
         files.write(item.path, item.value)
     except OSError as error:
         if error.errno == errno.EBUSY:
-            raise Failure(Exit.SETUBC, f"cannot set {item.what} to {item.value}: more is in use") from error
+            text = item.busy() if item.busy is not None else f"cannot set {item.what} to {item.value}: more is in use"
+            raise Failure(Exit.SETUBC, text) from error
         raise _refused(item.path, error, item) from error
 
 

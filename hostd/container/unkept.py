@@ -6,14 +6,17 @@ from hostd.cgroup import blockio
 from hostd.cgroup.root import CgroupTree
 from hostd.config.model import CtConfig
 from hostd.container import devices
-from hostd.kernel import disks
+from hostd.kernel import disks, swaps
 
-WEIGHTY = frozenset(("IOPRIO", "IOLIMIT", "IOPSLIMIT", "DEVNODES", "CAPABILITY"))  # what a start says again each time
+# What a start says again each time.
+WEIGHTY = frozenset(("SWAPPAGES", "IOPRIO", "IOLIMIT", "IOPSLIMIT", "DEVNODES", "CAPABILITY"))
 VOID = frozenset(("SYS_MODULE", "SYS_RAWIO", "SYS_TIME"))
 
 
 def lines(tree: CgroupTree, config: CtConfig, keys: Set[str]) -> Iterator[str]:
     """Of the *keys* of *config*, as far as they ask for something."""
+    if "SWAPPAGES" in keys and config.swap and not swaps.present():
+        yield "Warning: this host has no swap: the container has its RAM and nothing more, whatever SWAPPAGES says"
     yield from _rates(config, keys)
     yield from _guarantees(tree, config, keys)
     if "IOPRIO" in keys and config.ioprio != blockio.IOPRIO and not _weighs(tree, config.private):

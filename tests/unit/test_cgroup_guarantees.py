@@ -1,5 +1,7 @@
 """VMGUARPAGES and OOMGUARPAGES on a fake v2 tree: the kernel gives none more than its parent has."""
 
+import errno
+import threading
 from pathlib import Path
 
 import pytest
@@ -73,3 +75,23 @@ def test_v1_has_nothing_like_it(tmp_path: Path) -> None:
     cgroup = CtCgroup(CgroupTree("vz", (Hierarchy(str(tmp_path), frozenset({"memory"})),)), 101)
     limits.apply(cgroup, Limits(kept_low=MIB, kept_min=MIB), NONE)
     assert list((tmp_path / "vz" / "101").iterdir()) == []
+
+
+def test_a_set_that_fails_leaves_the_sums_to_others(tree: CgroupTree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread may be adding up: nobody keeps it waiting for longer than a write takes."""
+    write = files.write
+
+    def broken(path: str, value: str) -> None:
+        if path == f"{tree.unified_root}/memory.low" and value == str(10 * MIB):
+            raise OSError(errno.EIO, "broken", path)
+        write(path, value)
+
+    monkeypatch.setattr(files, "write", broken)
+    with pytest.raises(Failure) as failure:
+        limits.apply(CtCgroup(tree, 101), Limits(kept_low=10 * MIB), NONE)
+    assert failure.value.__cause__ is not None, "its traceback is still there"
+    arguments = (CtCgroup(tree, 102), Limits(kept_low=5 * MIB), NONE)
+    other = threading.Thread(target=limits.apply, args=arguments, daemon=True)
+    other.start()
+    other.join(10)
+    assert held(tree, "memory.low") == [str(5 * MIB), "0", str(5 * MIB)]

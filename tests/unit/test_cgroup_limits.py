@@ -1,7 +1,4 @@
-"""Limits on a fake cgroup tree: what is written where, in which order, and taken back how.
-
-The fake is plain files in a directory; `Refusing` ones are read-only directories of the kernel's refusals.
-"""
+"""Limits on a fake cgroup tree: what is written where, in which order, and taken back how."""
 
 import os
 from pathlib import Path
@@ -11,62 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hostd.cgroup import files, limits, stats
-from hostd.cgroup.hierarchies import Hierarchy
 from hostd.cgroup.limits import Limits, quota, shares, weight
-from hostd.cgroup.tree import CgroupTree, CtCgroup
+from hostd.cgroup.tree import CtCgroup
 from hostd.config.values import PAGE
 from hostd.errors import Exit, Failure
-
-MIB = 1 << 20
-
-V2_FILES = {
-    "memory.max": "max",
-    "memory.high": "max",
-    "memory.current": str(10 * MIB),
-    "memory.peak": str(20 * MIB),
-    "memory.events": "low 0\nhigh 0\nmax 3\noom 0\noom_kill 0",
-    "memory.stat": "anon 1\nkernel 8192\nkernel_stack 3",
-    "memory.swap.max": "max",
-    "memory.swap.current": "4096",
-    "memory.swap.events": "high 0\nmax 1\nfail 2",
-    "cpu.weight": "100",
-    "cpu.max": "max 100000",
-    "cpu.stat": "usage_usec 5\nuser_usec 3",
-    "pids.max": "max",
-    "pids.current": "7",
-    "pids.peak": "9",
-    "pids.events": "max 4",
-}
-V1_FILES = {
-    "memory": {"memory.limit_in_bytes": str(1 << 63), "memory.memsw.limit_in_bytes": str(1 << 63)},
-    "cpu": {"cpu.shares": "1024", "cpu.cfs_quota_us": "-1"},
-    "pids": {"pids.max": "max"},
-}
-
-
-def v2(tmp: Path, controllers: str = "cpu memory pids") -> CtCgroup:
-    directory = tmp / "vz" / "101"
-    directory.mkdir(parents=True)
-    (tmp / "vz" / "cgroup.subtree_control").write_text(controllers + "\n")
-    for name, text in V2_FILES.items():
-        (directory / name).write_text(text + "\n")
-    return CtCgroup(CgroupTree("vz", (Hierarchy(str(tmp), frozenset(), unified=True),)), 101)
-
-
-def v1(tmp: Path) -> CtCgroup:
-    for controller, wanted in V1_FILES.items():
-        directory = tmp / controller / "vz" / "101"
-        directory.mkdir(parents=True)
-        for name, text in wanted.items():
-            (directory / name).write_text(text + "\n")
-    hierarchies = tuple(Hierarchy(str(tmp / c), frozenset({c})) for c in V1_FILES)
-    return CtCgroup(CgroupTree("vz", hierarchies), 101)
-
-
-def content(cgroup: CtCgroup, controller: str, name: str) -> str:
-    path = cgroup.path(controller)
-    assert path is not None
-    return Path(path, name).read_text().rstrip("\n")
+from tests.harness.fake_cgroups import MIB, content, v1, v2
 
 
 def order(cgroup: CtCgroup, wanted: Limits, previous: Limits | None = None) -> list[str]:
@@ -128,15 +74,6 @@ def test_a_refused_write_takes_the_earlier_ones_back(tmp_path: Path) -> None:
     assert "pids.max" in failure.value.message
     assert content(cgroup, "memory", "memory.max").startswith(str(100 * MIB))
     assert content(cgroup, "cpu", "cpu.weight").startswith("300")
-
-
-def test_v2_refuses_ram_below_what_cannot_be_reclaimed(tmp_path: Path) -> None:
-    cgroup = v2(tmp_path)
-    with pytest.raises(Failure, match="in use") as failure:
-        limits.apply(cgroup, Limits(ram=5 * MIB))
-    assert failure.value.exit_code == Exit.SETUBC
-    assert content(cgroup, "memory", "memory.max").startswith("max")
-    assert content(cgroup, "memory", "memory.high").startswith("max")
 
 
 @pytest.mark.parametrize(

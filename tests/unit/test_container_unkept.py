@@ -1,6 +1,7 @@
 """Which settings a host says that it cannot keep: one line each, and only for what is asked."""
 
 from collections.abc import Set
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -13,9 +14,10 @@ from hostd.config.model import GlobalConfig, effective
 from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
 from hostd.container import unkept
-from hostd.kernel import disks, topology
+from hostd.kernel import disks, swaps, topology
 
-ALL = frozenset(("IOLIMIT", "IOPSLIMIT", "IOPRIO", "VMGUARPAGES", "OOMGUARPAGES", "CAPABILITY", "DEVNODES"))
+GUARANTEES = frozenset(("VMGUARPAGES", "OOMGUARPAGES"))
+ALL = GUARANTEES | {"SWAPPAGES", "IOLIMIT", "IOPSLIMIT", "IOPRIO", "CAPABILITY", "DEVNODES"}
 
 
 def lines(text: str, keys: Set[str] = ALL, mode: str = "v1", top: str = "/nowhere") -> list[str]:
@@ -50,6 +52,21 @@ def test_weights_need_a_scheduler(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     assert lines('IOPRIO="7"\n', mode="v2", top=str(tmp_path)) == []
     monkeypatch.setattr(disks, "schedulers", lambda path: frozenset({"bfq"}))
     assert lines('IOPRIO="7"\n') == []
+
+
+def test_swap_needs_swap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    table = tmp_path / "swaps"
+    table.write_text("Filename Type Size Used Priority\n")
+    present = partial(swaps.present, str(table))
+    monkeypatch.setattr(swaps, "present", present)
+    line = "Warning: this host has no swap: the container has its RAM and nothing more, whatever SWAPPAGES says"
+    assert lines('SWAPPAGES="0:100"\n') == [line]
+    assert lines('SWAPPAGES="0:100"\n', {"PHYSPAGES"}) == []
+    assert lines('SWAPPAGES="0:0"\n') == lines('SWAPPAGES="unlimited"\n') == []
+    table.write_text("Filename Type Size Used Priority\n/dev/zram0 partition 1048572 0 10\n")
+    assert lines('SWAPPAGES="0:100"\n') == []
+    table.unlink()
+    assert lines('SWAPPAGES="0:100"\n') == [line]
 
 
 def test_guarantees_need_v2() -> None:

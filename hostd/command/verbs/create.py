@@ -26,6 +26,7 @@ _SETTINGS = (
     "ostemplate",
     "init",
 )
+AT_ONCE = frozenset(("SWAPPAGES",))  # what else this host cannot keep the start says in time
 LATER = ("local_uid", "local_gid", "distribution", "uuid", "force", "skip_app_templates")
 
 
@@ -45,7 +46,7 @@ async def run(call: Call) -> int:
             "OS template is not specified",
             hint="use --ostemplate or DEF_OSTEMPLATE",
         )
-    for line in announce.disk_limits(config, disk.KEYS):
+    for line in (*announce.disk_limits(config, disk.KEYS), *call.host.unkept(config, AT_ONCE)):
         call.console.say(line)
     try:
         await call.host.create(call.ctid, CreateOptions(conf, config, plan), call.console.say)

@@ -1,5 +1,6 @@
 """set on a running container: every change takes effect, or none does."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_interface
@@ -80,7 +81,7 @@ async def settle(ct: Container, config: CtConfig) -> None:
     log.info("cut off in the middle: set; taken back")
     config = effective(ct.ctid, live.over(config.raw, record.live), world.load_globals())
     cgroup = CtCgroup(world.tree, ct.ctid)
-    set_limits(cgroup, limits_of(config, record))
+    await asyncio.to_thread(set_limits, cgroup, limits_of(config, record))
     device_filter.protect(cgroup, devices.rules(config))
     present = {ip_interface(address).ip for address in record.addresses}
     with ct.netns() as netns:
@@ -115,9 +116,9 @@ async def _limits(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
     cgroup = CtCgroup(ct.world.tree, ct.ctid)
 
     async def back() -> None:
-        set_limits(cgroup, before, after)
+        await asyncio.to_thread(set_limits, cgroup, before, after)
 
-    set_limits(cgroup, after, before)
+    await asyncio.to_thread(set_limits, cgroup, after, before)  # moving memory to swap takes seconds
     undos.append(back)
 
 

@@ -1,0 +1,90 @@
+"""RAM and swap below what is in use, on fake cgroups: what is refused, in which words, and that all is as it was."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from hostd.cgroup import files, limits
+from hostd.cgroup.limits import Limits
+from hostd.cgroup.tree import CtCgroup
+from hostd.config.values import PAGE
+from hostd.errors import Exit, Failure
+from tests.harness.fake_cgroups import MIB, content, v1, v2
+
+
+def test_v2_refuses_ram_below_what_cannot_be_reclaimed(tmp_path: Path) -> None:
+    cgroup = v2(tmp_path)
+    with pytest.raises(Failure, match="in use") as failure:
+        limits.apply(cgroup, Limits(ram=5 * MIB))
+    assert failure.value.exit_code == Exit.SETUBC
+    assert content(cgroup, "memory", "memory.max").startswith("max")
+    assert content(cgroup, "memory", "memory.high").startswith("max")
+
+
+def refused(cgroup: CtCgroup, wanted: Limits, previous: Limits | None = None) -> str:
+    with pytest.raises(Failure) as failure:
+        limits.apply(cgroup, wanted, previous)
+    assert failure.value.exit_code == Exit.SETUBC
+    return failure.value.message
+
+
+def swapped(cgroup: CtCgroup, ram: int, swap: int) -> None:
+    """So many MiB of it are in use."""
+    directory = Path(cgroup.path("memory") or "")
+    (directory / "memory.current").write_text(str(ram * MIB))
+    (directory / "memory.swap.current").write_text(str(swap * MIB))
+
+
+def test_v2_wants_room_in_ram_for_what_is_swapped_beyond_the_limit(tmp_path: Path) -> None:
+    """The kernel takes a swap limit below what is in use, and leaves what is there in swap."""
+    cgroup = v2(tmp_path)
+    old = Limits(100 * MIB, 100 * MIB)
+    limits.apply(cgroup, old)
+    swapped(cgroup, 50, 40)
+    pages = MIB // PAGE
+    assert refused(cgroup, Limits(60 * MIB, 20 * MIB), old) == (
+        f"cannot set PHYSPAGES to {60 * pages} and SWAPPAGES to {20 * pages} pages: "
+        f"{50 * pages} of RAM and {40 * pages} of swap are in use"
+    )
+    for name in ("memory.max", "memory.swap.max"):
+        assert content(cgroup, "memory", name).startswith(str(100 * MIB))
+    assert content(cgroup, "memory", "memory.high").startswith("max")
+    limits.apply(cgroup, Limits(70 * MIB, 20 * MIB), old)
+    assert content(cgroup, "memory", "memory.swap.max").startswith(str(20 * MIB))
+
+
+@pytest.mark.parametrize("pair", [(10, 5), (10, 0), (0, 10)])
+def test_v2_with_more_in_swap_than_both_limits_reclaims_nothing(tmp_path: Path, pair: tuple[int, int]) -> None:
+    cgroup = v2(tmp_path)
+    swapped(cgroup, 1, 40)
+    assert "are in use" in refused(cgroup, Limits(pair[0] * MIB, pair[1] * MIB))
+    assert content(cgroup, "memory", "memory.high") == "max"
+
+
+def test_v1_says_how_much_is_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit has been lowered when memsw is refused: it is put back."""
+    cgroup = v1(tmp_path)
+    old = Limits(100 * MIB, 100 * MIB)
+    limits.apply(cgroup, old)
+    directory = Path(cgroup.path("memory") or "")
+    (directory / "memory.usage_in_bytes").write_text(str(30 * MIB))
+    (directory / "memory.memsw.usage_in_bytes").write_text(str(90 * MIB))
+    write, written = files.write, []
+
+    def busy(path: str, value: str) -> None:
+        written.append(os.path.basename(path))
+        if path.endswith("memsw.limit_in_bytes") and int(value) < 90 * MIB:
+            raise OSError(errno.EBUSY, "busy", path)
+        write(path, value)
+
+    monkeypatch.setattr(files, "write", busy)
+    pages = MIB // PAGE
+    assert refused(cgroup, Limits(50 * MIB, 20 * MIB), old) == (
+        f"cannot set PHYSPAGES to {50 * pages} and SWAPPAGES to {20 * pages} pages: "
+        f"{30 * pages} of RAM and {60 * pages} of swap are in use"
+    )
+    assert written[:2] == ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"]
+    assert content(cgroup, "memory", "memory.limit_in_bytes").startswith(str(100 * MIB))
+    assert content(cgroup, "memory", "memory.memsw.limit_in_bytes").startswith(str(200 * MIB))
