@@ -69,15 +69,21 @@ def counters(cgroup: CtCgroup, names: Collection[str]) -> dict[str, Counter]:
 
 def failures(cgroup: CtCgroup) -> dict[str, int]:
     """Refusals by beancounter, of those that have a limit to refuse by; and OOM_KILLS."""
-    sources, kills = (_V2, _KILLS_V2) if cgroup.tree.mode == "v2" else (_V1, _KILLS_V1)
+    sources, killed = (_V2, _KILLS_V2) if cgroup.tree.mode == "v2" else (_V1, _KILLS_V1)
     readers = {name: _reader(cgroup, name) for name in {source.controller for source in sources.values()}}
     found = {
         name: source.failcnt(readers[source.controller])
         for name, source in sources.items()
         if source.failcnt is not _nothing_refused
     }
-    found[OOM_KILLS] = kills(readers["memory"])
+    found[OOM_KILLS] = killed(readers["memory"])
     return {name: number for name, number in found.items() if number is not None}
+
+
+def kills(cgroup: CtCgroup) -> int:
+    """How many of its processes the kernel has killed for memory so far."""
+    source = _KILLS_V2 if cgroup.tree.mode == "v2" else _KILLS_V1
+    return source(_reader(cgroup, "memory")) or 0
 
 
 def processes(cgroup: CtCgroup) -> int | None:

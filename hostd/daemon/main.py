@@ -19,6 +19,7 @@ from hostd.daemon import recover
 from hostd.daemon.host import Host
 from hostd.daemon.keeper_link import KeeperLink
 from hostd.daemon.monitor import Monitor
+from hostd.daemon.obituary import Obituary
 from hostd.daemon.registry import Registry
 from hostd.daemon.server import CommandServer
 from hostd.daemon.session import CommandSession
@@ -96,6 +97,7 @@ async def _serve(paths: Paths) -> None:
     await asyncio.wait((renewal,), timeout=recover.PATIENCE)  # a checkpoint must not find half of the files renewed
     monitor = Monitor(registry)
     host = Host(registry, paths, confs, monitor)
+    obituary = asyncio.ensure_future(Obituary(registry).keep())
 
     async def handle(session: CommandSession, prog: str, argv: list[str]) -> int:
         return await run_command(host, session, prog, argv)
@@ -112,6 +114,7 @@ async def _serve(paths: Paths) -> None:
     await leaving.wait()
     registry.leave()
     monitor.leave()
+    obituary.cancel()
     await server.drain()
     await server.close()
     await registry.settle()

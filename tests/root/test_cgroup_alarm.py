@@ -15,6 +15,7 @@ from hostd.cgroup.hierarchies import mounted
 from hostd.cgroup.limits import Limits
 from hostd.cgroup.pressure import RESOURCES, pressure
 from hostd.cgroup.tree import CgroupTree, CtCgroup
+from tests.harness import machine
 from tests.harness.needs import needs
 from tests.harness.patience import patient
 
@@ -65,6 +66,30 @@ def test_the_alarm_rings_once_for_each_change(cgroup: CtCgroup) -> None:
         alarm.close()
 
 
+@needs("memory", "swap-accounting")
+def test_being_killed_for_memory_rings_everywhere(cgroup: CtCgroup) -> None:
+    limits.apply(cgroup, Limits(ram=16 << 20, swap=0))
+    alarm = Alarm()
+    try:
+        assert alarm.watch_kills(cgroup) and not rings(alarm, 0.1)
+        enter = f"echo 0 >{cgroup.path('memory')}/cgroup.procs"
+        subprocess.run(["sh", "-c", f"{enter}; head -c 100m /dev/zero | tail"], check=False, capture_output=True)
+        assert rings(alarm, patient(5))
+        assert stats.kills(cgroup) >= 1
+        alarm.stop()
+        assert not rings(alarm, 0.1)
+        cgroup.destroy()
+
+        def silent() -> bool:
+            """v1 rings once more, when it gets around to it."""
+            alarm.stop()
+            return not rings(alarm, 0.1)
+
+        machine.until("a cgroup that is gone does not ring for ever", silent)
+    finally:
+        alarm.close()
+
+
 @needs("cgroup2")
 def test_a_cgroup_that_goes_does_not_ring_for_ever(cgroup: CtCgroup) -> None:
     alarm = Alarm()
@@ -81,7 +106,7 @@ def test_a_cgroup_that_goes_does_not_ring_for_ever(cgroup: CtCgroup) -> None:
 @needs("unified")
 def test_the_alarm_on_the_one_file_that_a_hybrid_host_marks(monkeypatch: pytest.MonkeyPatch) -> None:
     """cgroup.events, in the place of the files of controllers that are not there."""
-    monkeypatch.setattr(alarms, "_paths", lambda cgroup: [f"{cgroup.paths()[-1]}/cgroup.events"])
+    monkeypatch.setattr(alarms, "_paths", lambda cgroup, names: [f"{cgroup.paths()[-1]}/cgroup.events"])
     tree = CgroupTree(f"vzt-{uuid.uuid4().hex[:8]}", tuple(h for h in mounted() if h.unified))
     group = CtCgroup(tree, 101)
     group.create(None)
