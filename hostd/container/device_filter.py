@@ -5,16 +5,17 @@ from functools import lru_cache
 from hostd.cgroup.tree import CtCgroup
 from hostd.errors import Exit, Failure
 from hostd.kernel import bpf
+from hostd.kernel.device_program import DEFAULT_DEVICES, HOOK, DeviceRule, device_program
 from hostd.kernel.fd import Fd
 
 
 @lru_cache(maxsize=32)
-def _program(rules: tuple[bpf.DeviceRule, ...]) -> Fd:
+def _program(rules: tuple[DeviceRule, ...]) -> Fd:
     """One program for all containers that have the same *rules*: it holds no state."""
-    return bpf.load_device(bpf.device_program([*rules, *bpf.DEFAULT_DEVICES]))
+    return bpf.load(HOOK, device_program([*rules, *DEFAULT_DEVICES]))
 
 
-def protect(cgroup: CtCgroup, rules: tuple[bpf.DeviceRule, ...]) -> None:
+def protect(cgroup: CtCgroup, rules: tuple[DeviceRule, ...]) -> None:
     """Attach the filter, which allows what *rules* say beside the devices of every container; or put it in the place
     of the one that is there.
 
@@ -28,4 +29,4 @@ def protect(cgroup: CtCgroup, rules: tuple[bpf.DeviceRule, ...]) -> None:
             hint="mount -t cgroup2 none /sys/fs/cgroup/unified",
         )
     with directory:
-        bpf.attach_device(directory, _program(rules))
+        bpf.attach(HOOK, directory, _program(rules))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from hostd.config import permits
 from hostd.config.model import CtConfig
 from hostd.errors import BadValue
-from hostd.kernel.bpf import DeviceRule
+from hostd.kernel.device_program import DeviceRule
 
 
 class Device(NamedTuple):

@@ -1,143 +1,127 @@
-"""The device filter of a container: a BPF program on its cgroup in the unified tree.
+"""BPF programs on cgroups, and the maps that they share with us.
 
-Works on cgroup v2 and on the unified tree of a hybrid host.  A program is generated from rules, loaded and
-attached; a child cgroup can only narrow it.  The kernel frees it with the cgroup.
+Works on cgroup v2 and on the unified tree of a hybrid host.  What a program of ours says holds below its cgroup,
+where another can only narrow it.  The kernel frees it, and its maps, with the cgroup; nothing is pinned: who has
+forgotten the maps asks the kernel for the program at the cgroup, and the program for its maps.
 """
 
 import os
 import struct
-from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from hostd.kernel.facade import array, buffer, buffer_text, check, lib, unpack
+from hostd.kernel.facade import Pointer, array, buffer, buffer_bytes, buffer_text, check, lib, unpack
 from hostd.kernel.fd import Fd
 
-TYPES = {"b": 1, "c": 2}  # BPF_DEVCG_DEV_*
-ACCESS = {"m": 1, "r": 2, "w": 4}  # BPF_DEVCG_ACC_*
-ALL_ACCESS = 7
 LOG_SIZE = 65536
-MOST_PROGRAMS = 16  # at one cgroup; ours is the only one, unless the host's administrator adds some
-
-# Opcodes of linux/bpf.h, as used here.
-LOAD_WORD, MOVE, MOVE32, MOVE_VALUE = 0x61, 0xBF, 0xBC, 0xB7
-AND32, SHIFT_RIGHT32, IF_NOT_EQUAL, EXIT = 0x54, 0x74, 0x55, 0x95
-
-# Registers: the context comes in r1, the answer leaves in r0.
-ANSWER, CONTEXT, TYPE, WANTED, MAJOR, MINOR, SCRATCH = range(7)
+MOST_PROGRAMS = 64  # at one cgroup and place, which is all that the kernel allows
+MOST_MAPS = 8  # of a program of ours
+_NAME = 16
 
 
-@dataclass(frozen=True)
-class DeviceRule:
-    """What to do with devices of *type* ('b', 'c', 'a' both), *major*, *minor* (None: any) for *access*
-    ("rwm").
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """What a program is for: its type, the place at a cgroup where it is asked, and the *name* by which we know it."""
 
-    A rule speaks for an access only when all of it is in *access*; the first rule that speaks decides.
-    """
-
-    type: str
-    major: int | None
-    minor: int | None
-    access: str
-    allow: bool
-
-    def __post_init__(self) -> None:
-        if self.type not in ("a", *TYPES):
-            raise ValueError(f"device type {self.type!r} (a, b or c)")
-        if not self.access or set(self.access) - set(ACCESS):
-            raise ValueError(f"device access {self.access!r} (letters of rwm)")
+    name: str
+    program: int
+    place: int
 
 
-DEFAULT_DEVICES = (
-    *(DeviceRule("c", 1, minor, "rwm", True) for minor in (3, 5, 7, 8, 9)),  # null zero full random urandom
-    DeviceRule("c", 5, 0, "rwm", True),  # tty
-    DeviceRule("c", 5, 1, "rwm", True),  # console
-    DeviceRule("c", 5, 2, "rwm", True),  # ptmx
-    DeviceRule("c", 136, None, "rwm", True),  # pts
-    DeviceRule("a", None, None, "m", True),  # a node that cannot be opened does no harm
-)
-
-
-def device_program(rules: Iterable[DeviceRule]) -> bytes:
-    """The program: the first matching rule decides, without one the access is denied."""
-    program = [
-        _instruction(LOAD_WORD, TYPE, CONTEXT, 0),  # access in the upper half, type in the lower
-        _instruction(MOVE, WANTED, TYPE),
-        _instruction(AND32, TYPE, value=0xFFFF),
-        _instruction(SHIFT_RIGHT32, WANTED, value=16),
-        _instruction(LOAD_WORD, MAJOR, CONTEXT, 4),
-        _instruction(LOAD_WORD, MINOR, CONTEXT, 8),
-    ]
-    for rule in rules:
-        tests = _tests(rule)
-        program += _block(tests, rule.allow)
-        if not tests:  # matches everything: the verifier refuses code that nothing reaches
-            return b"".join(program)
-    return b"".join([*program, *_answer(False)])
-
-
-# A test is the instructions before a jump, and the register and value whose inequality ends the rule.
-Test = tuple[list[bytes], int, int]
-
-
-def _tests(rule: DeviceRule) -> list[Test]:
-    tests: list[Test] = []
-    mask = sum(ACCESS[letter] for letter in set(rule.access))
-    if rule.type != "a":
-        tests.append(([], TYPE, TYPES[rule.type]))
-    if mask != ALL_ACCESS:
-        more = [_instruction(MOVE32, SCRATCH, WANTED), _instruction(AND32, SCRATCH, value=~mask & ALL_ACCESS)]
-        tests.append((more, SCRATCH, 0))
-    if rule.major is not None:
-        tests.append(([], MAJOR, rule.major))
-    if rule.minor is not None:
-        tests.append(([], MINOR, rule.minor))
-    return tests
-
-
-def _block(tests: list[Test], allow: bool) -> list[bytes]:
-    answer = _answer(allow)
-    left = sum(len(before) + 1 for before, _, _ in tests) + len(answer)
-    block: list[bytes] = []
-    for before, register, value in tests:
-        left -= len(before) + 1
-        block += [*before, _instruction(IF_NOT_EQUAL, register, offset=left, value=value)]
-    return block + answer
-
-
-def _answer(allow: bool) -> list[bytes]:
-    return [_instruction(MOVE_VALUE, ANSWER, value=int(allow)), _instruction(EXIT)]
-
-
-def _instruction(opcode: int, to: int = 0, source: int = 0, offset: int = 0, value: int = 0) -> bytes:
-    return struct.pack("<BBhi", opcode, source << 4 | to, offset, value)
-
-
-def load_device(program: bytes) -> Fd:
+def load(hook: Hook, code: bytes) -> Fd:
     """Load a program; OSError with the verifier's last words."""
-    count = len(program) // 8
-    result = lib.vz_bpf_load_device(program, count, buffer(1), 0)
+
+    def attempt(log: Pointer, size: int) -> int:
+        return lib.vz_bpf_load(hook.program, hook.place, hook.name.encode(), code, len(code) // 8, log, size)
+
+    result = attempt(buffer(1), 0)
     if result < 0:  # again, for the log: with one, a valid program could fail for a log that is too small
         log = buffer(LOG_SIZE)
-        result = lib.vz_bpf_load_device(program, count, log, LOG_SIZE)
+        result = attempt(log, LOG_SIZE)
         if result < 0:
             words = buffer_text(log).strip().splitlines()[-1:] or ["no reason given"]
-            raise OSError(-result, f"bpf load: {os.strerror(-result)} ({words[0]})", "device filter")
-    return Fd(result, "device filter")
+            raise OSError(-result, f"bpf load: {os.strerror(-result)} ({words[0]})", hook.name)
+    return Fd(result, hook.name)
 
 
-def attach_device(cgroup: Fd, prog: Fd) -> None:
-    """Let *prog* decide at the directory *cgroup*, in the place of the one that did: at no moment nobody does."""
+def attach(hook: Hook, cgroup: Fd, program: Fd) -> None:
+    """Let *program* decide at the directory *cgroup*, in the place of ours that did: at no moment nobody does."""
     with ExitStack() as owned:
-        old = _attached(cgroup)
+        old = attached(hook, cgroup)
         replaced = owned.enter_context(old).fileno() if old is not None else -1
-        check(lib.vz_bpf_attach_device(cgroup.fileno(), prog.fileno(), replaced), "bpf attach", cgroup.what)
+        check(lib.vz_bpf_attach(cgroup.fileno(), program.fileno(), hook.place, replaced), "bpf attach", cgroup.what)
 
 
-def _attached(cgroup: Fd) -> Fd | None:
-    """The program at *cgroup* itself."""
+def detach(hook: Hook, cgroup: Fd) -> None:
+    """Idempotent."""
+    program = attached(hook, cgroup)
+    if program is not None:
+        with program:
+            check(lib.vz_bpf_detach(cgroup.fileno(), program.fileno(), hook.place), "bpf detach", cgroup.what)
+
+
+def attached(hook: Hook, cgroup: Fd) -> Fd | None:
+    """Our program at *cgroup* itself."""
     ids = array("uint32_t", MOST_PROGRAMS)
-    count = check(lib.vz_bpf_device_programs(cgroup.fileno(), ids, MOST_PROGRAMS), "bpf query", cgroup.what)
+    count = check(lib.vz_bpf_programs(cgroup.fileno(), hook.place, ids, MOST_PROGRAMS), "bpf query", cgroup.what)
     for number in unpack(ids, count):
-        return Fd(check(lib.vz_bpf_program(number), "bpf program", cgroup.what), "device filter")
+        program = Fd(check(lib.vz_bpf_program(number), "bpf program", cgroup.what), hook.name)
+        if _described(program)[0] == hook.name:
+            return program
+        program.close()
     return None
+
+
+def maps_of(program: Fd) -> dict[str, Fd]:
+    """The maps that it uses, by name."""
+    found: dict[str, Fd] = {}
+    for number in _described(program)[1]:
+        map = Fd(check(lib.vz_bpf_map(number), "bpf map", program.what))
+        name = buffer(_NAME)
+        check(lib.vz_bpf_map_info(map.fileno(), name), "bpf info", program.what)
+        map.what = buffer_text(name)
+        found[map.what] = map
+    return found
+
+
+def _described(program: Fd) -> tuple[str, list[int]]:
+    """Its name and the numbers of its maps."""
+    name, ids = buffer(_NAME), array("uint32_t", MOST_MAPS)
+    count = check(lib.vz_bpf_program_info(program.fileno(), name, ids, MOST_MAPS), "bpf info", program.what)
+    return buffer_text(name), unpack(ids, min(count, MOST_MAPS))
+
+
+# Maps
+
+
+def new_numbers(name: str, count: int) -> Fd:
+    """*count* numbers of 64 bits, all of them 0."""
+    return Fd(check(lib.vz_bpf_new_array(name.encode(), 8 * count), "bpf map", name), name)
+
+
+def read_numbers(map: Fd, count: int) -> tuple[int, ...]:
+    memory = buffer(8 * count)
+    check(lib.vz_bpf_read(map.fileno(), memory), "bpf read", map.what)
+    return struct.unpack(f"={count}Q", buffer_bytes(memory))
+
+
+def write_numbers(map: Fd, *numbers: int) -> None:
+    """All of them.  Not at one moment for a program that reads them."""
+    check(lib.vz_bpf_write(map.fileno(), struct.pack(f"={len(numbers)}Q", *numbers)), "bpf write", map.what)
+
+
+def new_socket_storage(name: str) -> Fd:
+    """A number of 64 bits that a program can leave at a socket; it goes with the socket."""
+    types = _number_types()
+    with Fd(check(lib.vz_bpf_load_types(types, len(types)), "bpf types", name), "types") as known:
+        return Fd(check(lib.vz_bpf_new_storage(name.encode(), 8, known.fileno(), 1, 2), "bpf map", name), name)
+
+
+def _number_types() -> bytes:
+    """The kernel wants to know the types of such a map: 1 is a number of 32 bits, the key, and 2 one of 64 (BTF)."""
+    strings = b"\0u32\0u64\0"
+    integer = 1 << 24  # BTF_KIND_INT
+    types = b"".join(
+        struct.pack("=IIII", name, integer, size, 8 * size) for name, size in ((1, 4), (5, 8))
+    )
+    return struct.pack("=HBBIIIII", 0xEB9F, 1, 0, 24, 0, len(types), len(types), len(strings)) + types + strings

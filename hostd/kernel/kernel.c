@@ -4,7 +4,6 @@
 #include "shim.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
@@ -120,57 +119,6 @@ int vz_fsids(uint32_t uid, uint32_t gid)
     for (int i = 0; i < 2; i++)
         sets[i].effective = sets[i].permitted;
     return answer(syscall(SYS_capset, &header, sets));
-}
-
-int vz_bpf_load_device(const void *code, int length, char *log, int log_size)
-{
-    union bpf_attr attributes;
-    memset(&attributes, 0, sizeof attributes);
-    attributes.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
-    attributes.insns = (uintptr_t)code;
-    attributes.insn_cnt = length;
-    attributes.license = (uintptr_t)"Apache-2.0";
-    attributes.log_buf = (uintptr_t)log;
-    attributes.log_size = log_size;
-    attributes.log_level = log_size > 0;
-    memcpy(attributes.prog_name, "vz_device", 10);
-    return answer(syscall(SYS_bpf, BPF_PROG_LOAD, &attributes, sizeof attributes));
-}
-
-int vz_bpf_attach_device(int cgroup, int program, int replaced)
-{
-    union bpf_attr attributes;
-    memset(&attributes, 0, sizeof attributes);
-    attributes.target_fd = cgroup;
-    attributes.attach_bpf_fd = program;
-    attributes.attach_type = BPF_CGROUP_DEVICE;
-    attributes.attach_flags = BPF_F_ALLOW_MULTI;
-    if (replaced >= 0) {
-        attributes.attach_flags |= BPF_F_REPLACE;
-        attributes.replace_bpf_fd = replaced;
-    }
-    return answer(syscall(SYS_bpf, BPF_PROG_ATTACH, &attributes, sizeof attributes));
-}
-
-int vz_bpf_device_programs(int cgroup, uint32_t *ids, int most)
-{
-    union bpf_attr attributes;
-    memset(&attributes, 0, sizeof attributes);
-    attributes.query.target_fd = cgroup;
-    attributes.query.attach_type = BPF_CGROUP_DEVICE;
-    attributes.query.prog_ids = (uintptr_t)ids;
-    attributes.query.prog_cnt = most;
-    if (syscall(SYS_bpf, BPF_PROG_QUERY, &attributes, sizeof attributes) < 0)
-        return -errno;
-    return attributes.query.prog_cnt;
-}
-
-int vz_bpf_program(uint32_t id)
-{
-    union bpf_attr attributes;
-    memset(&attributes, 0, sizeof attributes);
-    attributes.prog_id = id;
-    return answer(syscall(SYS_bpf, BPF_PROG_GET_FD_BY_ID, &attributes, sizeof attributes));
 }
 
 /* Asks for a filter without giving one: EFAULT says that the kernel has them, and nothing is installed. */

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
-from hostd.kernel import bpf, caps, mount, namespace, process, spawn
+from hostd.kernel import bpf, caps, device_program, mount, namespace, process, spawn
 from hostd.kernel.clocks import CLONE_NEWTIME
 from hostd.kernel.facade import address_of, check, lib
 from hostd.kernel.fd import Fd
@@ -168,8 +168,8 @@ def _unified_features(point: str) -> dict[str, bool]:
 
 def _device_filter(cgroup: Fd) -> bool:
     try:
-        with bpf.load_device(bpf.device_program(())) as program:
-            bpf.attach_device(cgroup, program)
+        with bpf.load(device_program.HOOK, device_program.device_program(())) as program:
+            bpf.attach(device_program.HOOK, cgroup, program)
     except OSError:
         return False
     return True

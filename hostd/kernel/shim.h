@@ -74,10 +74,19 @@ int vz_openat2(int dir, const char *path, uint64_t flags, uint64_t mode, uint64_
 int vz_unshare(int flags);
 int vz_setns(int fd, int flags);
 int vz_fsids(uint32_t uid, uint32_t gid);
-int vz_bpf_load_device(const void *code, int length, char *log, int log_size);
-int vz_bpf_attach_device(int cgroup, int program, int replaced);  /* replaced: another's descriptor, or -1 */
-int vz_bpf_device_programs(int cgroup, uint32_t *ids, int most);  /* how many there are */
+int vz_bpf_load(int type, int hook, const char *name, const void *code, int length, char *log, int log_size);
+int vz_bpf_attach(int cgroup, int program, int hook, int replaced);  /* replaced: another's descriptor, or -1 */
+int vz_bpf_detach(int cgroup, int program, int hook);
+int vz_bpf_programs(int cgroup, int hook, uint32_t *ids, int most);  /* how many there are */
 int vz_bpf_program(uint32_t id);     /* a descriptor */
+int vz_bpf_map(uint32_t id);         /* a descriptor */
+int vz_bpf_program_info(int program, char *name, uint32_t *maps, int most);  /* name: of 16; how many maps it has */
+int vz_bpf_map_info(int map, char *name);                 /* the same */
+int vz_bpf_load_types(const void *types, int size);       /* BTF; a descriptor */
+int vz_bpf_new_array(const char *name, int size);         /* of one value */
+int vz_bpf_new_storage(const char *name, int size, int types, int key, int value);  /* a value at each socket */
+int vz_bpf_read(int map, void *value);                    /* of an array of one */
+int vz_bpf_write(int map, const void *value);
 int vz_seccomp_probe(void);
 int vz_close_range(unsigned int first, unsigned int last);
 int vz_pidfd_getfd(int pidfd, int number);

@@ -10,6 +10,7 @@ import pytest
 
 from hostd.kernel import bpf, caps, seccomp
 from hostd.kernel.clocks import Clocks
+from hostd.kernel.device_program import HOOK, device_program
 from hostd.kernel.fd import Fd
 from hostd.kernel.features import probe
 from hostd.kernel.mount import mount_points, new_filesystem
@@ -20,7 +21,6 @@ from tests.root.kernel_box import BASE, Box, run, values
 
 pytestmark = pytest.mark.root
 
-DEVICES = bpf.device_program(bpf.DEFAULT_DEVICES)
 
 
 @pytest.fixture(scope="module")
@@ -251,8 +251,8 @@ def test_it_joins_cgroups_of_v1(stage: Stage) -> None:
 def test_the_device_filter_holds_for_who_runs_already(stage: Stage, unified_cgroup: Fd) -> None:
     with Box(stage, "wait", "open", "/dev/null", into=unified_cgroup) as box:
         box.line()
-        with bpf.load_device(bpf.device_program(())) as nothing:
-            bpf.attach_device(unified_cgroup, nothing)
+        with bpf.load(HOOK, device_program(())) as nothing:
+            bpf.attach(HOOK, unified_cgroup, nothing)
         box.stream.send(b".")
         assert box.answer() == "error /dev/null 1\n"
 

@@ -13,7 +13,8 @@ from hostd.config.veconf import VeConf
 from hostd.container import devices
 from hostd.container.devices import FUSE, TUN, Device
 from hostd.container.plan import dropped
-from hostd.kernel import bpf, caps
+from hostd.kernel import caps
+from hostd.kernel.device_program import DeviceRule
 from tests.harness.fake_host import Fake, Said
 
 HOST = {  # mode and device of each in the host's /dev
@@ -118,9 +119,9 @@ def test_nodes(text: str, nodes: set[Device]) -> None:
 def test_rules_of_the_filter() -> None:
     found = devices.rules(config('DEVNODES="sdb1:r"\nDEVICES="c:10:200:rw b:9:all:w c:4:4:q"\n'))
     assert found == (
-        bpf.DeviceRule("b", 8, 17, "rm", True),
-        bpf.DeviceRule("c", 10, 200, "rwm", True),
-        bpf.DeviceRule("b", 9, None, "wm", True),
+        DeviceRule("b", 8, 17, "rm", True),
+        DeviceRule("c", 10, 200, "rwm", True),
+        DeviceRule("b", 9, None, "wm", True),
     )
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hostd.kernel import bpf
-from hostd.kernel.bpf import ACCESS, DEFAULT_DEVICES, TYPES, DeviceRule, device_program
+from hostd.kernel import bpf_code
+from hostd.kernel.device_program import ACCESS, DEFAULT_DEVICES, TYPES, DeviceRule, device_program
 
 INSTRUCTION = struct.Struct("<BBhi")
 WORD = 0xFFFFFFFF
@@ -23,19 +23,19 @@ def run(program: bytes, type: str, access: str, major: int, minor: int) -> bool:
         to, source = pair & 15, pair >> 4
         at += 1
         match opcode:
-            case bpf.LOAD_WORD:
+            case bpf_code.LOAD_WORD:
                 registers[to] = struct.unpack_from("<I", context, offset)[0]
-            case bpf.MOVE | bpf.MOVE32:
+            case bpf_code.MOVE | bpf_code.MOVE32:
                 registers[to] = registers[source]
-            case bpf.MOVE_VALUE:
+            case bpf_code.MOVE_VALUE:
                 registers[to] = value
-            case bpf.AND32:
+            case bpf_code.AND32:
                 registers[to] &= value & WORD
-            case bpf.SHIFT_RIGHT32:
+            case bpf_code.SHIFT_RIGHT32:
                 registers[to] >>= value
-            case bpf.IF_NOT_EQUAL:
+            case bpf_code.IF_NOT_EQUAL:
                 at += offset if registers[to] != value else 0
-            case bpf.EXIT:
+            case bpf_code.EXIT:
                 return bool(registers[0])
             case _:
                 raise AssertionError(f"opcode {opcode:#x}")
