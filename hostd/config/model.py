@@ -24,12 +24,10 @@ SIZED = frozenset(("overlay",))  # a file system of its own: limits of the disk 
 STOP_TIMEOUT = 120  # seconds, when nobody says otherwise
 
 # Keys of one container: never taken from vz.conf.  NETFILTER there is ignored by OpenVZ, too.
-OWN_KEYS = frozenset(
-    (
-        *("NAME", "HOSTNAME", "DESCRIPTION", "IP_ADDRESS", "NETIF"),
-        *("OSTEMPLATE", "ORIGIN_SAMPLE", "PRIVILEGED", "NETFILTER", "DISABLED"),
-    )
-)
+OWN_KEYS = frozenset((
+    *("NAME", "HOSTNAME", "DESCRIPTION", "IP_ADDRESS", "NETIF"),
+    *("OSTEMPLATE", "ORIGIN_SAMPLE", "PRIVILEGED", "NETFILTER", "DISABLED"),
+))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +104,8 @@ class CtConfig:
     cpulimit: int
     cpus: int
     numproc: int | None
+    numtcpsock: int | None
+    numothersock: int | None
     numpty: int | None
     numsiginfo: int | None
     lockedpages: int | None
@@ -184,6 +184,8 @@ def effective(ctid: int, own: VeConf, globals: GlobalConfig) -> CtConfig:
         cpulimit=read.value("CPULIMIT", number(0, 100 * 8192), 0),
         cpus=read.value("CPUS", number(0, 8192), 0),
         numproc=_count(read.value("NUMPROC", _item_limit, None)),
+        numtcpsock=_count(read.value("NUMTCPSOCK", _item_limit, None)),
+        numothersock=_count(read.value("NUMOTHERSOCK", _item_limit, None)),
         numpty=_count(read.value("NUMPTY", _item_limit, None)),
         numsiginfo=_count(read.value("NUMSIGINFO", _item_limit, None)),
         lockedpages=_bytes(read.value("LOCKEDPAGES", _page_limit, values.UNLIMITED)),

@@ -14,6 +14,7 @@ from hostd.cgroup import stats
 from hostd.cgroup.stats import Counter
 from hostd.cgroup.tree import CtCgroup
 from hostd.config.values import PAGE
+from hostd.container import socket_limits
 from hostd.container.container import Container
 from hostd.container.maxima import Maxima
 from hostd.kernel import holdings
@@ -129,6 +130,7 @@ async def rows(wanted: Iterable[tuple[Container, Set[str]]]) -> dict[int, Rows]:
 
 def _counted(look: Look) -> Rows:
     rows = stats.counters(look.cgroup, look.names)
+    refused = socket_limits.failures(look.cgroup) if look.names & set(socket_limits.NAMES) else {}
     for name in sorted(look.names & _COUNTED.keys()):
         try:
             held = _COUNTED[name](look)
@@ -137,7 +139,7 @@ def _counted(look: Look) -> Rows:
         except ProcessLookupError:
             return {}
         if held is not None:
-            rows[name] = Counter(held, failcnt=0)  # no limit of it is enforced, so nothing is refused
+            rows[name] = Counter(held, failcnt=refused.get(name, 0))
     return {} if look.over else rows
 
 
@@ -163,8 +165,10 @@ async def total(ct: Container) -> dict[str, list[int]]:
     """The most and the refusals so far, for a checkpoint: they go on after it.  Nothing is counted for that."""
     found = (await rows([(ct, stats.KEPT)])).get(ct.ctid, {})
     seen = ct.maxima.most if ct.maxima is not None else {}
-    return {
-        **(ct.record.counted if ct.record is not None else {}),
-        **{name: [most, 0] for name, most in seen.items()},
-        **{name: [row.maxheld or 0, row.failcnt or 0] for name, row in found.items()},
-    }
+    before = ct.record.counted if ct.record is not None else {}
+    refused = socket_limits.failures(CtCgroup(ct.world.tree, ct.ctid))
+    counted = {}
+    for name in {*before, *seen, *refused}:
+        most, failures = before.get(name, (0, 0))
+        counted[name] = [max(most, seen.get(name, 0)), failures + refused.get(name, 0)]
+    return counted | {name: [row.maxheld or 0, row.failcnt or 0] for name, row in found.items()}

@@ -10,9 +10,10 @@ from hostd.cgroup.limits import Limits
 from hostd.cgroup.tree import CtCgroup
 from hostd.config import processors
 from hostd.config.model import CtConfig
-from hostd.container import device_filter, devices, faults, lease, mounts
+from hostd.container import device_filter, devices, faults, lease, mounts, socket_limits
 from hostd.container.record import Record
 from hostd.container.run import Run
+from hostd.container.socket_limits import SocketLimits
 from hostd.container.storage import layout_named, storage_spec
 from hostd.errors import Exit, Failure
 from hostd.kernel import topology
@@ -113,8 +114,19 @@ async def make_cgroup(run: Run) -> None:
 
 async def limit(run: Run) -> None:
     """After the storage: limits of I/O are limits at its device."""
+    limit_cgroup(run)
+    await limit_sockets(run, socket_limits.of(run.configuration))
+
+
+def limit_cgroup(run: Run) -> None:
     check_masks(run.configuration)
     set_limits(run.cgroup, limits_of(run.configuration, run.record), limits.NONE)
+
+
+async def limit_sockets(run: Run, wanted: SocketLimits) -> None:
+    """Of a container that has none yet, or others."""
+    if wanted != socket_limits.NONE:
+        await asyncio.to_thread(socket_limits.put, run.cgroup, run.record, wanted)
 
 
 def set_limits(cgroup: CtCgroup, wanted: Limits, previous: Limits | None = None) -> None:

@@ -37,6 +37,11 @@ class Events:
     def tell(self, ctid: int, event: str, **more: object) -> None:
         for listener in self._listeners:
             listener.tell(ctid, event, **more)
+        self.stir()
+
+    def stir(self) -> None:
+        """What there is to be looked at has changed, and is nothing to tell."""
+        for listener in self._listeners:
             listener.wake.set()
 
 

@@ -224,6 +224,7 @@ class Host:
         async with ct.acting("set"):
             texts = {key: live.text(change.after, self.confs.globals(), key) for key in change.keys}
             await apply.apply(ct, LiveChange(change.before, change.after, change.add, change.delete, texts))
+        self._registry.events.stir()
 
     async def resize(self, ctid: int, config: CtConfig) -> None:
         ct = self._registry[ctid]

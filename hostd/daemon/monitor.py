@@ -13,6 +13,7 @@ from hostd.cgroup.alarm import Alarm
 from hostd.cgroup.pressure import pressure
 from hostd.cgroup.tree import CtCgroup
 from hostd.command.host import Event
+from hostd.container import socket_limits
 from hostd.container.container import Container
 from hostd.daemon.events import Listener
 from hostd.daemon.registry import Registry
@@ -80,6 +81,7 @@ class _Watch:
         self._seen: dict[str, dict[str, int]] = {}  # by the start of a container
         self._names: set[str] = set()  # of those that are watched
         self._blind: set[int] = set()  # of whom the kernel gives no sign
+        self._silent = False  # somebody has limits of which it gives none
 
     def __enter__(self) -> Self:
         return self
@@ -97,7 +99,7 @@ class _Watch:
 
     async def sign(self) -> None:
         """Until something may have been refused.  At once where there is no sign but to look."""
-        if self._blind:
+        if self._blind or self._silent:
             return
         loop = asyncio.get_running_loop()
         loop.add_reader(self._alarm, self._listener.wake.set)
@@ -137,7 +139,13 @@ class _Watch:
 
     async def _figures(self, running: list[Container]) -> dict[str, dict[str, int]]:
         cgroups = {_start_of(ct): CtCgroup(ct.world.tree, ct.ctid) for ct in running}
-        return await asyncio.to_thread(lambda: {name: stats.failures(one) for name, one in cgroups.items()})
+        found = await asyncio.to_thread(lambda: {name: _failures(one) for name, one in cgroups.items()})
+        self._silent = any(name in figures for figures in found.values() for name in socket_limits.NAMES)
+        return found
+
+
+def _failures(cgroup: CtCgroup) -> dict[str, int]:
+    return stats.failures(cgroup) | socket_limits.failures(cgroup)
 
 
 def _start_of(ct: Container) -> str:

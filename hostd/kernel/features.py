@@ -34,6 +34,7 @@ class Features:
     time_namespaces: bool
     seccomp: bool
     device_filter: bool
+    socket_limits: bool
     into_cgroup: bool
     cgroup_freeze: bool
     cgroup_kill: bool
@@ -78,6 +79,7 @@ ROWS = (
     Row("time namespaces, by execve", "time_namespaces", "containers go by the clocks of the host since its boot"),
     Row("system call filters", "seccomp", "containers cannot be started: no seccomp filter"),
     Row("device filter (BPF on cgroups)", "device_filter", "devices of the host are open to containers"),
+    Row("socket limits (BPF on cgroups)", "socket_limits", "--numtcpsock and --numothersock are refused"),
     Row("clone into a cgroup", "into_cgroup", "no container can be started on cgroup v2"),
     Row("cgroup.freeze", "cgroup_freeze", "containers cannot be frozen (suspend, checkpoint)"),
     Row("cgroup.kill", "cgroup_kill", "containers are killed process by process"),

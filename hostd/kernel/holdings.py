@@ -48,7 +48,7 @@ def terminals(pids: Iterable[int], proc: str = PROC) -> int | None:
     found: set[int] = set()
     left = MOST_LINKS
     for pid in pids:
-        for number, target in _links(f"{proc}/{pid}/fd"):
+        for number, target in links(f"{proc}/{pid}/fd"):
             left -= 1
             if left < 0:
                 return None
@@ -59,7 +59,8 @@ def terminals(pids: Iterable[int], proc: str = PROC) -> int | None:
     return len(found)
 
 
-def _links(directory: str) -> Iterable[tuple[str, str]]:
+def links(directory: str) -> Iterable[tuple[str, str]]:
+    """The names and targets of what is in *directory*, such as /proc/PID/fd."""
     try:
         with os.scandir(directory) as entries:  # a million of them need not be in memory at once
             for entry in entries:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
-from hostd.kernel import bpf, caps, device_program, mount, namespace, process, spawn
+from hostd.kernel import bpf, caps, device_program, mount, namespace, process, socket_programs, spawn
 from hostd.kernel.clocks import CLONE_NEWTIME
 from hostd.kernel.facade import address_of, check, lib
 from hostd.kernel.fd import Fd
@@ -160,6 +160,7 @@ def _unified_features(point: str) -> dict[str, bool]:
             "cgroup_kill": os.path.exists(f"{path}/cgroup.kill"),
             "into_cgroup": lib.vz_into_cgroup(cgroup.fileno()) == 0,
             "device_filter": _device_filter(cgroup),
+            "socket_limits": _socket_limits(),
         }
         if os.path.exists(f"{path}/memory.swap.max"):
             found["swap_accounting"] = True
@@ -170,6 +171,17 @@ def _device_filter(cgroup: Fd) -> bool:
     try:
         with bpf.load(device_program.HOOK, device_program.device_program(())) as program:
             bpf.attach(device_program.HOOK, cgroup, program)
+    except OSError:
+        return False
+    return True
+
+
+def _socket_limits() -> bool:
+    """As far as the verifier: where one program can be attached, others can."""
+    try:
+        maps = socket_programs.Maps.new()
+        for hook in socket_programs.programs(maps):
+            socket_programs.load_program(hook, maps).close()
     except OSError:
         return False
     return True

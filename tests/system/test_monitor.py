@@ -12,7 +12,7 @@ import pytest
 
 from tests.harness import machine
 from tests.harness.installation import Vz
-from tests.harness.needs import CHECKPOINTS
+from tests.harness.needs import CHECKPOINTS, needs
 from tests.harness.patience import patient
 
 pytestmark = pytest.mark.system
@@ -102,6 +102,15 @@ def test_limits_and_the_oom_killer(vz: Vz, monitor: Monitor) -> None:
         event = monitor.next()
         told[str(event.get("which") or event["event"])] = event
     assert int(str(told["oom"]["killed"])) >= 1 and int(str(told["physpages"]["failcnt"])) >= 1
+
+
+@needs("socket-limits")
+def test_limits_of_sockets(vz: Vz, monitor: Monitor) -> None:
+    vz.ctl("set", "101", "--numtcpsock", "0")
+    vz.ctl("exec2", "101", "nc -l -p 7001", check=None)
+    event = monitor.tells("limit", 101)
+    assert event["which"] == "numtcpsock"
+    assert 0 < int(str(event["failcnt"])) <= int(vz.vzlist("-Ho", "numtcpsock.f", "101"))
 
 
 @CHECKPOINTS

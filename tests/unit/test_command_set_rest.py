@@ -85,7 +85,7 @@ def test_applyconfig(fake: Fake) -> None:
 
 SAMPLE = '''PHYSPAGES="0:25600"
 PRIVVMPAGES="1000"
-NUMTCPSOCK="9223372036854775807"
+NUMFLOCK="9223372036854775807"
 QUOTATIME="0"
 IOLIMIT="0"
 NETIF="eth0"
@@ -107,7 +107,7 @@ def test_what_of_a_sample_does_not_take_effect_is_said(fake: Fake, sample: None)
     assert said.code == 0 and said.stdout.splitlines()[:3] == [
         "UB limits were set successfully",
         "Setting iolimit: 0 bytes/sec",
-        "Warning: of the sample x, stored and not enforced yet: PRIVVMPAGES NUMTCPSOCK NETIF",
+        "Warning: of the sample x, stored and not enforced yet: PRIVVMPAGES NUMFLOCK NETIF",
     ]
     assert "Warning: --diskspace --privileged takes effect after a restart" in said.stdout
     assert 'VE_LAYOUT="overlay"' in fake.conf(101) and "simfs" not in fake.conf(101)
@@ -130,7 +130,7 @@ def test_what_could_not_start_again_is_not_stopped(fake: Fake, sample: None) -> 
 def test_a_sample_that_is_not_saved(fake: Fake, sample: None) -> None:
     fake.up(101, "A=1\n")
     said = fake.ctl("set", "101", "--applyconfig", "x")
-    waiting = "PRIVVMPAGES NUMTCPSOCK QUOTATIME NETIF DISKSPACE PRIVILEGED"
+    waiting = "PRIVVMPAGES NUMFLOCK QUOTATIME NETIF DISKSPACE PRIVILEGED"
     assert said.code == 0 and f"Warning: of the sample x, without --save nothing becomes of {waiting}\n" in said.stdout
     assert fake.host.changes[0].keys == {"PHYSPAGES", "IOLIMIT"} and fake.conf(101) == "A=1\n"
 
@@ -139,10 +139,10 @@ def test_nothing_asked_of_what_is_not_enforced(fake: Fake) -> None:
     """No limit is there already; none at all of something is a limit."""
     fake.up(101, "A=1\n")
     assert fake.ctl("set", "101", "--quotatime", "0").code == 0
-    for option in ("--numtcpsock", "--dcachesize"):
+    for option in ("--numflock", "--dcachesize"):
         said = fake.ctl("set", "101", option, "0")
         assert said.code == 21 and f"{option} is not enforced yet" in said.stderr
-    assert "UB limits" not in fake.ctl("set", "101", "--numfile", "100", "--save").stdout
+    assert "UB limits" not in fake.ctl("set", "101", "--numiptent", "100", "--save").stdout
 
 
 def test_keys(fake: Fake) -> None:

@@ -102,14 +102,14 @@ def test_what_cannot_be_taken_back_does_not_stop_the_rest(tmp_path: Path, monkey
         act.__name__ = name
         return act
 
-    for name in ("_limits", "_devices", "_addresses"):
+    for name in ("_limits", "_sockets", "_devices", "_addresses"):
         monkeypatch.setattr(apply, name, step(name))
     monkeypatch.setattr(apply, "_names", step("_names", fails=True))
     ct = running(Paths(str(tmp_path)), FakeLink(Message("done", {})))
     change = cast(LiveChange, SimpleNamespace(add=(), delete=()))
     with pytest.raises(OSError, match="No space left"):
         asyncio.run(apply.apply(ct, change))
-    assert done == ["undo _addresses", "undo _devices", "undo _limits"]
+    assert done == ["undo _addresses", "undo _devices", "undo _sockets", "undo _limits"]
     assert ct.record is not None and ct.record.intent == ""
 
 

@@ -8,9 +8,11 @@ from typing import cast
 
 import pytest
 
+from hostd.cgroup.alarm import Alarm
 from hostd.cgroup.hierarchies import Hierarchy
 from hostd.cgroup.tree import CgroupTree
 from hostd.command.host import Event
+from hostd.container import socket_limits
 from hostd.container.container import Container
 from hostd.container.record import Record
 from hostd.container.world import World
@@ -129,6 +131,29 @@ def test_without_a_sign_one_looks_and_with_nobody_one_waits(box: Box) -> None:
         assert not box.listener.wake.is_set()
         await watch.look([box.container(101)])
         await asyncio.wait_for(watch.sign(), 10)
+
+    play(box, scene)
+
+
+def test_sockets_give_no_sign(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where they have limits one looks, though the kernel would tell of the others."""
+    refused = {"numtcpsock": 0, "numothersock": 0}
+    monkeypatch.setattr(Alarm, "watch", lambda alarm, cgroup: True)
+    monkeypatch.setattr(socket_limits, "failures", lambda cgroup: dict(refused) if cgroup.ctid == 101 else {})
+
+    async def scene(watch: _Watch) -> None:
+        one, two = box.container(101), box.container(102)
+        await watch.begin([one, two])
+        await asyncio.wait_for(watch.sign(), 10)
+        refused["numtcpsock"] = 5
+        await watch.look([one, two])
+        assert box.told() == [(101, "limit", "numtcpsock", 5)]
+        await watch.look([two])
+        waiting = asyncio.ensure_future(watch.sign())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        box.listener.wake.set()  # somebody set a limit
+        await asyncio.wait_for(waiting, 10)
 
     play(box, scene)
 

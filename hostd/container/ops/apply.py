@@ -9,7 +9,7 @@ from hostd.cgroup.tree import CtCgroup
 from hostd.config import live
 from hostd.config.addresses import Interface
 from hostd.config.model import CtConfig, effective
-from hostd.container import device_filter, device_nodes, devices, faults, furnish, inner_limits
+from hostd.container import device_filter, device_nodes, devices, faults, furnish, inner_limits, socket_limits
 from hostd.container.container import Container
 from hostd.container.host_side import check_masks, limits_of, set_limits
 from hostd.container.ops.sessions import link_of
@@ -43,7 +43,7 @@ async def apply(ct: Container, change: LiveChange) -> None:
     record.trying = [str(address) for address in (*change.add, *change.delete)]
     try:
         record.save(paths)
-        for step in (_limits, _devices, _addresses, _names, _inner):
+        for step in (_limits, _sockets, _devices, _addresses, _names, _inner):
             name = step.__name__.strip("_")
             faults.point(f"set.{name}")
             with timed(f"set: {name}"):
@@ -82,6 +82,7 @@ async def settle(ct: Container, config: CtConfig) -> None:
     config = effective(ct.ctid, live.over(config.raw, record.live), world.load_globals())
     cgroup = CtCgroup(world.tree, ct.ctid)
     await asyncio.to_thread(set_limits, cgroup, limits_of(config, record))
+    socket_limits.put(cgroup, record, socket_limits.of(config))
     device_filter.protect(cgroup, devices.rules(config))
     present = {ip_interface(address).ip for address in record.addresses}
     with ct.netns() as netns:
@@ -120,6 +121,21 @@ async def _limits(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
 
     await asyncio.to_thread(set_limits, cgroup, after, before)  # moving memory to swap takes seconds
     undos.append(back)
+
+
+async def _sockets(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
+    """Sockets that are open stay: a limit below their number refuses new ones."""
+    before, after = socket_limits.of(change.old), socket_limits.of(change.new)
+    if before == after:
+        return
+    record, cgroup = ct.record, CtCgroup(ct.world.tree, ct.ctid)
+    assert record is not None
+
+    async def back() -> None:
+        await asyncio.to_thread(socket_limits.put, cgroup, record, before)
+
+    undos.append(back)
+    await asyncio.to_thread(socket_limits.put, cgroup, record, after)
 
 
 async def _devices(ct: Container, change: LiveChange, undos: list[Undo]) -> None:

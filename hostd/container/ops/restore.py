@@ -24,6 +24,7 @@ from hostd.container import (
     lease,
     rescue,
     scripts,
+    socket_limits,
 )
 from hostd.container.container import Container
 from hostd.container.init_link import ChannelLost, InitLink, Message
@@ -64,6 +65,13 @@ def _take_saved_lease(run: Resurrection) -> None:
         leases.ours[ctid] = ids
         run.record.uid_base, run.record.uid_count = ids.start, len(ids)
         run.save()
+
+
+async def limit(run: Resurrection) -> None:
+    """Sockets are only counted until those of the checkpoint are there: they may be more than are allowed now."""
+    host_side.limit_cgroup(run)
+    if socket_limits.of(run.configuration) != socket_limits.NONE:
+        await host_side.limit_sockets(run, socket_limits.COUNTED)
 
 
 async def prepare_network(run: Resurrection) -> None:
@@ -142,6 +150,7 @@ async def _new_pair(link: InitLink | None) -> tuple[InitLink, Message]:
 async def catch_up(run: Resurrection) -> None:
     """What was set meanwhile: the host's side has it by now, inside is as it was."""
     before, after = run.saved, run.configuration
+    await host_side.limit_sockets(run, socket_limits.of(after))
     if before is None or run.ct.link is None:
         return
     had, has = {one.ip for one in before.addresses}, {one.ip for one in after.addresses}
@@ -170,7 +179,7 @@ STEPS = (
         Step[Resurrection]("storage", host_side.mount_storage, host_side.unmount_storage),
         Step[Resurrection]("cgroup", host_side.make_cgroup, host_side.remove_cgroup),
     ),
-    Step[Resurrection]("limits", host_side.limit),
+    Step[Resurrection]("limits", limit),
     Step[Resurrection]("mount", scripts.mount, scripts.umount, stops=True),
     Step[Resurrection]("network", prepare_network, host_side.unplug_network),
     Step[Resurrection]("revive", revive, init_side.kill_init),
