@@ -183,7 +183,8 @@ def _kernel_v2(read: Read) -> int | None:
 
 # Beancounters
 
-_KILLS_V1, _SHORT_V2 = _keyed("memory.oom_control", "oom_kill"), _own("memory.events", "oom")
+_KILLS_V1, _KILLS_V2 = _keyed("memory.oom_control", "oom_kill"), _keyed("memory.events", "oom_kill")
+_SHORT_V2 = _own("memory.events", "oom")
 _PIDS = Source("pids", _number("pids.current"), _number("pids.peak"), _own("pids.events", "max"))
 
 _V1: Mapping[str, Source] = {

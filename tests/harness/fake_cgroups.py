@@ -13,6 +13,7 @@ V2_FILES = {
     "memory.current": str(10 * MIB),
     "memory.peak": str(20 * MIB),
     "memory.events": "low 0\nhigh 0\nmax 3\noom 0\noom_kill 0",
+    "memory.events.local": "low 0\nhigh 0\nmax 3\noom 0\noom_kill 0",
     "memory.stat": "anon 1\nkernel 8192\nkernel_stack 3",
     "memory.swap.max": "max",
     "memory.swap.current": "4096",

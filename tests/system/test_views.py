@@ -5,12 +5,10 @@ import subprocess
 
 import pytest
 
-from hostd.kernel.clocks import Clocks
 from hostd.proc.points import POINTS
 from tests.harness import leaks, machine, old_keeper
 from tests.harness.installation import Vz
 from tests.harness.needs import CHECKPOINTS, needs
-from tests.harness.patience import patient
 from tests.harness.reboots import reboot
 
 pytestmark = [pytest.mark.system, needs("fuse", "memory", "cpu")]
@@ -92,32 +90,6 @@ def test_two_containers_see_themselves_and_every_change(vz: Vz) -> None:
     top = vz.ctl("exec2", "101", "top -b -n1").stdout  # busybox reads /proc/meminfo and /proc/stat
     used, free = (int(number) for number in re.findall(r"Mem: (\d+)K used, (\d+)K free", top)[0])
     assert used + free == 64 << 10
-
-
-@needs("time-namespaces")
-@CHECKPOINTS
-def test_the_kernel_s_clock_is_the_container_s(vz: Vz) -> None:
-    """What ps counts from, and sysinfo(2), which busybox asks; it goes on over a checkpoint."""
-    vz.start(101)
-    first, clocks = agreed(vz, 101), Clocks.of(vz.init_pid(101))
-    vz.ctl("chkpnt", "101")
-    vz.ctl("restore", "101")
-    again = Clocks.of(vz.init_pid(101))
-    assert clocks is not None and again is not None and again.boottime > clocks.boottime, "it was not there meanwhile"
-    assert first < agreed(vz, 101) < first + 60
-    vz.start(102, template="debian-12")
-    assert 0 <= int(vz.ctl("exec2", "102", "ps -o etimes= -p 1").stdout) < 60
-
-
-def agreed(vz: Vz, ctid: int) -> float:
-    """Seconds of uptime, in the sight of all who tell it."""
-    look = "cut -d' ' -f22 /proc/self/stat; cat /proc/uptime; uptime; grep btime /proc/stat; date +%s"
-    born, up, words, btime, now = vz.ctl("exec2", str(ctid), look).stdout.splitlines()
-    seconds = float(up.split()[0])
-    assert 0 <= seconds - int(born) / 100 < patient(5)
-    assert re.search(r" up [0-3] min", words), words
-    assert abs(int(now) - int(btime.split()[1]) - seconds) < 2
-    return seconds
 
 
 @CHECKPOINTS

@@ -151,7 +151,7 @@ def test_no_file_is_read_twice_and_none_in_vain(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(files, "read_optional", noted)
     stats.counters(v2(tmp_path), {"physpages"})
-    assert sorted(read[1:]) == ["memory.current", "memory.events", "memory.peak"]  # the first: which controllers
+    assert sorted(read[1:]) == ["memory.current", "memory.events.local", "memory.peak"]  # the first: which controllers
     read.clear()
     stats.counters(CtCgroup(v2(tmp_path / "again").tree, 101), {"kmemsize", "shmpages", "dcachesize"})
     assert read.count("memory.stat") == 1

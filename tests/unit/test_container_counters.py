@@ -20,7 +20,8 @@ NAMES = frozenset(("numfile", "numflock", "numtcpsock"))
 @pytest.fixture
 def ct(monkeypatch: pytest.MonkeyPatch) -> Container:
     """A container of one process: this."""
-    monkeypatch.setattr(counters, "CtCgroup", lambda tree, ctid: SimpleNamespace(procs=lambda: [os.getpid()]))
+    cgroup = SimpleNamespace(procs=lambda: [os.getpid()], unified=lambda: None)
+    monkeypatch.setattr(counters, "CtCgroup", lambda tree, ctid: cgroup)
     monkeypatch.setattr(stats, "counters", lambda cgroup, names: {"numproc": Counter(1)})
     world = SimpleNamespace(tree=None)
     process = Process.open(os.getpid())
