@@ -8,7 +8,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from hostd.kernel.fd import Fd
@@ -75,36 +75,48 @@ def buffers(netns: Fd, *, tcp: bool = True) -> Buffers | None:
     """
     try:
         with _conversation(netns, _SOCK_DIAG) as diag:
-            streams = _tcp(diag) if tcp else []
-            udp = [memory for family in (socket.AF_INET, socket.AF_INET6) for memory in _udp(diag, family)]
+            streams = _tcp(diag) if tcp else Memory()
+            udp = _udp(diag, socket.AF_INET) + _udp(diag, socket.AF_INET6)
             unix = _unix(diag)
     except OSError:
         return None
     return Buffers(
-        tcp_sent=sum(max(sent, queued) for _, sent, queued in streams),
-        tcp_received=sum(received for received, _, _ in streams),
-        datagrams_received=sum(received for received, _, _ in udp),
-        other=sum(sent for _, sent, _ in udp) + sum(received + sent for received, sent, _ in unix),
+        tcp_sent=streams.sent,
+        tcp_received=streams.received,
+        datagrams_received=udp.received,
+        other=udp.sent + unix.received + unix.sent,
     )
 
 
-Memory = tuple[int, int, int]  # received, sent and not yet freed, queued
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Of sockets, in bytes.  Added up as they come: a guest may have a million of them."""
+
+    received: int = 0
+    sent: int = 0
+
+    def __add__(self, other: "Memory") -> "Memory":
+        return Memory(self.received + other.received, self.sent + other.sent)
 
 
-def _tcp(diag: socket.socket) -> list[Memory]:
+def _tcp(diag: socket.socket) -> Memory:
     """Of both families at once, which only the older request has: each is a walk through the tables of the machine."""
     request = struct.pack("=BBBB48xII", 0, 0, 0, 1 << (_INET_MEMORY - 1), 0xFFFFFFFF, 0)
-    return [_memory(answer, _INET_FIXED, _INET_MEMORY) for answer in _dump(diag, _TCP_OF_ANY_FAMILY, request)]
+    return _sum(_dump(diag, _TCP_OF_ANY_FAMILY, request), _INET_FIXED, _INET_MEMORY)
 
 
-def _udp(diag: socket.socket, family: int) -> list[Memory]:
+def _udp(diag: socket.socket, family: int) -> Memory:
     request = struct.pack("=BBBBI48x", family, socket.IPPROTO_UDP, 1 << (_INET_MEMORY - 1), 0, 0xFFFFFFFF)
-    return [_memory(answer, _INET_FIXED, _INET_MEMORY) for answer in _dump(diag, _BY_FAMILY, request)]
+    return _sum(_dump(diag, _BY_FAMILY, request), _INET_FIXED, _INET_MEMORY)
 
 
-def _unix(diag: socket.socket) -> list[Memory]:
+def _unix(diag: socket.socket) -> Memory:
     request = struct.pack("=BBHIIIII", socket.AF_UNIX, 0, 0, 0xFFFFFFFF, 0, _UNIX_SHOW_MEMORY, 0, 0)
-    return [_memory(answer, _UNIX_FIXED, _UNIX_MEMORY) for answer in _dump(diag, _BY_FAMILY, request)]
+    return _sum(_dump(diag, _BY_FAMILY, request), _UNIX_FIXED, _UNIX_MEMORY)
+
+
+def _sum(answers: Iterable[bytes], offset: int, wanted: int) -> Memory:
+    return sum((_memory(answer, offset, wanted) for answer in answers), Memory())
 
 
 def _memory(answer: bytes, offset: int, wanted: int) -> Memory:
@@ -113,9 +125,9 @@ def _memory(answer: bytes, offset: int, wanted: int) -> Memory:
         length, kind = struct.unpack_from("=HH", answer, offset)
         if kind == wanted and length >= 4 + _MEMORY.size:
             figures = _MEMORY.unpack_from(answer, offset + 4)
-            return figures[0], figures[2], figures[5]
+            return Memory(figures[0], max(figures[2], figures[5]))  # what was sent and not freed, and is queued
         offset += max(4, (length + 3) & ~3)
-    return 0, 0, 0
+    return Memory()
 
 
 def rules(netns: Fd, pid: int) -> int | None:
