@@ -24,6 +24,13 @@ def activity(cgroup: CtCgroup) -> Activity:
     return Activity(_cpu(cgroup), {name: found["some"]["avg10"] for name, found in pressure(cgroup).items()})
 
 
+def work(cgroup: CtCgroup) -> int | None:
+    """Nanoseconds so far in which a processor was busy for it, and those in which something in it waited for one."""
+    cpu = _cpu(cgroup)
+    waited = pressure(cgroup, ("cpu",)).get("cpu", {}).get("some", {}).get("total", 0)
+    return None if cpu is None else int(cpu * 1e9 + waited * 1e3)
+
+
 def _cpu(cgroup: CtCgroup) -> float | None:
     if cgroup.tree.mode != "v2":
         path = cgroup.path("cpuacct")

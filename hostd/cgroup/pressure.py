@@ -2,6 +2,8 @@
 without its controllers.
 """
 
+from collections.abc import Iterable
+
 from hostd.cgroup import files
 from hostd.cgroup.tree import CtCgroup
 
@@ -10,10 +12,10 @@ RESOURCES = ("cpu", "memory", "io")
 Figures = dict[str, dict[str, float]]  # of `some` and `full`: avg10, avg60, avg300 in percent, total in microseconds
 
 
-def pressure(cgroup: CtCgroup) -> dict[str, Figures]:
+def pressure(cgroup: CtCgroup, resources: Iterable[str] = RESOURCES) -> dict[str, Figures]:
     """By resource; nothing of those of which this kernel does not tell."""
     found = {}
-    for resource in RESOURCES:
+    for resource in resources:
         text = cgroup.tree.unified and files.read_optional(f"{cgroup.paths()[-1]}/{resource}.pressure")
         if text:
             found[resource] = dict(map(_kind, text.splitlines()))

@@ -22,6 +22,7 @@ from hostd.kernel.fd import Fd
 from hostd.kernel.namespace import namespace
 from hostd.kernel.process import Process
 from hostd.log import about, log
+from hostd.proc.load import Loads
 
 MOST_NAMES, LONGEST_NAME = 20, 100  # of services that failed, in the log
 
@@ -61,6 +62,7 @@ class Container:
     first_boot: "asyncio.Future[Sequence[str]] | None" = None  # what failed, once it is over
     awake: Awake = field(default_factory=Awake)
     maxima: Maxima | None = None  # of its beancounters, once somebody has asked for one
+    load: Loads = field(default_factory=Loads)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _services: asyncio.Event = field(default_factory=asyncio.Event)
     _end: "asyncio.Future[Ended] | None" = None

@@ -15,7 +15,7 @@ from hostd.container.lease import Leases
 from hostd.container.network import HostNetwork
 from hostd.container.views import Views
 from hostd.container.world import World
-from hostd.daemon import recover
+from hostd.daemon import loads, recover
 from hostd.daemon.host import Host
 from hostd.daemon.keeper_link import KeeperLink
 from hostd.daemon.monitor import Monitor
@@ -111,7 +111,9 @@ async def _serve(paths: Paths) -> None:
     server = CommandServer(keeper.listener, handle)
     server.start()
     keeper.serving()
+    looking = asyncio.ensure_future(loads.watch(registry.running))
     await leaving.wait()
+    looking.cancel()
     registry.leave()
     monitor.leave()
     obituary.cancel()

@@ -9,6 +9,7 @@ from hostd.command.figures import PARTS, Counter, Done, Usage
 from hostd.config.model import SIZED
 from hostd.container import counters
 from hostd.container.container import Container
+from hostd.daemon import loads
 from hostd.net import traffic
 from hostd.storage import diskstats
 
@@ -27,8 +28,9 @@ def _usage(ct: Container, parts: Set[str], rows: counters.Rows) -> Usage:
     if "processes" in parts and "numproc" not in found and ct.running:
         processes = stats.processes(CtCgroup(ct.world.tree, ct.ctid))
         found |= {} if processes is None else {"numproc": Counter(processes)}
+    load = loads.averages(ct) if "load" in parts and ct.running else None
     kib, inodes = _disk_use(ct) if "disk" in parts else (None, None)
-    return Usage(counters=found, load=None, disk_kib=kib, disk_inodes=inodes, done=_done(ct, parts))
+    return Usage(counters=found, load=load, disk_kib=kib, disk_inodes=inodes, done=_done(ct, parts))
 
 
 def _done(ct: Container, parts: Set[str]) -> Done:

@@ -80,6 +80,20 @@ def test_rules_are_counted(vz: Vz) -> None:
     assert held(vz, "numiptent") == [2]
 
 
+def test_the_load_rises_with_work(vz: Vz) -> None:
+    vz.start(101)
+    vz.start(102)
+    vz.popen("vzctl", "exec2", "101", "while :; do :; done")
+
+    def load(ctid: int) -> float:
+        return float(vz.vzlist("-Ho", "laverage", str(ctid)).partition("/")[0])
+
+    machine.until("a load", lambda: load(101) > 0.2)
+    assert load(102) < load(101)
+    vz.kill_daemon()
+    machine.until("the next daemon knows it", lambda: load(101) > 0.2)
+
+
 def test_what_cannot_be_counted_is_not_shown(vz: Vz) -> None:
     vz.start(101)
     shown = held(vz, "privvmpages", "vmguarpages", "oomguarpages", "physpages", "shmpages")

@@ -1,0 +1,32 @@
+"""Load averages of containers, from a look at those that run every few seconds, and whenever somebody asks.
+
+The estimate is that of /proc/loadavg inside (`hostd.proc.load`).  A look is two small files; of a container that ran
+before this daemon the first one tells the mean since its start.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+
+from hostd.cgroup import activity
+from hostd.cgroup.tree import CtCgroup
+from hostd.container.container import Container
+
+PERIOD = 15.0  # seconds: a quarter of the shortest average
+
+
+async def watch(running: Callable[[], Iterable[Container]]) -> None:
+    """For ever."""
+    while True:
+        for ct in running():
+            averages(ct)
+        await asyncio.sleep(PERIOD)
+
+
+def averages(ct: Container) -> tuple[float, float, float] | None:
+    """Of one, five and fifteen minutes, as of now; None: it does not run, or its work is not counted here."""
+    work = activity.work(CtCgroup(ct.world.tree, ct.ctid))
+    if ct.record is None or work is None:
+        return None
+    up = time.clock_gettime(time.CLOCK_BOOTTIME) - ct.record.started
+    return ct.load.averages("", int(up * 1e9), work)
