@@ -164,8 +164,8 @@ def _whole(row: Counter, seen: int, before: "list[int] | None") -> Counter:
 async def total(ct: Container) -> dict[str, list[int]]:
     """The most and the refusals so far, for a checkpoint: they go on after it.  Nothing is counted for that."""
     found = (await rows([(ct, stats.KEPT)])).get(ct.ctid, {})
-    seen = ct.maxima.most if ct.maxima is not None else {}
     before = ct.record.counted if ct.record is not None else {}
+    seen = ct.maxima.most if ct.maxima is not None else {}
     refused = socket_limits.failures(CtCgroup(ct.world.tree, ct.ctid))
     counted = {}
     for name in {*before, *seen, *refused}:

@@ -1,5 +1,6 @@
 """Counting what a container holds, whatever it does against that."""
 
+import asyncio
 import os
 from types import SimpleNamespace
 from typing import cast
@@ -43,3 +44,10 @@ def test_more_locks_than_anybody_waits_for(ct: Container) -> None:
 def test_processes_that_take_too_long_leave_the_rest_known(ct: Container, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counters, "PATIENCE", -1.0)
     assert known(ct, {}) == {"numproc", "numtcpsock"}
+
+
+def test_a_second_checkpoint_forgets_nothing_of_the_time_before_the_first() -> None:
+    record = Record(ctid=101, counted={"numfile": [500, 0], "numpty": [3, 0], "numproc": [80, 7]})
+    seen = SimpleNamespace(most={"numfile": 20, "numpty": 9})
+    ct = cast(Container, SimpleNamespace(ctid=101, record=record, running=False, maxima=seen))
+    assert asyncio.run(counters.total(ct)) == {"numfile": [500, 0], "numpty": [9, 0], "numproc": [80, 7]}
