@@ -25,15 +25,17 @@ Figure = Callable[[Read], int | None]
 
 
 def _nothing_refused(read: Read) -> int:
+    """By a limit that is not enforced."""
     return 0
+
+
+def _refused_unseen(read: Read) -> None:
+    """By a limit that is enforced where nothing counts what it refuses."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the figures of one beancounter are; *unit* is in bytes, or 1 for a number of something.
-
-    Without a limit that is enforced nothing is ever refused.
-    """
+    """Where the figures of one beancounter are; *unit* is in bytes, or 1 for a number of something."""
 
     controller: str
     held: Figure
@@ -198,7 +200,7 @@ _V1: Mapping[str, Source] = {
         _most_of(_number("memory.failcnt"), _KILLS_V1),
         unit=PAGE,
     ),
-    "shmpages": Source("memory", _keyed("memory.stat", "total_shmem", "shmem"), unit=PAGE),
+    "shmpages": Source("memory", _keyed("memory.stat", "total_shmem", "shmem"), failcnt=_refused_unseen, unit=PAGE),
     "swappages": Source(
         *("memory", _swap_v1),
         failcnt=_refused_swap(_number("memory.memsw.failcnt"), _KILLS_V1),
@@ -212,7 +214,7 @@ _V2: Mapping[str, Source] = {
     "physpages": Source(
         *("memory", _number("memory.current"), _number("memory.peak"), _own("memory.events", "max")), unit=PAGE
     ),
-    "shmpages": Source("memory", _keyed("memory.stat", "shmem"), unit=PAGE),
+    "shmpages": Source("memory", _keyed("memory.stat", "shmem"), failcnt=_refused_unseen, unit=PAGE),
     "swappages": Source(
         *("memory", _number("memory.swap.current"), _number("memory.swap.peak")),
         _refused_swap(_keyed("memory.swap.events", "fail"), _SHORT_V2),

@@ -115,6 +115,8 @@ _COUNTED: Mapping[str, Callable[[Look], int | None]] = {
     "tcprcvbuf": _of_buffers(lambda found: found.tcp_received),
     "tcpsndbuf": _of_buffers(lambda found: found.tcp_sent),
 }
+# Limits of these are enforced where nothing counts what is refused.  Those of the others are not, and refuse nothing.
+_REFUSED_UNSEEN = frozenset(("lockedpages", "numpty", "numsiginfo"))
 
 
 async def rows(wanted: Iterable[tuple[Container, Set[str]]]) -> dict[int, Rows]:
@@ -139,7 +141,8 @@ def _counted(look: Look) -> Rows:
         except ProcessLookupError:
             return {}
         if held is not None:
-            rows[name] = Counter(held, failcnt=refused.get(name, 0))
+            failcnt = None if name in _REFUSED_UNSEEN else refused.get(name, 0)
+            rows[name] = Counter(held, failcnt=failcnt)
     return {} if look.over else rows
 
 

@@ -37,6 +37,12 @@ def test_what_is_there_is_counted(ct: Container) -> None:
     assert known(ct, {}) == NAMES | {"numproc"}
 
 
+def test_what_is_refused_where_nobody_counts_is_not_said_to_be_none(ct: Container) -> None:
+    """numpty is enforced by devpts, numfile by nobody."""
+    rows = counters._counted(Look(ct, frozenset(("numpty", "numfile")), dict))
+    assert (rows["numpty"].failcnt, rows["numfile"].failcnt) == (None, 0)
+
+
 def test_more_locks_than_anybody_waits_for(ct: Container) -> None:
     assert known(ct, None) == {"numproc", "numfile", "numtcpsock"}
 
