@@ -1,7 +1,7 @@
 """Device nodes in the /dev of a running container: made by the host, since nobody inside can.
 
-What is below the container's root is hostile: no link is followed, and nothing is changed but the node itself.  Where
-the guest has put a file system of its own over /dev, the kernel refuses: host root has no id there.
+What is below the container's root is hostile: no link is followed, nothing is changed but the node itself, and only in
+the /dev that the host has made.  What the guest mounts there may be a directory that the host lends it: not touched.
 """
 
 import errno
@@ -13,7 +13,7 @@ from hostd.container.container import Container
 from hostd.container.devices import Device
 from hostd.errors import Exit, Failure
 from hostd.kernel.fd import Fd
-from hostd.kernel.mount import openat2
+from hostd.kernel.mount import TMPFS, magic, openat2
 from hostd.kernel.namespace import root_of
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
@@ -43,7 +43,7 @@ def make(ct: Container, device: Device) -> None:
         with folder:
             with suppress(FileExistsError):
                 os.mknod(name, device.kind | 0o600, device.number, dir_fd=folder.fileno())
-            with openat2(folder, name, os.O_PATH | os.O_NOFOLLOW) as node:
+            with openat2(folder, name, os.O_PATH | os.O_NOFOLLOW, one_mount=True) as node:
                 if not _is(node, device):
                     raise FileExistsError(errno.EEXIST, "something else has that name")
                 os.chown(node.path, owner, owner)
@@ -57,8 +57,8 @@ def remove(ct: Container, device: Device) -> None:
         _telling(ct, device),
         suppress(FileNotFoundError),
         _dev(ct) as dev,
-        openat2(dev, parent or ".", _FOLDER) as folder,
-        openat2(folder, name, os.O_PATH | os.O_NOFOLLOW) as node,
+        openat2(dev, parent or ".", _FOLDER, one_mount=True) as folder,
+        openat2(folder, name, os.O_PATH | os.O_NOFOLLOW, one_mount=True) as node,
     ):
         if _is(node, device):
             os.unlink(name, dir_fd=folder.fileno())
@@ -69,7 +69,8 @@ def _telling(ct: Container, device: Device) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        text = f"cannot change /dev/{device.name} in CT {ct.ctid}: {error.strerror}"
+        reason = "something else is mounted there" if error.errno == errno.EXDEV else error.strerror
+        text = f"cannot change /dev/{device.name} in CT {ct.ctid}: {reason}"
         raise Failure(Exit.SET_DEVICES, text) from error
 
 
@@ -78,6 +79,8 @@ def _dev(ct: Container) -> Iterator[Fd]:
     if ct.process is None:
         raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
     with root_of(ct.process.pidfd) as root, openat2(root, "dev", _FOLDER) as dev:
+        if magic(dev) != TMPFS:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), "/dev")
         yield dev
 
 
@@ -88,9 +91,9 @@ def _folder(dev: Fd, name: str, owner: int) -> tuple[Fd, str]:
     for part in parts:
         with suppress(FileExistsError):
             os.mkdir(part, 0o755, dir_fd=folder.fileno())
-            with openat2(folder, part, _FOLDER) as made:
+            with openat2(folder, part, _FOLDER, one_mount=True) as made:
                 os.chown(made.path, owner, owner)
-        folder = openat2(folder, part, _FOLDER)
+        folder = openat2(folder, part, _FOLDER, one_mount=True)
     return folder, last
 
 

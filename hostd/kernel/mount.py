@@ -22,6 +22,7 @@ OPEN_TREE_CLONE = 1
 MOVE_MOUNT_F_EMPTY_PATH = 0x04
 MOVE_MOUNT_T_EMPTY_PATH = 0x40
 MOUNT_ATTR_IDMAP = 0x100000
+RESOLVE_NO_XDEV = 0x01
 RESOLVE_NO_SYMLINKS = 0x04
 RESOLVE_IN_ROOT = 0x10
 UMOUNT_NOFOLLOW = 8
@@ -154,10 +155,13 @@ def syncfs(root: Fd) -> None:
     check(lib.vz_syncfs(root.fileno()), "syncfs", root.path)
 
 
-def openat2(dir: Fd, path: str, flags: int) -> Fd:
-    """openat2(2) with O_CLOEXEC: *path* below *dir*, which is "/" for it; a link on the way is ELOOP."""
+def openat2(dir: Fd, path: str, flags: int, *, one_mount: bool = False) -> Fd:
+    """openat2(2) with O_CLOEXEC: *path* below *dir*, which is "/" for it; a link on the way is ELOOP.
+
+    *one_mount*: what is mounted on the way is EXDEV.
+    """
     subject = _subject(dir, path)
-    resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS
+    resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | (RESOLVE_NO_XDEV if one_mount else 0)
     result = lib.vz_openat2(dir.fileno(), path_bytes(path), flags | os.O_CLOEXEC, 0, resolve)
     return Fd(check(result, "openat2", subject), subject)
 

@@ -83,6 +83,18 @@ def test_a_guest_in_the_way(vz: Vz) -> None:
     assert vz.vzlist("-H", "-o", "cpuunits", "101").strip() == "1000"
 
 
+def test_what_the_guest_mounts_in_dev_is_not_touched(vz: Vz) -> None:
+    """It may be a directory that the host has lent it: nobody makes a node there, or gives it away."""
+    vz.start(101)
+    vz.ctl("exec2", "101", "mkdir /run/mine /dev/net; mount --bind /run/mine /dev/net")
+    said = vz.ctl("set", "101", "--devnodes", "net/tun:rw", check=86)
+    assert said.stderr == "cannot change /dev/net/tun in CT 101: something else is mounted there\n"
+    vz.ctl("exec2", "101", "umount /dev/net; mount -t devpts none /dev")
+    said = vz.ctl("set", "101", "--devnodes", "fuse:rw", check=86)
+    assert said.stderr == "cannot change /dev/fuse in CT 101: something else is mounted there\n"
+    assert vz.ctl("exec2", "101", "umount /dev; ls /run/mine").stdout == ""
+
+
 def test_a_device_that_the_host_has_not(vz: Vz) -> None:
     vz.start(101)
     said = vz.ctl("set", "101", "--devnodes", "nowhere:rw", "--save", check=21)
