@@ -130,7 +130,16 @@ def stat(count: int, user: int, system: int, uptime: int, booted: int, forks: in
 
 
 def _processor(name: bytes, user: int, system: int, ticks: int) -> bytes:
-    return b"%s %d 0 %d %d 0 0 0 0 0 0\n" % (name, user, system, max(0, ticks - user - system))
+    return b"%s %d 0 %d %d 0 0 0 0 0 0\n" % (name, user, system, _idle(ticks - user - system))
+
+
+def _idle(left: int) -> int:
+    """Ticks in which nothing ran, from those that are *left*: less than none where there were more processors before.
+
+    Programs show by how much the number grows, so it must grow then as well, though from another beginning: one that
+    stays the same until half of the excess is made up for.
+    """
+    return left if left >= 0 else left + (1 << (-left).bit_length())
 
 
 def uptime(nanoseconds: int, count: int, busy: int) -> bytes:

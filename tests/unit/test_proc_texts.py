@@ -63,8 +63,15 @@ def test_stat_shares_the_time_out_and_loses_none() -> None:
     assert "btime 1700000000" in lines and "processes 12" in lines
 
 
-def test_time_that_was_used_is_never_more_than_has_passed() -> None:
-    assert texts.stat(1, 500, 0, 10**9, 0, 1).startswith(b"cpu  500 0 0 0 ")
+def test_with_fewer_processors_than_before_idle_time_goes_on() -> None:
+    """It has used more time by now than the one that it has left could have given."""
+
+    def idle(seconds: int) -> int:
+        return int(texts.stat(1, 50_000, 0, seconds * 10**9, 0, 1).split()[4])
+
+    assert all(idle(second) >= 0 for second in range(600))
+    grown = [idle(second + 1) - idle(second) for second in range(600)]
+    assert grown.count(100) > 580, "all but the moments at which it begins anew"
     assert texts.uptime(10**9, 1, 500) == b"1.00 0.00\n"
 
 
