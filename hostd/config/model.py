@@ -106,6 +106,7 @@ class CtConfig:
     numproc: int | None
     numtcpsock: int | None
     numothersock: int | None
+    numfile: int | None
     numpty: int | None
     numsiginfo: int | None
     lockedpages: int | None
@@ -186,6 +187,7 @@ def effective(ctid: int, own: VeConf, globals: GlobalConfig) -> CtConfig:
         numproc=_count(read.value("NUMPROC", _item_limit, None)),
         numtcpsock=_count(read.value("NUMTCPSOCK", _item_limit, None)),
         numothersock=_count(read.value("NUMOTHERSOCK", _item_limit, None)),
+        numfile=_count(read.value("NUMFILE", _item_limit, None)),
         numpty=_count(read.value("NUMPTY", _item_limit, None)),
         numsiginfo=_count(read.value("NUMSIGINFO", _item_limit, None)),
         lockedpages=_bytes(read.value("LOCKEDPAGES", _page_limit, values.UNLIMITED)),

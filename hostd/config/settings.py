@@ -107,7 +107,7 @@ _BEANCOUNTERS = (
     _ubc("dgramrcvbuf", _BYTES, "", "datagram receive buffers in bytes"),
     _ubc("numothersock", _ITEMS, "", "number of UDP, raw and ping sockets", Effect.LIVE),
     _ubc("dcachesize", _BYTES, "x", "directory cache in bytes"),
-    _ubc("numfile", _ITEMS, "n", "number of open files"),
+    _ubc("numfile", _ITEMS, "n", "number of open files of a process", Effect.LIVE),
     _ubc("numiptent", _ITEMS, "e", "number of netfilter rules"),
     _ubc("avnumproc", _ITEMS, "a", "average number of processes"),
     Setting(

@@ -116,7 +116,7 @@ _COUNTED: Mapping[str, Callable[[Look], int | None]] = {
     "tcpsndbuf": _of_buffers(lambda found: found.tcp_sent),
 }
 # Limits of these are enforced where nothing counts what is refused.  Those of the others are not, and refuse nothing.
-_REFUSED_UNSEEN = frozenset(("lockedpages", "numpty", "numsiginfo"))
+_REFUSED_UNSEEN = frozenset(("lockedpages", "numfile", "numpty", "numsiginfo"))
 
 
 async def rows(wanted: Iterable[tuple[Container, Set[str]]]) -> dict[int, Rows]:

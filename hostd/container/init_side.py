@@ -21,7 +21,6 @@ from hostd.kernel.spawn import SpawnPlan
 from hostd.log import detail
 
 HELLO_TIMEOUT = 30.0  # seconds for PID 1 to reach main on a busy host
-NOFILE = (1024, 524288)  # soft and hard limit of open files: what systemd gives a service
 KILL_TIMEOUT = 20.0  # seconds for killed processes to leave
 
 
@@ -81,7 +80,7 @@ def _limit(run: Run) -> None:
 def plain_limits(pid: int) -> None:
     """Take back from PID 1 what it inherits of the keeper: many open files, protection from the OOM killer."""
     _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    soft, most = NOFILE
+    soft, most = inner_limits.NOFILE
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (min(soft, hard), min(most, hard)))
     with open(f"/proc/{pid}/oom_score_adj", "w", encoding="ascii") as file:
         file.write("0")

@@ -20,6 +20,9 @@ from hostd.kernel.mount import DEVPTS, magic, openat2, reconfigure
 from hostd.kernel.namespace import namespace, root_of, write_in_ipcns
 from hostd.kernel.process import Process
 
+NOFILE = (1024, 524288)  # soft and hard limit of open files: what systemd gives a service
+_FEWEST_FILES = 128  # PID 1 starts programs with descriptors from 100 on
+
 _SHM = "/proc/sys/kernel"
 _SHM_UNLIMITED = 2 * sys.maxsize + 1 - (1 << 24)  # ULONG_MAX - 2^24, the kernel's own
 
@@ -46,6 +49,14 @@ def _rlimit(which: int) -> Callable[[Container, int | None], None]:
         resource.prlimit(_process(ct).pid, which, most)
 
     return put
+
+
+def _open_files(ct: Container, most: int | None) -> None:
+    """A cap on what every process may have.  Never more than without it: programs ask how many, and make room."""
+    soft, hard = NOFILE
+    if most is not None:
+        hard = min(hard, max(most, _FEWEST_FILES))
+    resource.prlimit(_process(ct).pid, resource.RLIMIT_NOFILE, (min(soft, hard), hard))
 
 
 def _shared_memory(ct: Container, size: int | None) -> None:
@@ -76,6 +87,7 @@ ROWS = (
     Row("NUMPTY", lambda one: one.numpty, _terminals, new=False),
     Row("SHMPAGES", lambda one: one.shmpages, _shared_memory, PAGE),
     Row("LOCKEDPAGES", lambda one: one.lockedpages, _rlimit(resource.RLIMIT_MEMLOCK), PAGE),
+    Row("NUMFILE", lambda one: one.numfile, _open_files),
     Row("NUMSIGINFO", lambda one: one.numsiginfo, _rlimit(resource.RLIMIT_SIGPENDING)),
 )
 

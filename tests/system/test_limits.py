@@ -205,12 +205,12 @@ def test_cpumask_reaches_cgroups_inside(vz: Vz) -> None:
 def test_limits_without_a_cgroup_after_a_restore(vz: Vz) -> None:
     """A checkpoint has them; what is set meanwhile they become."""
     vz.start(101)
-    vz.ctl("set", "101", "--numpty", "5", "--shmpages", "900", "--numsiginfo", "90")
+    vz.ctl("set", "101", "--numpty", "5", "--shmpages", "900", "--numsiginfo", "90", "--numfile", "300")
     vz.ctl("chkpnt", "101")
     vz.ctl("set", "101", "--shmpages", "800", "--save")
     vz.ctl("restore", "101")
     assert in_proc(vz, "shmall") == "800"
-    assert rlimit(vz, "Max pending signals") == ["90", "90"]
+    assert rlimit(vz, "Max pending signals") == ["90", "90"] and rlimit(vz, "Max open files") == ["300", "300"]
     assert "max=5" in vz.ctl("exec2", "101", "grep ' /dev/pts ' /proc/mounts").stdout
     vz.ctl("set", "101", "--numpty", "6")
     assert "max=6" in vz.ctl("exec2", "101", "grep ' /dev/pts ' /proc/mounts").stdout

@@ -1,9 +1,10 @@
-"""Limits of the sockets of a container, as programs inside feel them, and what they leave alone."""
+"""Limits of the sockets and the open files of a container, as programs inside feel them, and what they leave alone."""
 
 from collections.abc import Callable
 
 import pytest
 
+from hostd.kernel import probes
 from tests.harness import machine
 from tests.harness.installation import Vz
 from tests.harness.needs import CHECKPOINTS, needs
@@ -103,3 +104,25 @@ def test_nothing_is_limited_when_a_part_cannot_be(vz: Vz) -> None:
     said = vz.ctl("set", "101", "--numtcpsock", "0", "--numpty", "5", "--save", check=None)
     assert said.code != 0 and "NUMPTY" in said.stderr
     assert listens(vz, 7001) and figures(vz, "numtcpsock.f") == ["0"]
+
+
+def files(vz: Vz) -> list[str]:
+    """Soft and hard limit of what PID 1 starts."""
+    return vz.ctl("exec2", "101", "ulimit -Sn; ulimit -Hn").stdout.split()
+
+
+def test_open_files_of_each_process(vz: Vz) -> None:
+    vz.create(101)
+    vz.ctl("set", "101", "--numfile", "3000", "--save")
+    vz.ctl("start", "101")
+    assert files(vz) == ["1024", "3000"]
+    vz.ctl("set", "101", "--numfile", "200", "--save")
+    assert files(vz) == ["200", "200"]
+    reboot(vz)
+    assert files(vz) == ["200", "200"]
+    said = vz.ctl("set", "101", "--numfile", "unlimited", check=None)
+    assert (said.code == 0) == probes.sys_resource()
+    assert files(vz)[0] == ("1024" if probes.sys_resource() else "200")
+    vz.ctl("set", "101", "--numfile", "0", "--save", check=None)
+    vz.ctl("restart", "101")
+    assert files(vz) == ["128", "128"] and vz.answers(101)
