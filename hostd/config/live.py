@@ -5,7 +5,8 @@ They are kept as texts by key, "" for what is not set: the files may say somethi
 
 from collections.abc import Mapping
 
-from hostd.config.model import OWN_KEYS, CtConfig, GlobalConfig
+from hostd.config.model import CtConfig, GlobalConfig
+from hostd.config.reader import OWN_KEYS
 from hostd.config.settings import SETTINGS
 from hostd.config.veconf import VeConf
 

@@ -8,12 +8,9 @@ OpenVZ passes it over where PHYSPAGES has a limit; here it counts whenever it is
 """
 
 import re
-from typing import TYPE_CHECKING
 
 from hostd.config import values
-
-if TYPE_CHECKING:
-    from hostd.config.model import Reader
+from hostd.config.reader import Reader
 
 _COUNTED = re.compile(r"(pages|privvmpages):([0-9]{1,19})")
 
@@ -26,7 +23,7 @@ def parse(text: str) -> tuple[str, int]:
     return (match[1], int(match[2])) if match and int(match[2]) else ("none", 0)
 
 
-def shown(read: "Reader") -> int | None:
+def shown(read: Reader) -> int | None:
     """Bytes; UNLIMITED: all that the machine has, None: MEMINFO is not given.  Raises BadConfig."""
     mode, count = read.value("MEMINFO", parse, ("", 0))
     if mode in ("", "none"):

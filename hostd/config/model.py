@@ -4,30 +4,22 @@
 be used raises BadConfig with the file, the key and the value: nothing is guessed.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
 from hostd.config import addresses, meminfo, permits, places, values
 from hostd.config.addresses import Interface
 from hostd.config.paths import Paths
 from hostd.config.permits import Permit
 from hostd.config.places import expand as expand
+from hostd.config.reader import Reader
 from hostd.config.values import Pair
 from hostd.config.veconf import VeConf
 from hostd.errors import BadConfig, NoConfig, NoGlobalConfig
 
-T = TypeVar("T")
-
 LAYOUTS = ("overlay", "simfs")
 SIZED = frozenset(("overlay",))  # a file system of its own: limits of the disk are exact, and its use is known
 STOP_TIMEOUT = 120  # seconds, when nobody says otherwise
-
-# Keys of one container: never taken from vz.conf.  NETFILTER there is ignored by OpenVZ, too.
-OWN_KEYS = frozenset((
-    *("NAME", "HOSTNAME", "DESCRIPTION", "IP_ADDRESS", "NETIF"),
-    *("OSTEMPLATE", "ORIGIN_SAMPLE", "PRIVILEGED", "NETFILTER", "DISABLED"),
-))
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,25 +204,6 @@ def effective(ctid: int, own: VeConf, globals: GlobalConfig) -> CtConfig:
         devnodes=read.value("DEVNODES", permits.of_devnodes, ()),
         raw=own,
     )
-
-
-class Reader:
-    """Typed look-up through the files, the container's own first."""
-
-    __slots__ = ("files",)
-
-    def __init__(self, files: tuple[VeConf, ...]) -> None:
-        self.files = files
-
-    def value(self, key: str, parse: Callable[[str], T], default: T) -> T:
-        for file in self.files[:1] if key in OWN_KEYS else self.files:
-            text = file.get(key)
-            if text:
-                try:
-                    return parse(text)
-                except ValueError as error:
-                    raise BadConfig(f'{file.place(key)}: {key}="{text}": {error}') from error
-        return default
 
 
 def _layout(text: str) -> str:

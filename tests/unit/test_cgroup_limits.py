@@ -135,7 +135,7 @@ def test_counters_of_v2_in_older_and_newer_kernels(tmp_path: Path) -> None:
     (directory / "memory.peak").unlink()
     rows = stats.counters(cgroup, stats.KEPT)
     assert rows["kmemsize"].held == 12
-    assert rows["shmpages"] == stats.Counter(2, None, 0)
+    assert rows["shmpages"] == stats.Counter(2, None, None)
     assert rows["swappages"].maxheld == 3
     assert rows["physpages"].maxheld is None
     assert "dcachesize" not in rows
@@ -176,7 +176,7 @@ def test_counters_of_v1(tmp_path: Path) -> None:
         "physpages": stats.Counter(8 * MIB // PAGE, 9 * MIB // PAGE, 2),
         "swappages": stats.Counter(2 * MIB // PAGE, None, 5),
         "kmemsize": stats.Counter(MIB, None, None),
-        "shmpages": stats.Counter(3, None, 0),
+        "shmpages": stats.Counter(3, None, None),
     }
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from hostd.cgroup import stats
 from hostd.cgroup.stats import Counter
-from hostd.container import counters
+from hostd.container import counters, socket_limits
 from hostd.container.container import Container
 from hostd.container.counters import Locks, Look
 from hostd.container.record import Record
@@ -38,9 +38,9 @@ def test_what_is_there_is_counted(ct: Container) -> None:
 
 
 def test_what_is_refused_where_nobody_counts_is_not_said_to_be_none(ct: Container) -> None:
-    """numpty is enforced by devpts, numfile by nobody."""
-    rows = counters._counted(Look(ct, frozenset(("numpty", "numfile")), dict))
-    assert (rows["numpty"].failcnt, rows["numfile"].failcnt) == (None, 0)
+    """numpty is enforced by devpts, numflock by nobody."""
+    rows = counters._counted(Look(ct, frozenset(("numpty", "numflock")), dict))
+    assert (rows["numpty"].failcnt, rows["numflock"].failcnt) == (None, 0)
 
 
 def test_more_locks_than_anybody_waits_for(ct: Container) -> None:
@@ -52,8 +52,13 @@ def test_processes_that_take_too_long_leave_the_rest_known(ct: Container, monkey
     assert known(ct, {}) == {"numproc", "numtcpsock"}
 
 
-def test_a_second_checkpoint_forgets_nothing_of_the_time_before_the_first() -> None:
+def test_a_second_checkpoint_forgets_nothing_of_the_time_before_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     record = Record(ctid=101, counted={"numfile": [500, 0], "numpty": [3, 0], "numproc": [80, 7]})
     seen = SimpleNamespace(most={"numfile": 20, "numpty": 9})
-    ct = cast(Container, SimpleNamespace(ctid=101, record=record, running=False, maxima=seen))
-    assert asyncio.run(counters.total(ct)) == {"numfile": [500, 0], "numpty": [9, 0], "numproc": [80, 7]}
+    monkeypatch.setattr(socket_limits, "failures", lambda cgroup: {"numtcpsock": 4})
+    monkeypatch.setattr(counters, "CtCgroup", lambda tree, ctid: None)
+    world = SimpleNamespace(tree=None)
+    ct = cast(Container, SimpleNamespace(ctid=101, record=record, running=False, maxima=seen, world=world))
+    assert asyncio.run(counters.total(ct)) == {
+        "numfile": [500, 0], "numpty": [9, 0], "numproc": [80, 7], "numtcpsock": [0, 4]
+    }  # fmt: skip
