@@ -1,6 +1,7 @@
 """One command on its way: what a verb gets."""
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -8,7 +9,9 @@ from hostd.command.console import Console
 from hostd.command.grammar import Parsed
 from hostd.command.host import Facts, Host, Session
 from hostd.config.model import CtConfig
-from hostd.errors import Exit, Failure, NotRunning
+from hostd.errors import BadValue, Exit, Failure, NotRunning
+
+_OF_A_PROCESS = re.compile(r"/dev/(fd|stdin|stdout|stderr)(/|$)|/proc/(self|thread-self)(/|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,5 +63,8 @@ class Call:
 
 
 def typed_path(session: Session, path: str) -> str:
-    """*path* as the user meant it: relative to where the command was typed."""
-    return os.path.normpath(os.path.join(session.cwd or "/", path))
+    """*path* as the user meant it: relative to where the command was typed.  Raises BadValue."""
+    found = os.path.normpath(os.path.join(session.cwd or "/", path))
+    if _OF_A_PROCESS.match(found):
+        raise BadValue(f"{path} is another file for hostd than for this command: name a file that both see")
+    return found

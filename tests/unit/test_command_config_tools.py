@@ -218,9 +218,14 @@ def test_what_does_not_fit_is_not_written(fake: Fake, tmp_path: Path) -> None:
         (["-u", "0", "file.conf"], "Bad parameter 0"),
         (["-a", "2", "none"], "No such file none"),
         (["-a", "2", "-o", ".", "file.conf"], "Error: output file . is directory"),
+        (["-a", "2", "-o", "fifo", "file.conf"], "Error: output file fifo is not a regular file"),
+        (["-a", "2", "-o", "/dev/stdout", "file.conf"],
+         "/dev/stdout is another file for hostd than for this command: name a file that both see"),
         (["-a", "2", "-o", "none/out", "file.conf"], "Unable to write none/out: No such file or directory"),
     ],
-)
+)  # fmt: skip
 def test_vzcfgscale_of_what_cannot_be_used(fake: Fake, tmp_path: Path, argv: list[str], text: str) -> None:
     write(tmp_path)
+    os.mkfifo(tmp_path / "fifo")
     assert fake.run("vzcfgscale", *argv) == Said(1, "", f"{text}\n")
+    assert not os.path.isfile(tmp_path / "fifo")

@@ -95,8 +95,17 @@ def _put(tool: Tool, conf: VeConf) -> None:
     if os.path.isdir(path):
         raise Failure(1, f"Error: output file {word} is directory")
     if os.path.exists(path):
-        shutil.copy2(path, f"{path}.bak")
+        if not os.path.isfile(path):  # a device would be replaced by a file
+            raise Failure(1, f"Error: output file {word} is not a regular file")
+        _keep(path)
     conf_file.save(tool, conf, word)
+
+
+def _keep(path: str) -> None:
+    try:
+        shutil.copy2(path, f"{path}.bak")
+    except OSError as error:
+        raise Failure(1, f"Unable to write {path}.bak: {error.strerror}") from error
 
 
 # What is multiplied, and how
