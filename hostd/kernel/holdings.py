@@ -17,8 +17,8 @@ MOST_LOCKS = 50_000  # as well: the kernel goes through all of them for each pag
 _KIB = 1024
 _TTY_INDEX = re.compile(rb"^tty-index:\s*([0-9]+)$", re.MULTILINE)
 _FIGURE = re.compile(rb"^(Uid|VmLck|SigQ):\t *([0-9]+)", re.MULTILINE)
-_MASTERS = re.compile(r"/(pts/)?ptmx")
-_SLAVE = re.compile(r"/pts/([0-9]+)")
+_MASTERS = re.compile(r"/(pts/)?ptmx$")
+_SLAVE = re.compile(r"/pts/([0-9]{1,7})(?: \(deleted\))?$")  # whose other end is closed
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,11 @@ def test_terminals_are_told_by_either_end(proc: Path) -> None:
     assert holdings.terminals([10, 11, 12, 13, 14], str(proc)) == 3
 
 
+def test_files_below_a_directory_of_that_name_are_no_terminals(proc: Path) -> None:
+    process(proc, 20, ["/home/pts/8/notes", "/home/pts/7x", "/dev/pts/6 (deleted)"], user=0, locked=0, signals=0)
+    assert holdings.terminals([20], str(proc)) == 1
+
+
 def test_more_than_anybody_waits_for_is_not_known(proc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(holdings, "MOST_LINKS", 6)
     assert holdings.terminals([10, 12], str(proc)) == 2  # 0, and 0 and 7
