@@ -52,6 +52,19 @@ def test_scrape(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(("fresh", "questions"), [(60.0, 1), (0.0, 3)])
+def test_who_asks_again_and_again_keeps_nobody_busy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh: float, questions: int
+) -> None:
+    monkeypatch.setattr(metrics, "FRESH", fresh)
+    (tmp_path / "vzlist").write_text(f"#!/bin/sh\necho asked >>{tmp_path}/log; echo '[]'\n")
+    (tmp_path / "vzlist").chmod(0o755)
+    found = metrics.Containers(str(tmp_path / "vzlist"))
+    for _ in range(3):
+        list(found.collect())
+    assert (tmp_path / "log").read_text().count("asked") == questions
+
+
 def test_a_host_that_does_not_answer_is_a_figure_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert scrape(tmp_path, "echo hostd is gone >&2; exit 1") == ["vzhost_up 0.0"]
     assert capsys.readouterr().err == "vzmetrics: hostd is gone\n"
