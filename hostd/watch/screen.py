@@ -62,7 +62,7 @@ class Screen:
         self._look()
         with Keys() as keys, Live(console=console, screen=True, auto_refresh=False) as live:
             while True:
-                live.update(self._shown(console.height), refresh=True)
+                live.update(self._shown(*console.size), refresh=True)
                 now = self._samples[1]
                 key = keys.next((now.at if now else time.monotonic()) + self._seconds)
                 if key is None:
@@ -100,7 +100,7 @@ class Screen:
             [row for row in found if self._everything or row.container.running], self._column, reverse=self._reverse
         )
 
-    def _shown(self, height: int) -> Group:
+    def _shown(self, width: int, height: int) -> Group:
         found = self._rows()
         space = max(1, height - 4)
         numbers = [row.container.ctid for row in found]
@@ -110,7 +110,7 @@ class Screen:
         question = f"stop CT {self._stopping}? y or n" if self._stopping is not None else self._message
         return Group(
             Text(view.summary(found), style="bold"),
-            view.table(found[first : first + space], self._column, self._selected),
+            view.table(found[first : first + space], self._column, self._selected, width),
             Text(question, style="red"),
             Text(HELP, style="dim", no_wrap=True, overflow="ellipsis"),
         )

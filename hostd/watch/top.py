@@ -43,7 +43,7 @@ def _print(vzlist: str, options: argparse.Namespace) -> None:
         column = view.BY_TITLE[options.sort]
         found = [row for row in rows(before, now) if options.all or row.container.running]
         console.print(view.summary(found), highlight=False)
-        console.print(view.table(view.ordered(found, column), column, None))
+        console.print(view.table(view.ordered(found, column), column, None, WIDTH))
         before = now
 
 

@@ -1,8 +1,9 @@
 """The table: one row of data for each column, then how it looks.  Pure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
@@ -90,6 +91,8 @@ COLUMNS: tuple[Column, ...] = (
 )
 BY_KEY = {column.key: column for column in COLUMNS if column.key}
 BY_TITLE = {column.title.split()[0].lower().rstrip("%"): column for column in COLUMNS}
+_LONGEST = 24  # letters of a name: one long one must not take the room of all figures
+_FIRST_TO_GO = ("status", "up", "swap", "procs", "net", "io", "fails", "psi")  # from a narrow terminal
 
 
 def ordered(rows: Sequence[Row], column: Column, *, reverse: bool = False) -> list[Row]:
@@ -100,21 +103,32 @@ def ordered(rows: Sequence[Row], column: Column, *, reverse: bool = False) -> li
     return [*known, *unknown]
 
 
-def table(rows: Sequence[Row], sorted_by: Column, selected: int | None) -> Table:
-    """*selected*: the CTID whose row is marked."""
+def table(rows: Sequence[Row], sorted_by: Column, selected: int | None, width: int) -> Table:
+    """*selected*: the CTID whose row is marked.  *width*: of the terminal."""
+    cells = {column: [_harmless(column.text(row)) for row in rows] for column in COLUMNS}
+    for name in _FIRST_TO_GO:
+        if _room(cells) > width and BY_TITLE[name] is not sorted_by:
+            del cells[BY_TITLE[name]]
     view = Table(box=None, pad_edge=False, header_style="bold", expand=False)
-    for column in COLUMNS:
+    for column in cells:
         title = Text(column.title, style="reverse" if column is sorted_by else "")
-        view.add_column(title, justify="left" if column.left else "right", no_wrap=True)
-    for row in rows:
-        cells = (_harmless(column.text(row)) for column in COLUMNS)
-        view.add_row(*cells, style=_style(row, row.container.ctid == selected))
+        justify = "left" if column.left else "right"
+        view.add_column(title, justify=justify, no_wrap=True, max_width=_LONGEST)  # type: ignore[arg-type]
+    for number, row in enumerate(rows):
+        line = (Text(texts[number]) for texts in cells.values())
+        view.add_row(*line, style=_style(row, row.container.ctid == selected))
     return view
 
 
-def _harmless(text: str) -> Text:
-    """A name is what somebody chose: no markup of rich's, and nothing that moves the cursor."""
-    return Text("".join(letter if letter.isprintable() else "?" for letter in text))
+def _room(cells: Mapping[Column, Sequence[str]]) -> int:
+    """How wide these columns are, with two blanks between them."""
+    widths = (max(map(cell_len, (column.title, *texts))) for column, texts in cells.items())
+    return sum(min(width, _LONGEST) + 2 for width in widths) - 2
+
+
+def _harmless(text: str) -> str:
+    """A name is what somebody chose: nothing in it may move the cursor."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _style(row: Row, selected: bool) -> str:

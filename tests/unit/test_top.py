@@ -26,10 +26,10 @@ def later(one: Container, **changes: object) -> Container:
     return replace(one, uptime=one.uptime + 2, **changes)  # type: ignore[arg-type]
 
 
-def shown(found: list[Row]) -> list[str]:
-    console = Console(width=200, color_system=None)
+def shown(found: list[Row], width: int = 200, key: str = "c") -> list[str]:
+    console = Console(width=width, color_system=None)
     with console.capture() as capture:
-        console.print(view.table(found, view.BY_KEY["c"], None))
+        console.print(view.table(found, view.BY_KEY[key], None, width))
     return capture.get().splitlines()
 
 
@@ -71,6 +71,24 @@ def test_the_table() -> None:
     assert heading.split() == [word for column in view.COLUMNS for word in column.title.split()]
     assert " ".join(web.split()) == "101 web running 50.0 64M/256M 0 1.5M 0 0 0 7 12.5 0 1d01h"
     assert down.split() == ["102", "-", "stopped", *"---------"]
+
+
+@pytest.mark.parametrize("width", [50, 80, 100, 200])
+@pytest.mark.parametrize("name", ["web", "h" * 250, "\u4e2d" * 60], ids=["short", "long", "wide"])
+def test_no_figure_is_cut_whatever_the_width(width: int, name: str) -> None:
+    """A long name is, and columns are left out."""
+    found = [Row(replace(WEB, name=one), 100.0, 5e6, 3e6, 4e5, 3e5, 12.0, 0) for one in ("a", name)]
+    heading, first, second = shown(found, width)
+    titles = heading.split()
+    assert titles[:2] == ["CTID", "NAME"] and {"CPU%", "MEMORY"} <= set(titles)
+    figures = first.split()[2:]
+    assert "\u2026" not in heading + first and second.split()[-len(figures) :] == figures
+    assert {"100.0", "64M/256M"} <= set(first.split()) and first.split()[0] == "101"
+    assert width < 200 or len(titles) == len(" ".join(column.title for column in view.COLUMNS).split())
+
+
+def test_what_is_sorted_by_is_always_shown() -> None:
+    assert "UP" in shown([Row(WEB, 100.0, 0, 0, 0, 0, 0.0, 0)], 50, "u")[0].split()
 
 
 @pytest.mark.parametrize(
