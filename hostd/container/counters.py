@@ -54,7 +54,8 @@ class Look:
 
     @cached_property
     def _pids(self) -> tuple[list[int], float]:
-        return self.cgroup.procs(), time.monotonic() + PATIENCE
+        until = time.monotonic() + PATIENCE  # it may have made many cgroups, too
+        return self.cgroup.procs(), until
 
     @property
     def pids(self) -> Iterator[int]:
