@@ -1,5 +1,7 @@
 """The texts of /proc, from figures: data in, text out, in the kernel's own formats."""
 
+import posix
+
 from hostd.proc.figures import TICKS
 from hostd.proc.host import counted
 
@@ -8,7 +10,7 @@ if TYPE_CHECKING:
     from hostd.proc.figures import Memory, Transfers
 
 SECTOR = 512
-_KIB, _PAGE = 1024, 4096
+_KIB, _PAGE = 1024, posix.sysconf("SC_PAGE_SIZE")
 
 # Lines of meminfo that are sums of memory.stat, which v1 has in part.  What is in neither table is the machine's
 # alone, and 0 here.
