@@ -11,9 +11,9 @@ from hostd.command.main import run as run_command
 from hostd.config import files, skeleton
 from hostd.config.cache import ConfCache
 from hostd.config.paths import Paths
+from hostd.container import views
 from hostd.container.lease import Leases
 from hostd.container.network import HostNetwork
-from hostd.container.views import Views
 from hostd.container.world import World
 from hostd.daemon import loads, recover
 from hostd.daemon.host import Host
@@ -85,7 +85,7 @@ async def _serve(paths: Paths) -> None:
         load_globals=confs.globals,
         held=keeper.held,
         leases=Leases(paths),
-        views=Views(paths, keeper, tree, keeper.held, offered=_offered(features, keeper)),
+        views=views.Views(paths, keeper, tree, keeper.held, offered=_offered(features, keeper)),
     )
     world.runtimes.leave(but=world.runtimes.newest)
     registry = Registry(world)
@@ -126,10 +126,11 @@ async def _serve(paths: Paths) -> None:
 
 
 def _offered(features: Features, keeper: KeeperLink) -> bool:
-    """There can be a server of /proc files."""
-    if features.fuse and not keeper.runs_helpers:
+    """There can be a server of /proc files: one that runs already shows as well that the keeper knows of helpers."""
+    able = keeper.runs_helpers or views.CONNECTION in keeper.held
+    if features.fuse and not able:
         log.error("containers see the host's figures: the keeper is of an older version; `hostd --upgrade` ends that")
-    return features.fuse and keeper.runs_helpers
+    return features.fuse and able
 
 
 async def _clean_the_host(world: World) -> None:
