@@ -30,8 +30,9 @@ from hostd.proc.points import POINTS
 NAME = "vzviews"
 HELPER, CONNECTION, NOTE = "views", "views:connection", "views:note"  # as the keeper knows them
 MOST_PLACES = 256  # that are made new in one container: a guest may have any number of copies
-PATIENCE = 5.0  # seconds for the server to answer for the first time, and for a container's mounts
-PAUSE = 60.0  # seconds from then on without another attempt: a start does not wait for the same again
+PATIENCE = 30.0  # seconds for the server to answer for the first time: as PID 1 has them on a busy host
+PAUSE = 300.0  # seconds from then on without another attempt: a start does not wait for the same again
+RENEWAL = 5.0  # seconds for the mounts of one container, which may be hostile
 
 
 class Views:
@@ -137,12 +138,13 @@ class Views:
         """New mounts for those of a connection that is lost, or none; what was mounted over them inside stays."""
         if ct.process is None:  # it has ended while others were renewed
             return
+        process = ct.process
         try:
-            places = stale(f"/proc/{ct.process.pid}/mountinfo")
-            files = {place: self._files.get(point) for place, point in places.items()}
-            wanted = {place: open_tree(file.path) if file else None for place, file in files.items()}
-            async with asyncio.timeout(PATIENCE):
-                await asyncio.wrap_future(replace(namespace(ct.process.pidfd, "mnt"), wanted))
+            async with asyncio.timeout(RENEWAL):
+                places = await asyncio.to_thread(stale, f"/proc/{process.pid}/mountinfo")  # which may be long
+                files = {place: self._files.get(point) for place, point in places.items()}
+                wanted = {place: open_tree(file.path) if file else None for place, file in files.items()}
+                await asyncio.wrap_future(replace(namespace(process.pidfd, "mnt"), wanted))
             log.info("its /proc files have %s server", "a new" if self._files else "no")
         except (OSError, TimeoutError) as error:
             log.error("its /proc files are without a server: %s", str(error) or "its mounts do not answer")

@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,9 +16,11 @@ from hostd.container import views
 from hostd.container.views import Views
 from hostd.keeper.helper import spawn
 from hostd.kernel.fd import Fd
+from hostd.kernel.process import Process
 from hostd.proc.points import POINTS
 from tests.harness import machine
 from tests.harness.needs import needs
+from tests.harness.patience import patient
 
 pytestmark = [pytest.mark.root, needs("fuse")]
 
@@ -77,7 +81,26 @@ def test_a_server_that_does_not_answer_is_asked_again_later(
     keeper.works = False
     assert asyncio.run(made.ready()) == "" and asyncio.run(made.ready()) == ""
     assert keeper.asked == 1 and keeper.held == {}
-    monkeypatch.setattr(views, "PATIENCE", 30.0)
+    monkeypatch.setattr(views, "PATIENCE", patient(30.0))
     monkeypatch.setattr(views, "PAUSE", 0.0)
     keeper.works = True
     assert asyncio.run(made.ready()) != "" and set(made.trees()) == set(POINTS.values())
+
+
+def test_nobody_waits_while_the_mounts_of_a_guest_are_read(made: Views, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have a hundred thousand."""
+    others = threading.Event()
+    waited = []
+
+    def long(mountinfo: str) -> dict[str, str]:
+        waited.append(others.wait(4))
+        return {}
+
+    async def scene() -> None:
+        asyncio.get_running_loop().call_soon(others.set)
+        ct = SimpleNamespace(process=Process.open(os.getpid()))
+        await made._renew(ct)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(views, "stale", long)
+    asyncio.run(scene())
+    assert waited == [True]
