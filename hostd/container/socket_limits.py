@@ -8,6 +8,7 @@ from dataclasses import astuple, dataclass
 
 from hostd.cgroup.tree import CtCgroup
 from hostd.config.model import CtConfig
+from hostd.container import faults
 from hostd.container.record import Record
 from hostd.errors import Exit, Failure
 from hostd.kernel import bpf, descriptors, socket_programs
@@ -87,6 +88,7 @@ def _limit(cgroup: CtCgroup, directory: Fd, limits: SocketLimits) -> None:
             for hook in _COUNTING:
                 bpf.attach(hook, directory, socket_programs.load_program(hook, maps))
                 undos.callback(bpf.detach, hook, directory)
+                faults.point("sockets.attached")
         if bpf.attached(MARK, directory) is not None:
             _count_older(cgroup, directory)
         if limits.tcp is None:
@@ -94,6 +96,7 @@ def _limit(cgroup: CtCgroup, directory: Fd, limits: SocketLimits) -> None:
         elif bpf.attached(INCOMING, directory) is None:
             bpf.attach(INCOMING, directory, socket_programs.load_program(INCOMING, maps))
             undos.callback(bpf.detach, INCOMING, directory)
+        faults.point("sockets.counted")
         _write(maps, limits)
         undos.pop_all()
 
@@ -115,6 +118,7 @@ def _end(directory: Fd, record: Record) -> None:
     maps = Maps.at(directory)
     for hook in (INCOMING, CREATE, STATES, RELEASE, MARK):
         bpf.detach(hook, directory)
+        faults.point("sockets.detached")
     if maps is not None:
         for name, number in _refused(maps).items():
             most, before = record.counted.get(name, [0, 0])

@@ -34,8 +34,12 @@ class Agent:
             [sys.executable, "-m", __name__], cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         for path in cgroup.paths():
-            with open(f"{path}/cgroup.procs", "w", encoding="ascii") as file:
-                file.write(str(self.process.pid))
+            self.enter(path)
+
+    def enter(self, path: str) -> None:
+        """The cgroup of that directory."""
+        with open(f"{path}/cgroup.procs", "w", encoding="ascii") as file:
+            file.write(str(self.process.pid))
 
     def __enter__(self) -> Self:
         return self

@@ -107,6 +107,33 @@ def test_a_neighbour_has_its_own_count(cgroup: CtCgroup, agent: Agent) -> None:
         neighbour.destroy()
 
 
+def test_cgroups_inside_count_as_well(cgroup: CtCgroup, agent: Agent) -> None:
+    """Older and newer ones; a socket counts until it is closed, though its cgroup is gone by then."""
+    top = cgroup.paths()[-1]
+    os.mkdir(f"{top}/older")
+    agent.enter(f"{top}/older")
+    assert agent.open("tcp4", "a") == ""
+    limit(cgroup, tcp=3)
+    assert agent.open("tcp4", "b") == ""
+    os.mkdir(f"{top}/newer")
+    agent.enter(f"{top}/newer")
+    assert agent.open("tcp4", "c") == "" and agent.open("tcp4", "d") == "ENOBUFS"
+    agent.enter(top)
+    for name in ("older", "newer"):
+        machine.until("nothing is in it", lambda path=f"{top}/{name}": removed(path))  # type: ignore[misc]
+    assert held(cgroup) == (3, 0) and agent.open("tcp4", "d") == "ENOBUFS"
+    agent.close("a", "b", "c")
+    assert held(cgroup) == (0, 0)
+
+
+def removed(path: str) -> bool:
+    try:
+        os.rmdir(path)
+    except OSError:
+        return False
+    return True
+
+
 def test_connections_that_come_in_are_counted(cgroup: CtCgroup, agent: Agent) -> None:
     limit(cgroup, tcp=10)
     port = agent.listen("server")

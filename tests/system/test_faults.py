@@ -46,8 +46,8 @@ def rebooted(vz: Vz, clock: str) -> None:
     vz.wait_reboot(101, clock)
 
 
-OTHERS = ("--numpty", "50", "--devnodes", "fuse:rw")
-OTHERS_AGAIN = ("--numpty", "60", "--devnodes", "fuse:none")
+OTHERS = ("--numpty", "50", "--numtcpsock", "40", "--devnodes", "fuse:rw")
+OTHERS_AGAIN = ("--numpty", "60", "--numtcpsock", "unlimited", "--devnodes", "fuse:none")
 
 OPERATIONS = {
     "create": Operation(CREATE, GONE, (GONE, DOWN)),
