@@ -123,7 +123,7 @@ def limits(options: dict[str, list[str]]) -> None:
             try:
                 _sys.setrlimit(which, number(soft), number(hard or soft))
             except (OSError, ValueError):
-                pass  # the container may not raise it; systemd would start the service all the same
+                pass  # no such limit; systemd would start the service all the same
     try:
         if "Nice" in options:
             posix.setpriority(posix.PRIO_PROCESS, 0, int(last(options, "Nice", "0")))

@@ -2,6 +2,7 @@
 
 #define Py_LIMITED_API 0x030b0000
 #include <Python.h>
+#include <errno.h>
 #include <linux/reboot.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -18,6 +19,22 @@ static PyObject *vz_reboot(PyObject *module, PyObject *argument)
     return PyErr_SetFromErrno(PyExc_OSError);
 }
 
+/* As much as may be had, as systemd does it: nobody in a container raises what it was given. */
+static int limit(int resource, struct rlimit wanted)
+{
+    struct rlimit most;
+
+    if (setrlimit(resource, &wanted) == 0)
+        return 0;
+    if (errno != EPERM || getrlimit(resource, &most) < 0)
+        return -1;
+    if (wanted.rlim_max > most.rlim_max)
+        wanted.rlim_max = most.rlim_max;
+    if (wanted.rlim_cur > wanted.rlim_max)
+        wanted.rlim_cur = wanted.rlim_max;
+    return setrlimit(resource, &wanted);
+}
+
 static PyObject *vz_setrlimit(PyObject *module, PyObject *arguments)
 {
     int resource;
@@ -26,7 +43,7 @@ static PyObject *vz_setrlimit(PyObject *module, PyObject *arguments)
     (void)module;
     if (!PyArg_ParseTuple(arguments, "iLL", &resource, &soft, &hard))
         return NULL;
-    if (setrlimit(resource, &(struct rlimit){(rlim_t)soft, (rlim_t)hard}) < 0)
+    if (limit(resource, (struct rlimit){(rlim_t)soft, (rlim_t)hard}) < 0)
         return PyErr_SetFromErrno(PyExc_OSError);
     Py_RETURN_NONE;
 }

@@ -1,11 +1,13 @@
 """What PID 1 starts by itself: inittab, init scripts, units."""
 
 import os
+import resource
 import signal
 import time
 
 import pytest
 
+from hostd.kernel import probes
 from tests.harness import machine
 from tests.harness.guest import read, script, start, unit, write
 from tests.harness.patience import patient
@@ -160,6 +162,17 @@ def test_unit_limits(root: str) -> None:
     with pid1(root) as world:
         assert start(world) == []
     assert read(root, "/tmp/log") == "77 88 unlimited\n"
+
+
+def test_a_unit_gets_as_much_as_it_may_have(root: str) -> None:
+    command = "/bin/sh -c 'echo $$(ulimit -Sn) $$(ulimit -Hn) >/tmp/log'"
+    write(root, unit("l.service", f"[Service]\nType=oneshot\nLimitNOFILE=1000:2000\nExecStart={command}\n"))
+    with pid1(root) as world:
+        world.greet()
+        resource.prlimit(world.pid, resource.RLIMIT_NOFILE, (200, 500))
+        world.request("go")
+        world.expect("running")
+    assert read(root, "/tmp/log") == ("1000 2000\n" if probes.sys_resource() else "500 500\n")
 
 
 def test_unit_environment(root: str) -> None:
