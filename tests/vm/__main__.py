@@ -82,7 +82,10 @@ def test(made: Pieces, order: Order, words: list[str], count: int, *, everything
     """The suite inside; results come to build/vm/MACHINE[-v1…]/SHARD."""
     name = "-".join([made.machine.name, *(word.partition("=")[2] for word in order.append)])
     words = arguments(words, made.machine.tests, everything=everything)
-    commands = [runner.script(made, *runner.PYTEST, share, *words) for share in shares(words, count)]
+    commands = [
+        runner.script(made, *runner.PYTEST, share, *words, thinned=made.emulated and not everything)
+        for share in shares(words, count)
+    ]
     tell(f"{name}: {shlex.join(words)} in {len(commands)} machines of {order.memory_mib} MiB")
     return runner.run(made, commands, order, f"{OUT}/{name}")
 
@@ -99,7 +102,7 @@ def parser() -> argparse.ArgumentParser:
         one.add_argument("--memory", type=int, default=2048, metavar="MIB")
         one.add_argument("--cpus", type=int, default=1)
         one.add_argument("--minutes", type=float, default=240, help="limit of the whole run")
-        one.add_argument("--all", action="store_true", help="the tests marked userland, too")
+        one.add_argument("--all", action="store_true", help="the tests marked userland, and all combinations, too")
         one.add_argument("--shards", type=int, default=2, help="machines that share the tests, at the same time")
     records = verbs.add_parser("summary", help="which feature was exercised on which kernel")
     records.add_argument("records", nargs="*", metavar="JUNIT_XML")

@@ -23,7 +23,7 @@ PYTEST = (
 )  # fmt: skip
 SLOW = 6.0  # under emulation: container tests take 4-5 times as long, pure Python 16 times (ADR 009)
 SCRIPT = """#!/bin/sh
-export VZ_SLOW={slow} PYTHONUNBUFFERED=1 CC=gcc
+export VZ_SLOW={slow} VZ_THINNED={thinned} PYTHONUNBUFFERED=1 CC=gcc
 {build}
 exec {words}
 """
@@ -69,10 +69,11 @@ def worst(reports: list[Report]) -> int:
     return max((code for code in codes if code != NO_TEST), default=NO_TEST)
 
 
-def script(pieces: Pieces, *words: str) -> str:
+def script(pieces: Pieces, *words: str, thinned: bool = False) -> str:
     """A script that runs *words* in the tree, which is built first where the host could not do it."""
     build = "" if pieces.machine.arch.native else BUILD_INSIDE
-    return SCRIPT.format(slow=f"{SLOW if pieces.emulated else 1:g}", build=build, words=shlex.join(words))
+    slow = SLOW if pieces.emulated else 1
+    return SCRIPT.format(slow=f"{slow:g}", thinned=int(thinned), build=build, words=shlex.join(words))
 
 
 def _with_one_retry(pieces: Pieces, order: Order, directory: str, output: Callable[[bytes], None]) -> Report:
