@@ -115,6 +115,15 @@ def test_the_user_is_asked(fake: Fake, tmp_path: Path) -> None:
     assert VeConf.load(str(path)).get("NUMFLOCK") == "9:9"
 
 
+@pytest.mark.parametrize("stdin", ["", "y\n"])
+def test_nothing_is_repaired_when_nobody_is_there_to_ask(fake: Fake, tmp_path: Path, stdin: str) -> None:
+    """Of two questions at most one is answered."""
+    path = write(tmp_path, {"NUMPROC": "100:120", "NUMFLOCK": "9:5"})
+    before = path.read_text()
+    assert fake.run("vzcfgvalidate", "-i", "file.conf", stdin=stdin).code == 2
+    assert path.read_text() == before
+
+
 def test_a_recommendation_is_no_problem(fake: Fake, tmp_path: Path) -> None:
     write(tmp_path, {"DGRAMRCVBUF": "100000"})
     said = fake.run("vzcfgvalidate", "file.conf")

@@ -37,12 +37,13 @@ class Answers:
         if self._pipe is not None:
             self._pipe.close()
 
-    async def line(self) -> str:
-        """The next one without its end; "" at the end of all."""
+    async def line(self) -> str | None:
+        """The next one without its end; None when nobody says anything any more."""
         try:
-            return _text(await self._input.readline()).rstrip("\n")
+            said = await self._input.readline()
         except ValueError as error:
             raise Failure(1, "This line is too long") from error
+        return _text(said).rstrip("\n") if said else None
 
     async def all(self) -> str:
         found = bytearray()

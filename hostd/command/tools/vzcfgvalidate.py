@@ -70,8 +70,8 @@ async def _repair(tool: Tool, stack: AsyncExitStack) -> Repair:
         while True:
             tool.session.err(" (y/n) [y] ")
             line = await answers.line()
-            if line[:1] in ("y", "n", ""):
-                return line[:1] != "n"
+            if line is None or line[:1] in ("y", "n", ""):
+                return line is not None and line[:1] != "n"
 
     return ask
 

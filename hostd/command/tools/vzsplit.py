@@ -97,7 +97,7 @@ async def _number(tool: Tool) -> int:
     if text is None:
         async with Answers(tool.session) as answers:
             tool.session.out("Enter the number of containers: ")
-            text = (await answers.line()).strip()
+            text = (await answers.line() or "").strip()
     if not (text.isascii() and text.isdecimal()):
         raise Usage(f"Invalid argument for -n: {text}")
     if int(text) < 1:
