@@ -44,7 +44,8 @@ class Views:
         self._directory = paths.views_dir
         self._keeper = keeper
         self._arguments = (tree.root_name, *places(tree))
-        self._inherited = [fd for fd in (held.pop(CONNECTION, None), held.pop(NOTE, None)) if fd is not None]
+        kept = [fd for name in (CONNECTION, NOTE) if (fd := held.pop(name, None)) is not None]
+        self._inherited = kept if len(kept) == 2 else []  # one without the other is of no use
         self._offered = offered
         self._files: dict[str, Fd] = {}  # by mount point inside; each keeps the kernel from asking for its name again
         self._making = asyncio.Lock()

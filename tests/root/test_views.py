@@ -16,6 +16,8 @@ from hostd.container import views
 from hostd.container.views import Views
 from hostd.keeper.helper import spawn
 from hostd.kernel.fd import Fd
+from hostd.kernel.fuse import new_connection
+from hostd.kernel.mount import move_mount
 from hostd.kernel.process import Process
 from hostd.proc.points import POINTS
 from tests.harness import machine
@@ -104,3 +106,23 @@ def test_nobody_waits_while_the_mounts_of_a_guest_are_read(made: Views, monkeypa
     monkeypatch.setattr(views, "stale", long)
     asyncio.run(scene())
     assert waited == [True]
+
+
+def test_half_of_what_the_keeper_was_to_hold_is_nothing(tmp_path: Path, keeper: FakeKeeper) -> None:
+    """The daemon was killed between the two: no server can be started with the one."""
+    tree = CgroupTree.detect(f"vzt-{uuid.uuid4().hex[:8]}")
+    paths = Paths(str(tmp_path))
+    connection, mount = new_connection(views.NAME)
+    os.makedirs(paths.views_dir)
+    with mount:
+        move_mount(mount, paths.views_dir)
+    keeper.hold(views.CONNECTION, connection)
+    next_one = Views(paths, keeper, tree, {views.CONNECTION: connection}, offered=True)
+
+    async def scene() -> None:
+        await next_one.take_over(())
+        assert await next_one.ready() != "" and set(keeper.held) == {views.CONNECTION, views.NOTE}
+        await next_one.leave()
+
+    asyncio.run(scene())
+    assert machine.mounts_below(str(tmp_path)) == [] and keeper.asked == 1
