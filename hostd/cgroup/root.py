@@ -25,6 +25,7 @@ class CgroupTree:
         self._at = {
             c: f"{h.path}/{root_name}" for h in self.v1 for c in h.controllers
         }  # controller -> directory
+        self._v1_cpuset = self._at.get("cpuset")
         self._ready = False
 
     @classmethod
@@ -48,8 +49,8 @@ class CgroupTree:
                 os.mkdir(root)
             except FileExistsError:
                 pass
-        if "cpuset" in self._at:
-            self._fill_cpuset(self._at["cpuset"])
+        if self._v1_cpuset is not None:
+            self._fill_cpuset(self._v1_cpuset)
         if self.mode == "v2" and self.unified:
             self._enable_controllers(self.unified.path)
         self._ready = True

@@ -31,8 +31,9 @@ def swapping(vz: Vz) -> Iterator[Vz]:
 
 
 def hold(vz: Vz, mib: int) -> "subprocess.Popen[str]":
-    """A process in CT 101 that keeps so much memory, once this returns."""
-    command = f"dd if=/dev/zero bs={mib}M count=1 2>/dev/null | {{ head -c 1 >/dev/null; echo held; exec sleep 1000; }}"
+    """A process in CT 101 that keeps so much memory, once this returns.  Not of zeros, which need no place in swap."""
+    keep = f"yes | dd bs={mib}M count=1 iflag=fullblock 2>/dev/null"
+    command = f"{keep} | {{ head -c 1 >/dev/null; echo held; exec sleep 1000; }}"
     child = vz.popen("vzctl", "exec2", "101", command)
     assert child.stdout is not None and child.stdout.readline() == "held\n"
     return child
