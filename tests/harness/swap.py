@@ -13,7 +13,7 @@ import pytest
 from tests.harness import machine
 
 GROUP = pytest.mark.xdist_group("swap")
-SIZE = 1 << 30
+SIZE = 512 << 20
 ZRAM = "/sys/block/zram0"
 
 
@@ -60,11 +60,12 @@ def _reset() -> None:
 
 
 def _loop(undo: ExitStack, directory: str) -> str:
+    """Past the page cache, where what a container swaps out would be its memory again."""
     path = f"{directory}/swap"
     _run("fallocate", "--length", str(SIZE), path)
     undo.callback(os.unlink, path)
     try:
-        device = _run("losetup", "--find", "--show", path)
+        device = _run("losetup", "--find", "--show", "--direct-io=on", path)
     except subprocess.CalledProcessError as error:
         pytest.skip(f"no zram, and no loop device for a swap file: {error.stderr.strip()}")
     undo.callback(_run, "losetup", "--detach", device)

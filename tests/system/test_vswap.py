@@ -76,7 +76,7 @@ def test_beyond_both_is_killed_inside(swapping: Vz) -> None:
     assert [vz.uptime_clock(ctid) for ctid in (101, 102)] == before
     assert vz.answers(101)
     quiet(vz)
-    line = "CT 101 : out of memory: 1 killed inside"
+    line = "CT 101 : out of memory: "
     machine.until("the log has it", lambda: line in machine.read(vz.paths.log_file))
 
 

@@ -1,0 +1,115 @@
+"""What four quiet containers feel of a fifth that takes all it can get, and how exactly limits and weights are kept.
+
+    python -m tests.bench.neighbours [--seconds 10] [--only NAME ...]
+
+The neighbours do a fixed small job fifty times a second (job.c): a millisecond of arithmetic, a process, 16 KiB that
+reach the disk.  They have a guarantee: four times the processor weight of the other one, and memory.low where there is
+one.  The table has the median of each part in microseconds, and its ratio to that without a stress.  Figures of a busy
+machine say nothing.
+"""
+
+import argparse
+import base64
+import os
+import statistics
+import subprocess
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.bench import shares
+from tests.harness import machine
+from tests.harness.installation import CHECKOUT, Vz
+from tests.harness.patience import patient
+from tests.harness.stresses import DISK, LIMITS, STRESSES, Stress
+
+HOG, NEIGHBOURS = 101, (102, 103, 104, 105)
+GUARANTEE = ("--cpuunits", "4000", "--vmguarpages", "64M")
+PARTS = ("compute", "process", "file")
+
+Figures = dict[str, float]  # part -> microseconds
+
+
+def build(vz: Vz) -> str:
+    """The job, for a container of any distribution, as text."""
+    program = f"{vz.prefix}/job"
+    subprocess.run(["gcc", "-O2", "-static", "-o", program, f"{CHECKOUT}/tests/bench/job.c"], check=True)
+    with open(program, "rb") as file:
+        return base64.b64encode(file.read()).decode("ascii")
+
+
+def settle(vz: Vz) -> None:
+    """The neighbours run and have the job."""
+    program = build(vz)
+    for ctid in NEIGHBOURS:
+        vz.create(ctid)
+        vz.ctl("set", str(ctid), *GUARANTEE, "--save")
+        vz.ctl("start", str(ctid))
+        vz.ctl("exec2", str(ctid), "base64 -d >/job && chmod 755 /job", input=program)
+
+
+def latency(vz: Vz, seconds: int) -> Figures:
+    """All neighbours at once, for so long."""
+    jobs = [vz.popen("vzctl", "exec3", str(ctid), "/job", str(seconds)) for ctid in NEIGHBOURS]
+    took: dict[str, list[int]] = defaultdict(list)
+    for job in jobs:
+        for line in job.communicate(timeout=patient(seconds + 60))[0].splitlines():
+            part, nanoseconds = line.split()
+            took[part].append(int(nanoseconds))
+    return {part: statistics.median(took[part]) / 1000 for part in PARTS}
+
+
+@contextmanager
+def under(vz: Vz, stress: Stress) -> Iterator[None]:
+    """The hog has all it can get inside of this."""
+    vz.create(HOG, *DISK, template=stress.template)
+    vz.ctl("set", str(HOG), *LIMITS, "--save")
+    vz.ctl("start", str(HOG))
+    hog = vz.popen("vzctl", "exec2", str(HOG), stress.command)
+    try:
+        assert hog.stdout is not None and hog.stdout.readline().startswith("full")
+        yield
+    finally:
+        vz.ctl("stop", str(HOG), "--fast")
+        vz.ctl("destroy", str(HOG))
+
+
+def row(name: str, figures: Figures, idle: Figures) -> str:
+    cells = (f"{figures[part]:12.0f}{figures[part] / idle[part]:7.2f}" for part in PARTS)
+    return f"{name:14}" + "".join(cells)
+
+
+def neighbours(vz: Vz, wanted: list[Stress], seconds: int) -> None:
+    print(f"{'microseconds':14}" + "".join(f"{part:>12}{'ratio':>7}" for part in PARTS), flush=True)
+    settle(vz)
+    idle = latency(vz, seconds)
+    print(row("idle", idle, idle), flush=True)
+    for stress in wanted:
+        with under(vz, stress):
+            print(row(stress.name, latency(vz, seconds), idle), flush=True)
+        time.sleep(1)  # what it left in caches and queues is on its way
+    print(row("idle again", latency(vz, seconds), idle), flush=True)
+    for ctid in NEIGHBOURS:
+        vz.ctl("stop", str(ctid), "--fast")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=int, default=10, help="of each measurement")
+    parser.add_argument("--only", nargs="*", choices=[stress.name for stress in STRESSES], help="of the stresses")
+    given = parser.parse_args()
+    wanted = [stress for stress in STRESSES if given.only is None or stress.name in given.only]
+    vz = Vz()
+    try:
+        print(f"{os.cpu_count()} processors, load {machine.read('/proc/loadavg').split()[0]}")
+        neighbours(vz, wanted, given.seconds)
+        shares.measure(vz, given.seconds)
+    finally:
+        left = vz.remove()
+    if left:
+        raise SystemExit("left behind:\n" + "\n".join(left))
+
+
+if __name__ == "__main__":
+    main()
