@@ -3,6 +3,7 @@
 It is the whole machine's: tests that want some, or none, are in one group, so that no two of them run side by side.
 """
 
+import fcntl
 import os
 import subprocess
 from collections.abc import Iterator
@@ -22,24 +23,43 @@ def devices() -> list[str]:
     return [line.split()[0] for line in machine.read("/proc/swaps").splitlines()[1:]]
 
 
-def required_none() -> None:
-    """Skips where the machine swaps anyway."""
-    if found := devices():
-        pytest.skip(f"this machine has swap: {' '.join(found)}")
+@contextmanager
+def none() -> Iterator[None]:
+    """The host has none inside of this; skips where it has some anyway."""
+    with _alone():
+        if found := devices():
+            pytest.skip(f"this machine has swap: {' '.join(found)}")
+        yield
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """No other run of tests on this machine gives it swap, or takes it away, meanwhile."""
+    fd = os.open("/proc/swaps", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 @contextmanager
 def swap(directory: str) -> Iterator[None]:
     """The host has at least SIZE of swap inside of this; *directory* is for a file."""
-    if devices():
-        yield
-        return
     with ExitStack() as undo:
+        undo.enter_context(_alone())
+        if devices():
+            yield
+            return
+        undo.callback(_check)
         device = _zram(undo) or _loop(undo, directory)
         _run("mkswap", device)
         _run("swapon", device)
         undo.callback(_run, "swapoff", device)
         yield
+
+
+def _check() -> None:
     assert not devices(), "swap was left behind"
 
 
