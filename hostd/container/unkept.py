@@ -9,7 +9,7 @@ from hostd.container import devices
 from hostd.kernel import disks, swaps
 
 # What a start says again each time.
-WEIGHTY = frozenset(("SWAPPAGES", "IOPRIO", "IOLIMIT", "IOPSLIMIT", "DEVNODES", "CAPABILITY"))
+WEIGHTY = frozenset(("IOPRIO", "IOLIMIT", "IOPSLIMIT", "DEVNODES", "CAPABILITY"))
 VOID = frozenset(("SYS_MODULE", "SYS_RAWIO", "SYS_TIME"))
 
 

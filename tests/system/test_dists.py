@@ -47,7 +47,7 @@ def test_a_container_is_changed_from_inside_before_anybody_knows_it(vz: Vz) -> N
         file.write("#!/bin/sh\nexit 1\n")
     os.chmod(file.name, 0o755)
     said = vz.ctl(*CREATE).stdout.splitlines()
-    assert said == [
+    assert [line for line in said if not line.startswith("Warning: this host has no swap")] == [
         "Creating container private area (busybox)",
         "Performing postcreate actions",
         "101 / starting yes one.example.org one.example.org 0",

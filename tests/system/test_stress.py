@@ -88,6 +88,7 @@ def test_an_administrator_at_a_fork_bomb(quiet: Vz) -> None:
     vz = quiet
     vz.start(HOG, template=STRESSES[0].template)
     vz.ctl("set", str(HOG), *LIMITS, "--save")
+    vz.ctl("set", str(HOG), "--ram", "256M", "--save")  # it is the number that runs out
     bomb = vz.popen("vzctl", "exec2", str(HOG), STRESSES[0].command)
     assert bomb.stdout is not None and bomb.stdout.readline() == "full\n"
     for _ in range(5):

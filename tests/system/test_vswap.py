@@ -112,7 +112,7 @@ def test_a_host_without_swap_says_so(vz: Vz) -> None:
     vz.template("busybox")
     create = ("create", "101", "--ostemplate", "busybox", "--config", "vswap-256m")
     with none():
-        for command in (create, ("start", "101"), ("set", "101", "--swap", "1G")):
+        for command in (create, ("set", "101", "--swap", "1G", "--save")):
             assert line in vz.ctl(*command).stdout.splitlines()
-        for silent in (("set", "101", "--swap", "0", "--save"), ("set", "101", "--ram", "1G"), ("restart", "101")):
+        for silent in (("start", "101"), ("set", "101", "--ram", "1G"), ("set", "101", "--swap", "0")):
             assert line not in vz.ctl(*silent).stdout
