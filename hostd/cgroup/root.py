@@ -22,10 +22,8 @@ class CgroupTree:
         self.v1_roots = [f"{h.path}/{root_name}" for h in self.v1]
         self.unified_root = f"{self.unified.path}/{root_name}" if self.unified else None
         self.roots = [*self.v1_roots, *([self.unified_root] if self.unified_root else [])]
-        self._at = {
-            c: f"{h.path}/{root_name}" for h in self.v1 for c in h.controllers
-        }  # controller -> directory
-        self._v1_cpuset = self._at.get("cpuset")
+        self._v1_at = {c: f"{h.path}/{root_name}" for h in self.v1 for c in h.controllers}  # controller -> directory
+        self._enabled: set[str] = set()  # controllers of v2 that were seen at work in our directory
         self._ready = False
 
     @classmethod
@@ -49,8 +47,8 @@ class CgroupTree:
                 os.mkdir(root)
             except FileExistsError:
                 pass
-        if self._v1_cpuset is not None:
-            self._fill_cpuset(self._v1_cpuset)
+        if "cpuset" in self._v1_at:
+            self._fill_cpuset(self._v1_at["cpuset"])
         if self.mode == "v2" and self.unified:
             self._enable_controllers(self.unified.path)
         self._ready = True
@@ -77,15 +75,15 @@ class CgroupTree:
 
     def root_of(self, controller: str) -> str | None:
         """Our directory in the hierarchy that has *controller*; None when none has it for our containers."""
-        if controller in self._at:
-            return self._at[controller]
+        if controller in self._v1_at:
+            return self._v1_at[controller]
         root = self.unified_root
         if self.mode != "v2" or root is None:
             return None
-        enabled = (files.read_optional(f"{root}/cgroup.subtree_control") or "").split()
-        if controller not in enabled:
-            return None
-        self._at[controller] = root
+        if controller not in self._enabled:
+            if controller not in (files.read_optional(f"{root}/cgroup.subtree_control") or "").split():
+                return None
+            self._enabled.add(controller)
         return root
 
     def _fill_cpuset(self, root: str) -> None:

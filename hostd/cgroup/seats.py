@@ -37,15 +37,16 @@ def v2(path: str, wanted: Wanted) -> Iterator[Write]:
 def chosen(path: str, wanted: Wanted) -> str:
     """The list for the cgroup *path*: what it has, where that will do."""
     mask, count = wanted
-    every = _every(os.path.dirname(path))
-    allowed = numbers(mask) if mask else every
-    if not 0 < count < len(allowed):
+    if not count:
         return mask
-    held = _held(path)
+    root, held = os.path.dirname(path), _held(path)
+    every = _every(root)
+    allowed = numbers(mask) if mask else every
+    if count >= len(allowed):
+        return mask
     if len(held) == count and held <= allowed:
         return list_text(held)
-    others = {name: one for name, one in _restricted(os.path.dirname(path), every).items() if name != path}
-    load = loads(others)
+    load = loads({name: one for name, one in _restricted(root, every).items() if name != path})
     return list_text(sorted(allowed, key=lambda number: (load[number], number not in held, number))[:count])
 
 
@@ -56,8 +57,8 @@ def settle(tree: CgroupTree) -> None:
 
 
 def _settle(tree: CgroupTree) -> None:
-    one = CtCgroup(tree, 1).path("cpuset")
-    held = _restricted(os.path.dirname(one), _every(os.path.dirname(one))) if one else {}
+    root = tree.root_of("cpuset")
+    held = _restricted(root, _every(root)) if root else {}
     masks = {path: notes.seated(CtCgroup(tree, int(os.path.basename(path)))) for path in held}
     seated = {path: numbers(mask) for path, mask in masks.items() if mask}
     for _ in range(MOST_MOVES):

@@ -12,6 +12,7 @@ from hostd.container import faults
 from hostd.container.record import Record
 from hostd.errors import Exit, Failure
 from hostd.kernel import bpf, descriptors, socket_programs
+from hostd.kernel.bpf import Hook
 from hostd.kernel.fd import Fd
 from hostd.kernel.socket_programs import CREATE, INCOMING, MARK, RELEASE, ROWS, STATES, Maps
 
@@ -86,19 +87,23 @@ def _limit(cgroup: CtCgroup, directory: Fd, limits: SocketLimits) -> None:
             maps = Maps.new()
             _write(maps, COUNTED)
             for hook in _COUNTING:
-                bpf.attach(hook, directory, socket_programs.load_program(hook, maps))
-                undos.callback(bpf.detach, hook, directory)
+                _attach(hook, directory, maps, undos)
                 faults.point("sockets.attached")
         if bpf.attached(MARK, directory) is not None:
             _count_older(cgroup, directory)
         if limits.tcp is None:
             bpf.detach(INCOMING, directory)
         elif bpf.attached(INCOMING, directory) is None:
-            bpf.attach(INCOMING, directory, socket_programs.load_program(INCOMING, maps))
-            undos.callback(bpf.detach, INCOMING, directory)
+            _attach(INCOMING, directory, maps, undos)
         faults.point("sockets.counted")
         _write(maps, limits)
         undos.pop_all()
+
+
+def _attach(hook: Hook, directory: Fd, maps: Maps, undos: ExitStack) -> None:
+    with socket_programs.load_program(hook, maps) as program:
+        bpf.attach(hook, directory, program)
+    undos.callback(bpf.detach, hook, directory)
 
 
 def _write(maps: Maps, limits: SocketLimits) -> None:

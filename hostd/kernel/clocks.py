@@ -5,7 +5,6 @@ import time
 from dataclasses import dataclass
 from typing import Self
 
-CLONE_NEWTIME = 0x00000080
 _SECOND = 10**9
 
 

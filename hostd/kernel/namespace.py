@@ -10,6 +10,7 @@ from hostd.kernel.steps import STEPS
 
 IDS = 65536  # of users, and as many of groups: what a distribution knows of
 
+CLONE_NEWTIME = 0x00000080
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
 from hostd.kernel import bpf, caps, device_program, mount, namespace, process, socket_programs, spawn
-from hostd.kernel.clocks import CLONE_NEWTIME
 from hostd.kernel.facade import address_of, check, lib
 from hostd.kernel.fd import Fd
 
@@ -60,7 +59,7 @@ def time_namespaces() -> bool:
     """
 
     def refused() -> int:
-        check(lib.vz_unshare(CLONE_NEWTIME), "unshare", "time")
+        check(lib.vz_unshare(namespace.CLONE_NEWTIME), "unshare", "time")
         try:
             spawn.start(spawn.Program(("/nowhere/at/all",), {})).close()
         except OSError as error:

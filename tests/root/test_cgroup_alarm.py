@@ -3,7 +3,6 @@
 import select
 import subprocess
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,17 +19,6 @@ from tests.harness.needs import needs
 from tests.harness.patience import patient
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture
-def cgroup() -> Iterator[CtCgroup]:
-    tree = CgroupTree(f"vzt-{uuid.uuid4().hex[:8]}", mounted())
-    group = CtCgroup(tree, 101)
-    group.create(None)
-    yield group
-    group.kill()
-    group.destroy()
-    tree.remove()
 
 
 def refuse(cgroup: CtCgroup) -> None:

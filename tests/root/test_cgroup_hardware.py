@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,23 +9,13 @@ import pytest
 
 from hostd.cgroup import files, guarantees, limits
 from hostd.cgroup.limits import NONE, Limits
-from hostd.cgroup.tree import CgroupTree, CtCgroup
+from hostd.cgroup.tree import CtCgroup
 from hostd.config.values import numbers
 from hostd.kernel import loop, topology
 from hostd.kernel.fd import Fd
 from tests.harness.needs import needs
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture
-def cgroup() -> Iterator[CtCgroup]:
-    tree = CgroupTree.detect(f"vzt-{uuid.uuid4().hex[:8]}")
-    group = CtCgroup(tree, 101)
-    group.create(None)
-    yield group
-    group.destroy()
-    tree.remove()
 
 
 @pytest.fixture

@@ -1,13 +1,11 @@
 """Limits of IP sockets, as a process in a cgroup feels them: counted exactly, whatever becomes of a socket."""
 
 import os
-import uuid
 from collections.abc import Iterator
 
 import pytest
 
-from hostd.cgroup.hierarchies import mounted
-from hostd.cgroup.tree import CgroupTree, CtCgroup
+from hostd.cgroup.tree import CtCgroup
 from hostd.container import socket_limits
 from hostd.container.record import Record
 from hostd.container.socket_limits import NONE, SocketLimits
@@ -21,17 +19,6 @@ from tests.harness.netns import Netns, run
 from tests.harness.socket_agent import Agent
 
 pytestmark = [pytest.mark.root, needs("unified", "socket-limits")]
-
-
-@pytest.fixture
-def cgroup() -> Iterator[CtCgroup]:
-    tree = CgroupTree(f"vzt-{uuid.uuid4().hex[:8]}", mounted())
-    group = CtCgroup(tree, 101)
-    group.create(None)
-    yield group
-    group.kill()
-    group.destroy()
-    tree.remove()
 
 
 @pytest.fixture

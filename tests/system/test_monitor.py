@@ -89,12 +89,17 @@ def test_the_life_of_a_container(vz: Vz, monitor: Monitor) -> None:
     assert monitor.tells("died", 101)["why"] == "killed by signal 9"
 
 
+def told_as_counted(vz: Vz, monitor: Monitor, which: str) -> None:
+    """The next refusal is one of *which*, and vzlist knows of it."""
+    event = monitor.tells("limit", 101)
+    assert event["which"] == which
+    assert 0 < int(str(event["failcnt"])) <= int(vz.vzlist("-Ho", f"{which}.f", "101"))
+
+
 def test_limits_and_the_oom_killer(vz: Vz, monitor: Monitor) -> None:
     vz.ctl("set", "101", "--numproc", "12")
     vz.ctl("exec2", "101", "for n in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 1000 & done", check=None)
-    event = monitor.tells("limit", 101)
-    assert event["which"] == "numproc"
-    assert 0 < int(str(event["failcnt"])) <= int(vz.vzlist("-Ho", "numproc.f", "101"))
+    told_as_counted(vz, monitor, "numproc")
     vz.ctl("set", "101", "--numproc", "200", "--ram", "32M", "--swap", "0")
     vz.ctl("exec2", "101", HOG, check=None)
     told: dict[str, Event] = {}
@@ -108,9 +113,7 @@ def test_limits_and_the_oom_killer(vz: Vz, monitor: Monitor) -> None:
 def test_limits_of_sockets(vz: Vz, monitor: Monitor) -> None:
     vz.ctl("set", "101", "--numtcpsock", "0")
     vz.ctl("exec2", "101", "nc -l -p 7001", check=None)
-    event = monitor.tells("limit", 101)
-    assert event["which"] == "numtcpsock"
-    assert 0 < int(str(event["failcnt"])) <= int(vz.vzlist("-Ho", "numtcpsock.f", "101"))
+    told_as_counted(vz, monitor, "numtcpsock")
 
 
 @CHECKPOINTS
