@@ -5,12 +5,12 @@ such a write out of it.
 """
 
 import asyncio
-import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hostd.config.model import CtConfig
 from hostd.container.init_link import InitLink
+from hostd.kernel.boot import random_uuid
 from hostd.net import resolver
 
 OURS = "# vzhost"  # the end of each line of ours in a file that the container's owner edits too
@@ -41,8 +41,9 @@ def hostname(config: CtConfig) -> str:
 
 def files(config: CtConfig) -> tuple[File, ...]:
     """What to write at a start: only what the configuration says, and an identity where the image has none."""
+    machine_id = random_uuid().replace("-", "") + "\n"
     wanted = [
-        File("/etc/machine-id", uuid.uuid4().hex + "\n", 0o444, unless_set=True, placeholder=_placeholder(config)),
+        File("/etc/machine-id", machine_id, 0o444, unless_set=True, placeholder=_placeholder(config)),
         File("/etc/hosts", LOCALHOST, unless_set=True),
         File("/etc/hosts", hosts_lines(config), mark=OURS),
     ]

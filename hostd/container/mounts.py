@@ -4,13 +4,13 @@ Device nodes must be made here: the tmpfs belongs to the host's user namespace, 
 """
 
 import os
-import uuid
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 
 from hostd.checkpoint.boot_id import BOOT_ID, FILE, boot_id_tree
 from hostd.container.devices import Device
+from hostd.kernel.boot import random_uuid
 from hostd.kernel.fd import Fd
 from hostd.kernel.mount import (
     MountAttr,
@@ -149,7 +149,7 @@ def below_root(
         Submount(devpts(base, terminals), "dev/pts"),
         Submount(scratch(base, "1777"), "dev/shm"),
         Submount(scratch(base, "755"), "run"),
-        Submount(boot_id_tree(str(uuid.uuid4())), BOOT_ID.lstrip("/"), FILE),
+        Submount(boot_id_tree(random_uuid()), BOOT_ID.lstrip("/"), FILE),
         *(Submount(tree, place.lstrip("/"), "") for place, tree in views.items()),
     )
 

@@ -2,6 +2,9 @@ import sys
 
 # asyncio asks for TLS and takes no for an answer; nobody here speaks it, and libssl costs 1 MiB and 20 ms.
 sys.modules["ssl"] = None  # type: ignore[assignment]
+# So does hashlib for OpenSSL's digests (0.8 MiB); it has its own, where the interpreter was built with them.
+if {"_sha2", "_sha256"} & {*sys.builtin_module_names}:
+    sys.modules["_hashlib"] = None  # type: ignore[assignment]
 
 from hostd.daemon.main import main  # noqa: E402
 

@@ -26,12 +26,14 @@ from hostd.daemon.session import CommandSession
 from hostd.errors import BadConfig, NoGlobalConfig, VzError
 from hostd.image.runtime import Runtimes, default_root
 from hostd.kernel.features import Features, probe
+from hostd.kernel.heap import share_one_arena
 from hostd.kernel.stage import Stage
 from hostd.log import log, to_file
 
 
 def main() -> None:
     """Entry of the process that the keeper starts; descriptor 3 is the link to the keeper."""
+    share_one_arena()
     if offline.VARIABLE in os.environ:
         offline.main()
     paths = _installed(Paths.from_environment())

@@ -8,6 +8,7 @@
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <linux/seccomp.h>
+#include <malloc.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/fsuid.h>
@@ -119,6 +120,13 @@ int vz_fsids(uint32_t uid, uint32_t gid)
     for (int i = 0; i < 2; i++)
         sets[i].effective = sets[i].permitted;
     return answer(syscall(SYS_capset, &header, sets));
+}
+
+void vz_one_arena(void)
+{
+#ifdef M_ARENA_MAX
+    mallopt(M_ARENA_MAX, 1);
+#endif
 }
 
 /* Asks for a filter without giving one: EFAULT says that the kernel has them, and nothing is installed. */

@@ -88,6 +88,7 @@ int vz_bpf_new_array(const char *name, int size);         /* of one value */
 int vz_bpf_new_storage(const char *name, int size, int types, int key, int value);  /* a value at each socket */
 int vz_bpf_read(int map, void *value);                    /* of an array of one */
 int vz_bpf_write(int map, const void *value);
+void vz_one_arena(void);
 int vz_seccomp_probe(void);
 int vz_close_range(unsigned int first, unsigned int last);
 int vz_pidfd_getfd(int pidfd, int number);

@@ -1,7 +1,7 @@
 """What a first boot has to do, and the file in which that waits for it."""
 
 import json
-import uuid
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from shlex import quote
@@ -35,7 +35,7 @@ class Plan:
     keys: tuple[PublicKey, ...] = ()
     start: int = 0
     late_begun: bool = False
-    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    id: str = field(default_factory=lambda: os.urandom(16).hex())
 
     @property
     def before_services(self) -> tuple[Item, ...]:

@@ -58,6 +58,12 @@ def test_yaml_is_read_by_who_has_some(tmp_path: Path) -> None:
     assert "hostd.userdata.yaml_text" in modules and "yaml" not in modules
 
 
+def test_the_daemon_has_no_idle_modules(tmp_path: Path) -> None:
+    """Each of these came with an innocent import once, and takes its part of a machine of 128 MiB for good."""
+    modules = imported("hostd.daemon.main", tmp_path / "look.py")
+    assert not modules & {"uuid", "platform", "multiprocessing", "pickle", "ctypes", "email", "urllib", "pyroute2"}
+
+
 def test_messages_need_little_of_pyroute2(tmp_path: Path) -> None:
     """Ten MiB of the daemon's memory, and 100 ms of its first start."""
     then = "from hostd.net.messages import up\nup('lo', no_arp=False)"
@@ -67,3 +73,4 @@ def test_messages_need_little_of_pyroute2(tmp_path: Path) -> None:
         "pyroute2.common", "pyroute2.config", "pyroute2.netlink",
         "pyroute2.netlink.exceptions", "pyroute2.netlink.rtnl",
     }  # fmt: skip
+    assert not modules & {"platform", "multiprocessing", "pickle"}
