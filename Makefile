@@ -186,7 +186,7 @@ test-vm: build/criu.stamp test-images  ## Root and system tests in VM (PYTEST_AR
 # What differs between kernels, and what must work on each: the rest of the suite is in test-vm-full.
 VM_SHORT := tests/root/test_cgroup_tree.py tests/root/test_cgroup_hardware.py tests/root/test_kernel_features.py \
     tests/root/test_kernel_spawn.py tests/root/test_storage_layouts.py tests/root/test_checkpoint_cycle.py \
-    tests/system/test_lifecycle.py
+    tests/system/test_lifecycle.py tests/system/test_sysinfo.py
 
 .PHONY: test-vm-short
 test-vm-short: build/criu.stamp test-images  ## The tests that differ most between kernels, in VM

@@ -28,6 +28,7 @@ async def make_mounts(run: Run) -> None:
     """What will be mounted below the root: made beforehand, owned by nobody but this run."""
     run.record.runtime = run.world.runtimes.newest
     run.record.views = bool(await run.world.views.ready())
+    await run.world.sysinfo.begin()
     run.submounts = await asyncio.to_thread(_make_mounts, run)
 
 

@@ -19,6 +19,7 @@ from hostd.kernel.spawn import SpawnPlan
 from hostd.kernel.stage import Stage
 
 if TYPE_CHECKING:
+    from hostd.container.sysinfo import Sysinfo
     from hostd.container.views import Views
 
 
@@ -54,6 +55,7 @@ class World:
     held: dict[str, Fd]  # descriptors that the keeper kept over the last daemon's death
     leases: Leases  # of user ids
     views: "Views"  # what containers see of themselves
+    sysinfo: "Sysinfo"  # and what sysinfo(2) tells them
 
     def require(self, config: CtConfig) -> None:
         """Raises Failure(5) when this kernel cannot run the container."""

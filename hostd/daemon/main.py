@@ -14,6 +14,7 @@ from hostd.config.paths import Paths
 from hostd.container import views
 from hostd.container.lease import Leases
 from hostd.container.network import HostNetwork
+from hostd.container.sysinfo import Sysinfo
 from hostd.container.world import World
 from hostd.daemon import loads, recover
 from hostd.daemon.host import Host
@@ -88,12 +89,15 @@ async def _serve(paths: Paths) -> None:
         held=keeper.held,
         leases=Leases(paths),
         views=views.Views(paths, keeper, tree, keeper.held, offered=_offered(features, keeper)),
+        sysinfo=Sysinfo(tree, keeper, offered=features.sysinfo),
     )
     world.runtimes.leave(but=world.runtimes.newest)
     registry = Registry(world)
     recover.load(registry)
     keeper.subscribe(registry.child_ended, _become_keeper)
     await recover.recover(registry, keeper)
+    if any(registry.running()):
+        await world.sysinfo.begin()
     renewal = asyncio.ensure_future(world.views.take_over(registry.running()))
     registry.background(renewal)
     await asyncio.wait((renewal,), timeout=recover.PATIENCE)  # a checkpoint must not find half of the files renewed
@@ -104,10 +108,7 @@ async def _serve(paths: Paths) -> None:
     async def handle(session: CommandSession, prog: str, argv: list[str]) -> int:
         return await run_command(host, session, prog, argv)
 
-    try:
-        files.replace(paths.daemon_pid, f"{os.getpid()}\n")  # for people: a full /run is no reason to end
-    except OSError as error:
-        log.warning("%s: %s", paths.daemon_pid, error.strerror)
+    _leave_number(paths)
     log.info("daemon %d serves", os.getpid())
     assert keeper.listener is not None
     server = CommandServer(keeper.listener, handle)
@@ -127,6 +128,14 @@ async def _serve(paths: Paths) -> None:
     log.info("daemon %d leaves; containers go on", os.getpid())
 
 
+def _leave_number(paths: Paths) -> None:
+    """For people: a full /run is no reason to end."""
+    try:
+        files.replace(paths.daemon_pid, f"{os.getpid()}\n")
+    except OSError as error:
+        log.warning("%s: %s", paths.daemon_pid, error.strerror)
+
+
 def _offered(features: Features, keeper: KeeperLink) -> bool:
     """There can be a server of /proc files: one that runs already shows as well that the keeper knows of helpers."""
     able = keeper.runs_helpers or views.CONNECTION in keeper.held
@@ -137,6 +146,7 @@ def _offered(features: Features, keeper: KeeperLink) -> bool:
 
 async def _clean_the_host(world: World) -> None:
     """Without a container nothing of ours is needed any more; the next start makes it again."""
+    world.sysinfo.leave()
     for leave in (
         asyncio.to_thread(world.leases.leave),  # another hostd may hold the machine's lock
         asyncio.to_thread(world.runtimes.leave),

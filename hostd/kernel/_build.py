@@ -14,7 +14,7 @@ from pathlib import Path
 from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
-SOURCES = ("kernel.c", "bpf.c", "clone.c", "child.c", "spawn.c", "holder.c")
+SOURCES = ("kernel.c", "bpf.c", "btf.c", "clone.c", "child.c", "spawn.c", "holder.c")
 NAME = f"_shim{sysconfig.get_config_var('EXT_SUFFIX')}"
 
 # The children of child.c and holder.c may call nothing outside of themselves: the compiler must not make memset() out

@@ -30,6 +30,33 @@ int vz_bpf_load(int type, int hook, const char *name, const void *code, int leng
     return bpf(BPF_PROG_LOAD, &attributes);
 }
 
+/* A program at entry or exit of the kernel's function *type*.  The helpers that it calls are lent under the GPL alone. */
+int vz_bpf_trace(int hook, int type, const char *name, const void *code, int length, char *log, int log_size)
+{
+    union bpf_attr attributes;
+    memset(&attributes, 0, sizeof attributes);
+    attributes.prog_type = BPF_PROG_TYPE_TRACING;
+    attributes.expected_attach_type = hook;
+    attributes.attach_btf_id = type;
+    attributes.insns = (uintptr_t)code;
+    attributes.insn_cnt = length;
+    attributes.license = (uintptr_t)"GPL";
+    attributes.log_buf = (uintptr_t)log;
+    attributes.log_size = log_size;
+    attributes.log_level = log_size > 0;
+    strncpy(attributes.prog_name, name, sizeof attributes.prog_name - 1);
+    return bpf(BPF_PROG_LOAD, &attributes);
+}
+
+int vz_bpf_link(int program, int hook)
+{
+    union bpf_attr attributes;
+    memset(&attributes, 0, sizeof attributes);
+    attributes.link_create.prog_fd = program;
+    attributes.link_create.attach_type = hook;
+    return bpf(BPF_LINK_CREATE, &attributes);
+}
+
 int vz_bpf_attach(int cgroup, int program, int hook, int replaced)
 {
     union bpf_attr attributes;

@@ -7,6 +7,7 @@ forgotten the maps asks the kernel for the program at the cgroup, and the progra
 
 import os
 import struct
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ LOG_SIZE = 65536
 MOST_PROGRAMS = 64  # at one cgroup and place, which is all that the kernel allows
 MOST_MAPS = 8  # of a program of ours
 _NAME = 16
+_AT_EXIT = 25  # BPF_TRACE_FEXIT of linux/bpf.h
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +36,32 @@ def load(hook: Hook, code: bytes) -> Fd:
     def attempt(log: Pointer, size: int) -> int:
         return lib.vz_bpf_load(hook.program, hook.place, hook.name.encode(), code, len(code) // 8, log, size)
 
+    return _loaded(hook.name, attempt)
+
+
+def load_at_exit(name: str, function: int, code: bytes) -> Fd:
+    """A program that runs whenever the kernel's function of that number (`btf`) returns, once there is a `link`."""
+
+    def attempt(log: Pointer, size: int) -> int:
+        return lib.vz_bpf_trace(_AT_EXIT, function, name.encode(), code, len(code) // 8, log, size)
+
+    return _loaded(name, attempt)
+
+
+def link_at_exit(program: Fd) -> Fd:
+    """It runs as long as anybody has the result open."""
+    return Fd(check(lib.vz_bpf_link(program.fileno(), _AT_EXIT), "bpf link", program.what), program.what)
+
+
+def _loaded(name: str, attempt: Callable[[Pointer, int], int]) -> Fd:
     result = attempt(buffer(1), 0)
     if result < 0:  # again, for the log: with one, a valid program could fail for a log that is too small
         log = buffer(LOG_SIZE)
         result = attempt(log, LOG_SIZE)
         if result < 0:
             words = buffer_text(log).strip().splitlines()[-1:] or ["no reason given"]
-            raise OSError(-result, f"bpf load: {os.strerror(-result)} ({words[0]})", hook.name)
-    return Fd(result, hook.name)
+            raise OSError(-result, f"bpf load: {os.strerror(-result)} ({words[0]})", name)
+    return Fd(result, name)
 
 
 def attach(hook: Hook, cgroup: Fd, program: Fd) -> None:

@@ -10,13 +10,16 @@ from hostd.kernel.fd import Fd
 LOAD_WORD, LOAD_DOUBLE, STORE_DOUBLE, LOAD_ADDRESS = 0x61, 0x79, 0x7B, 0x18
 MOVE, MOVE32, MOVE_VALUE = 0xBF, 0xBC, 0xB7
 ADD, OR, AND32, SHIFT_RIGHT32 = 0x07, 0x47, 0x54, 0x74
-GOTO, IF_EQUAL, IF_NOT_EQUAL, IF_AT_LEAST, IF_LESS = 0x05, 0x15, 0x55, 0x3D, 0xAD
+SUBTRACT, SHIFT_LEFT, SHIFT_RIGHT = 0x1F, 0x67, 0x77
+GOTO, IF_EQUAL, IF_NOT_EQUAL, IF_SAME, IF_AT_LEAST, IF_LESS = 0x05, 0x15, 0x55, 0x1D, 0x3D, 0xAD
 CALL, EXIT, ATOMIC = 0x85, 0x95, 0xDB
 _ADD, _ADD_AND_FETCH, _EXCHANGE, _COMPARE_AND_EXCHANGE = 0x00, 0x01, 0xE1, 0xF1  # of ATOMIC
 _MAP, _MAP_VALUE = 1, 2  # BPF_PSEUDO_MAP_FD, BPF_PSEUDO_MAP_VALUE: what LOAD_ADDRESS loads
 _INSTRUCTION = struct.Struct("<BBhi")
+_REST = struct.Struct("<4xI")  # the upper half of what LOAD_ADDRESS loads
 
-R0, R1, R2, R3, R4, R5, R6, R7, R8, R9 = range(10)  # answers come in R0, arguments go in R1 to R5 and are lost
+# Answers come in R0, arguments go in R1 to R5 and are lost.  Below STACK are 512 bytes.
+R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, STACK = range(11)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,13 @@ def assemble(code: Iterable[Line]) -> bytes:
 
 def _encoded(line: Instruction, places: dict[str, int], after: int) -> bytes:
     offset = places[line.offset] - after if isinstance(line.offset, str) else line.offset
-    rest = bytes(_INSTRUCTION.size) if line.slots == 2 else b""
-    return _INSTRUCTION.pack(line.opcode, line.source << 4 | line.to, offset, line.value) + rest
+    low = line.value & 0xFFFFFFFF if line.slots == 2 else line.value
+    rest = _REST.pack(line.value >> 32) if line.slots == 2 else b""
+    return _INSTRUCTION.pack(line.opcode, line.source << 4 | line.to, offset, _signed(low)) + rest
+
+
+def _signed(low: int) -> int:
+    return low - (1 << 32) if low >= 1 << 31 else low
 
 
 def load_word(to: int, base: int, offset: int) -> Instruction:
@@ -74,6 +82,23 @@ def move(to: int, source: int) -> Instruction:
 
 def put(to: int, value: int) -> Instruction:
     return Instruction(MOVE_VALUE, to, value=value)
+
+
+def put_wide(to: int, value: int) -> Instruction:
+    """Of 64 bits, without a sign."""
+    return Instruction(LOAD_ADDRESS, to, value=value)
+
+
+def subtract(to: int, source: int) -> Instruction:
+    return Instruction(SUBTRACT, to, source)
+
+
+def shift_left(to: int, bits: int) -> Instruction:
+    return Instruction(SHIFT_LEFT, to, value=bits)
+
+
+def shift_right(to: int, bits: int) -> Instruction:
+    return Instruction(SHIFT_RIGHT, to, value=bits)
 
 
 def add(to: int, value: int) -> Instruction:
@@ -121,6 +146,11 @@ def if_equal(left: int, value: int, label: str) -> Instruction:
 
 def if_not_equal(left: int, value: int, label: str) -> Instruction:
     return Instruction(IF_NOT_EQUAL, left, offset=label, value=value)
+
+
+def if_same(left: int, right: int, label: str) -> Instruction:
+    """Of two registers."""
+    return Instruction(IF_SAME, left, right, label)
 
 
 def if_at_least(left: int, right: int, label: str) -> Instruction:

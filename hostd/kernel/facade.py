@@ -87,6 +87,11 @@ class Shim(Protocol):
     def vz_bpf_new_storage(self, name: bytes, size: int, types: int, key: int, value: int, /) -> int: ...
     def vz_bpf_read(self, map: int, value: Pointer, /) -> int: ...
     def vz_bpf_write(self, map: int, value: bytes, /) -> int: ...
+    def vz_bpf_trace(
+        self, hook: int, type: int, name: bytes, code: bytes, length: int, log: Pointer, log_size: int, /
+    ) -> int: ...
+    def vz_bpf_link(self, program: int, hook: int, /) -> int: ...
+    def vz_btf_find(self, file: int, wants: Pointer, count: int, /) -> int: ...
     def vz_one_arena(self) -> None: ...
     def vz_seccomp_probe(self) -> int: ...
     def vz_close_range(self, first: int, last: int, /) -> int: ...
@@ -151,6 +156,23 @@ def array(ctype: str, values: object) -> Pointer:
 def unpack(memory: Pointer, count: int) -> list[int]:
     """The first *count* integers of an `array()`."""
     return cast(list[int], _ffi.unpack(memory, count))
+
+
+class BtfWants:
+    """An array of struct vz_btf_want; "" and 0 are what is not asked for."""
+
+    def __init__(self, wants: list[tuple[int, str, str, int]]) -> None:
+        self.memory: Pointer = _ffi.new("struct vz_btf_want[]", len(wants))
+        self._texts = []  # as long as the array points to them
+        for at, (kind, name, member, of_type) in enumerate(wants):
+            one: Any = cast(Any, self.memory)[at]
+            texts = [text(word) if word else NULL for word in (name, member)]
+            self._texts += texts
+            one.kind, one.of_type, (one.name, one.member) = kind, of_type, texts
+
+    def answers(self) -> list[tuple[int, int]]:
+        """id and value of each."""
+        return [(one.id, one.value) for one in cast(Any, self.memory)]
 
 
 def new_plan() -> Plan:

@@ -35,6 +35,7 @@ class Features:
     seccomp: bool
     device_filter: bool
     socket_limits: bool
+    sysinfo: bool
     into_cgroup: bool
     cgroup_freeze: bool
     cgroup_kill: bool
@@ -80,6 +81,7 @@ ROWS = (
     Row("system call filters", "seccomp", "containers cannot be started: no seccomp filter"),
     Row("device filter (BPF on cgroups)", "device_filter", "devices of the host are open to containers"),
     Row("socket limits (BPF on cgroups)", "socket_limits", "--numtcpsock and --numothersock are refused"),
+    Row("sysinfo(2) of containers (BPF)", "sysinfo", "sysinfo(2) tells containers of the host's memory"),
     Row("clone into a cgroup", "into_cgroup", "no container can be started on cgroup v2"),
     Row("cgroup.freeze", "cgroup_freeze", "containers cannot be frozen (suspend, checkpoint)"),
     Row("cgroup.kill", "cgroup_kill", "containers are killed process by process"),
@@ -109,6 +111,7 @@ _PROBES: dict[str, Callable[[], bool]] = {
     "pidfs": probes.pidfs,
     "time_namespaces": probes.time_namespaces,
     "seccomp": probes.seccomp,
+    "sysinfo": probes.sysinfo,
     "ipv6": probes.ipv6,
     "nftables": probes.nftables,
     "fuse": probes.fuse,

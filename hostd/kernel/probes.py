@@ -10,7 +10,17 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
-from hostd.kernel import bpf, caps, device_program, mount, namespace, process, socket_programs, spawn
+from hostd.kernel import (
+    bpf,
+    caps,
+    device_program,
+    mount,
+    namespace,
+    process,
+    socket_programs,
+    spawn,
+    sysinfo_program,
+)
 from hostd.kernel.facade import address_of, check, lib
 from hostd.kernel.fd import Fd
 
@@ -72,6 +82,12 @@ def time_namespaces() -> bool:
 
 def seccomp() -> bool:
     return lib.vz_seccomp_probe() == -errno.EFAULT
+
+
+def sysinfo() -> bool:
+    """As far as the verifier; refused where the kernel is locked down (Secure Boot)."""
+    sysinfo_program.load_program(root=0, swap_alone=True).close()
+    return True
 
 
 def ipv6() -> bool:

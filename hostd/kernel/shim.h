@@ -88,6 +88,20 @@ int vz_bpf_new_array(const char *name, int size);         /* of one value */
 int vz_bpf_new_storage(const char *name, int size, int types, int key, int value);  /* a value at each socket */
 int vz_bpf_read(int map, void *value);                    /* of an array of one */
 int vz_bpf_write(int map, const void *value);
+int vz_bpf_trace(int hook, int type, const char *name, const void *code, int length, char *log, int log_size);
+int vz_bpf_link(int program, int hook);  /* a descriptor; the program runs as long as it is open */
+
+/* A type of the kernel: kind and name say which; or, of a kind, the first with such a member.  NULL or 0: any.
+ * With a member, or of_type, the type of one: the answer has where it is, in bytes, or the value of an enumerator. */
+struct vz_btf_want {
+    int kind;
+    const char *name, *member;
+    int of_type;
+    int id, value;                  /* the answer */
+};
+enum { VZ_BTF_WANTS = 16 };
+int vz_btf_find(int fd, struct vz_btf_want *wants, int count);  /* ENOENT: not all were found */
+
 void vz_one_arena(void);
 int vz_seccomp_probe(void);
 int vz_close_range(unsigned int first, unsigned int last);

@@ -1,31 +1,34 @@
 """What four quiet containers feel of a fifth that takes all it can get, and how exactly limits and weights are kept.
 
-    python -m tests.bench.neighbours [--seconds 10] [--only NAME ...]
+    python -m tests.bench.neighbours [--seconds 10] [--only NAME ...] [--hog="--iolimit 10M"] [--disk bfq]
 
 The neighbours do a fixed small job fifty times a second (job.c): a millisecond of arithmetic, a process, 16 KiB that
-reach the disk.  They have a guarantee: four times the processor weight of the other one, and memory.low where there is
-one.  The table has the median of each part in microseconds, and its ratio to that without a stress.  Figures of a busy
-machine say nothing.
+reach the disk.  They have a guarantee: four times the processor weight of the other one, memory.low where there is
+one, and the highest I/O priority, which counts where the disk's scheduler knows any (--disk).  The table has the
+median of each part in microseconds, and its ratio to that without a stress.  Figures of a busy machine say nothing.
 """
 
 import argparse
 import base64
 import os
+import shlex
 import statistics
 import subprocess
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
-from tests.bench import shares
+from tests.bench import disk, shares
 from tests.harness import machine
 from tests.harness.installation import CHECKOUT, Vz
 from tests.harness.patience import patient
 from tests.harness.stresses import DISK, LIMITS, STRESSES, Stress
 
 HOG, NEIGHBOURS = 101, (102, 103, 104, 105)
-GUARANTEE = ("--cpuunits", "4000", "--vmguarpages", "64M")
+GUARANTEE = ("--cpuunits", "4000", "--vmguarpages", "64M", "--ioprio", "7")
+LAST = ("--ioprio", "0")
 PARTS = ("compute", "process", "file")
 
 Figures = dict[str, float]  # part -> microseconds
@@ -61,14 +64,14 @@ def latency(vz: Vz, seconds: int) -> Figures:
 
 
 @contextmanager
-def under(vz: Vz, stress: Stress) -> Iterator[None]:
-    """The hog has all it can get inside of this."""
+def under(vz: Vz, stress: Stress, hog: list[str]) -> Iterator[None]:
+    """The hog has all it can get inside of this, with *hog* set for it."""
     vz.create(HOG, *DISK, template=stress.template)
-    vz.ctl("set", str(HOG), *LIMITS, "--save")
+    vz.ctl("set", str(HOG), *LIMITS, *LAST, *hog, "--save")
     vz.ctl("start", str(HOG))
-    hog = vz.popen("vzctl", "exec2", str(HOG), stress.command)
+    taking = vz.popen("vzctl", "exec2", str(HOG), stress.command)
     try:
-        assert hog.stdout is not None and hog.stdout.readline().startswith("full")
+        assert taking.stdout is not None and taking.stdout.readline().startswith("full")
         yield
     finally:
         vz.ctl("stop", str(HOG), "--fast")
@@ -80,13 +83,13 @@ def row(name: str, figures: Figures, idle: Figures) -> str:
     return f"{name:14}" + "".join(cells)
 
 
-def neighbours(vz: Vz, wanted: list[Stress], seconds: int) -> None:
+def neighbours(vz: Vz, wanted: list[Stress], seconds: int, hog: list[str]) -> None:
     print(f"{'microseconds':14}" + "".join(f"{part:>12}{'ratio':>7}" for part in PARTS), flush=True)
     settle(vz)
     idle = latency(vz, seconds)
     print(row("idle", idle, idle), flush=True)
     for stress in wanted:
-        with under(vz, stress):
+        with under(vz, stress, hog):
             print(row(stress.name, latency(vz, seconds), idle), flush=True)
         time.sleep(1)  # what it left in caches and queues is on its way
     print(row("idle again", latency(vz, seconds), idle), flush=True)
@@ -98,15 +101,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=10, help="of each measurement")
     parser.add_argument("--only", nargs="*", choices=[stress.name for stress in STRESSES], help="of the stresses")
+    parser.add_argument("--hog", default="", metavar="OPTIONS", help="what else `vzctl set` sets for who takes all")
+    parser.add_argument("--disk", metavar="SCHEDULER", help="on a disk of its own with this I/O scheduler")
     given = parser.parse_args()
     wanted = [stress for stress in STRESSES if given.only is None or stress.name in given.only]
-    vz = Vz()
-    try:
-        print(f"{os.cpu_count()} processors, load {machine.read('/proc/loadavg').split()[0]}")
-        neighbours(vz, wanted, given.seconds)
-        shares.measure(vz, given.seconds)
-    finally:
-        left = vz.remove()
+    with disk.of_its_own(given.disk) if given.disk else nullcontext("") as place:
+        vz = Vz(prefix=tempfile.mkdtemp(prefix="vzt-", dir=place or "/var/tmp"))
+        try:
+            print(f"{os.cpu_count()} processors, load {machine.read('/proc/loadavg').split()[0]}")
+            neighbours(vz, wanted, given.seconds, shlex.split(given.hog))
+            if given.only is None:
+                shares.measure(vz, given.seconds)
+        finally:
+            left = vz.remove()
     if left:
         raise SystemExit("left behind:\n" + "\n".join(left))
 

@@ -1,11 +1,13 @@
 """What the kernel knows about processes, mounts, loops, cgroups: from /proc and /sys, no product code."""
 
+import ctypes
 import fcntl
 import os
 import select
 import signal
 import time
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from tests.harness.patience import patient
 
@@ -134,3 +136,17 @@ def links_tagged(tag: str) -> list[str]:
     """Network devices of our own network namespace that carry the tag of an installation, or its beginning."""
     names = os.listdir("/sys/class/net")
     return [name for name in names if "-" in name and tag.startswith(name.rpartition("-")[2])]
+
+
+class Sysinfo(NamedTuple):
+    """Bytes."""
+
+    ram: int
+    swap: int
+
+
+def sysinfo() -> Sysinfo:
+    """What sysinfo(2) tells us."""
+    words = (ctypes.c_ulong * 16)()
+    assert ctypes.CDLL(None).sysinfo(ctypes.byref(words)) == 0
+    return Sysinfo(words[4], words[8])

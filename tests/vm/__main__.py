@@ -24,6 +24,7 @@ VERBS = {
     "test": "run the suite, or what comes behind -- as pytest takes it, inside",
     "shell": "a shell inside",
     "footprint": "the memory of hostd and three containers inside",
+    "run": "what comes behind --, inside, in the tree",
 }
 
 
@@ -49,9 +50,9 @@ def main() -> int:
         order = order_of(made, options)
         if options.verb == "shell":
             return shell(made, replace(order, append=(*order.append, "vm.shell")))
-        if options.verb == "footprint":
-            command = runner.script(made, *runner.FOOTPRINT)
-            return runner.run(made, [command], order, f"{OUT}/{options.machine}-footprint")
+        if options.verb in ("footprint", "run"):
+            command = runner.script(made, *(runner.FOOTPRINT if options.verb == "footprint" else words[end + 1 :]))
+            return runner.run(made, [command], order, f"{OUT}/{options.machine}-{options.verb}")
         return test(made, order, words[end + 1 :], options.shards, everything=options.all)
     except (BuildError, OSError) as error:
         print(f"vm: {error}", file=sys.stderr)

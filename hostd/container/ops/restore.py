@@ -89,6 +89,7 @@ async def revive(run: Resurrection) -> None:
     rec.runtime = saved_runtime(run.images)
     views = await world.views.ready()
     rec.views = bool(views)
+    await world.sysinfo.begin()
     runtime = await asyncio.to_thread(_runtime, run)
     with ExitStack() as owned:
         root = owned.enter_context(await container_root(rec))
