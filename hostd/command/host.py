@@ -17,6 +17,7 @@ from hostd.config.model import CtConfig
 from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
 from hostd.kernel.fd import Fd
+from hostd.userdata.logins import Logins
 from hostd.userdata.plan import Plan
 from hostd.userdata.sshkeys import PublicKey
 
@@ -136,6 +137,7 @@ class Change:
     keys: frozenset[str]
     add: tuple[Interface, ...] = ()
     delete: tuple[Interface, ...] = ()
+    logins: Logins = field(default_factory=Logins)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,11 +224,8 @@ class Host(Protocol):
         Failure 46: more is stored than would fit; 41: it is mounted.
         """
 
-    async def set_passwords(self, ctid: int, passwords: Mapping[str, str]) -> None:
-        """By user; also of a stopped container.  An unknown user is created.  Failure 74."""
-
-    async def add_keys(self, ctid: int, ssh_keys: Sequence[PublicKey]) -> None:
-        """To those that root may log in with; also of a stopped container.  Failure 74."""
+    async def set_logins(self, ctid: int, wanted: Logins) -> None:
+        """Also of a stopped container.  An unknown user is created.  Failure 74."""
 
     async def lay_plan(self, ctid: int, plan: Plan) -> None:
         """Have the next start carry out *plan*, in the place of one that waits.  OSError."""

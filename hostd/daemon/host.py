@@ -35,8 +35,8 @@ from hostd.container.ops import (
     disk,
     first_boot,
     keys,
+    logins,
     mount,
-    password,
     restore,
     script,
     sessions,
@@ -54,8 +54,8 @@ from hostd.kernel.fd import Fd
 from hostd.kernel.features import ROWS, probe
 from hostd.kernel.mount import is_mounted
 from hostd.log import timed
+from hostd.userdata.logins import Logins
 from hostd.userdata.plan import Plan
-from hostd.userdata.sshkeys import PublicKey
 
 COMING_UP = ("start", "restore", "reboot")  # operations during which PID 1 is there, but nobody was told
 CLEARING = ("stop",)  # what a container that ended by itself is cleared away with
@@ -223,7 +223,8 @@ class Host:
         ct = self._registry[ctid]
         async with ct.acting("set"):
             texts = {key: live.text(change.after, self.confs.globals(), key) for key in change.keys}
-            await apply.apply(ct, LiveChange(change.before, change.after, change.add, change.delete, texts))
+            added, deleted = change.add, change.delete
+            await apply.apply(ct, LiveChange(change.before, change.after, added, deleted, texts, change.logins))
         self._registry.events.stir()
 
     async def resize(self, ctid: int, config: CtConfig) -> None:
@@ -231,15 +232,10 @@ class Host:
         async with ct.acting("set"):
             await disk.resize(ct, config)
 
-    async def set_passwords(self, ctid: int, passwords: Mapping[str, str]) -> None:
+    async def set_logins(self, ctid: int, wanted: Logins) -> None:
         ct = self._registry[ctid]
         async with ct.acting("set"), self._somehow_running(ct):
-            await password.change(ct, passwords)
-
-    async def add_keys(self, ctid: int, ssh_keys: Sequence[PublicKey]) -> None:
-        ct = self._registry[ctid]
-        async with ct.acting("set"), self._somehow_running(ct):
-            await keys.add(ct, ssh_keys)
+            await logins.change(ct, wanted)
 
     async def lay_plan(self, ctid: int, plan: Plan) -> None:
         async with self._registry[ctid].acting("set"):

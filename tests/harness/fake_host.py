@@ -33,8 +33,8 @@ from hostd.config.model import CtConfig
 from hostd.config.paths import Paths
 from hostd.errors import VzError
 from hostd.kernel.fd import Fd
+from hostd.userdata.logins import Logins
 from hostd.userdata.plan import Plan
-from hostd.userdata.sshkeys import PublicKey
 
 
 class FakeSession:
@@ -88,6 +88,7 @@ class FakeHost:
     unable: frozenset[str] = frozenset()  # keys that it cannot enforce
     changes: list[Change] = field(default_factory=list)
     failure: BaseException | None = None  # raised by the next operation
+    failing: str = ""  # the one operation that raises it; "": all
     begun: asyncio.Event | None = None  # set by stop and exec, which then wait for ever
     events: list[Event] = field(default_factory=list)  # told to whoever listens, who then hears that hostd leaves
     ended: Ended = field(default_factory=lambda: Ended(0))
@@ -129,7 +130,7 @@ class FakeHost:
 
     def _do(self, *call: object) -> None:
         self.calls.append(call)
-        if self.failure is not None:
+        if self.failure is not None and self.failing in ("", call[0]):
             raise self.failure
 
     async def _hang(self) -> None:
@@ -182,11 +183,8 @@ class FakeHost:
     async def resize(self, ctid: int, config: CtConfig) -> None:
         self._do("resize", ctid, config.diskspace_kib)
 
-    async def set_passwords(self, ctid: int, passwords: Mapping[str, str]) -> None:
-        self._do("set_passwords", ctid, dict(passwords))
-
-    async def add_keys(self, ctid: int, ssh_keys: Sequence[PublicKey]) -> None:
-        self._do("add_keys", ctid, tuple(ssh_keys))
+    async def set_logins(self, ctid: int, wanted: Logins) -> None:
+        self._do("set_logins", ctid, wanted)
 
     async def lay_plan(self, ctid: int, plan: Plan) -> None:
         self._do("lay_plan", ctid, plan)

@@ -1,4 +1,4 @@
-"""Keys that root logs in with: into a container that is made, stopped or running, and then really by ssh."""
+"""Passwords, and keys that root logs in with: of a container that is made, stopped or running; then really by ssh."""
 
 import os
 import subprocess
@@ -7,6 +7,7 @@ import pytest
 
 from tests.harness import machine
 from tests.harness.installation import Vz
+from tests.harness.needs import needs
 
 pytestmark = pytest.mark.system
 
@@ -124,3 +125,21 @@ def test_ssh_with_a_key_given_at_create(vz: Vz, init: str) -> None:
              "--init", init, template="debian-12")  # fmt: skip
     ssh = (*SSH, "-i", f"{vz.prefix}/key", "root@192.0.2.101", "hostname; id -u")
     machine.until("ssh", lambda: vz.run(*ssh, check=None).stdout == "deb.example.org\n0\n", 60)
+
+
+@needs("memory", "pids")
+def test_a_password_that_cannot_be_set_leaves_nothing_else_set(vz: Vz) -> None:
+    vz.start(101)
+    vz.ctl("exec2", "101", "tool=$(command -v chpasswd) && mv $tool $tool.away")
+    limits = vz.vzlist("-H", "-o", "numproc.l,physpages.l,cpuunits", "101")
+    text = machine.read(vz.paths.ct_conf(101))
+    argv = ("set", "101", "--numproc", "321", "--ram", "77M", "--cpuunits", "3333", "--hostname", "other.example.org")
+    for more in ((), ("--save",)):
+        said = vz.ctl(*argv, "--userpasswd", "root:secret", *more, check=74)
+        assert "Password change failed" in said.stderr and "UB limits" not in said.stdout
+        assert vz.vzlist("-H", "-o", "numproc.l,physpages.l,cpuunits", "101") == limits
+        assert vz.ctl("exec2", "101", "hostname").stdout != "other.example.org\n"
+    assert machine.read(vz.paths.ct_conf(101)) == text
+    vz.ctl("exec2", "101", "for one in /*bin/chpasswd.away /usr/*bin/chpasswd.away; do mv $one ${one%.away} || :; done")
+    assert "UB limits were set successfully" in vz.ctl(*argv, "--userpasswd", "root:secret").stdout
+    assert vz.vzlist("-H", "-o", "numproc.l", "101").strip() == "321"

@@ -1,13 +1,10 @@
-"""vzctl set: restarts, passwords, samples, and what is said."""
+"""vzctl set: restarts, samples, and what is said."""
 
 import pytest
 
-from hostd.command.host import StartOptions
 from hostd.errors import Failure
-from hostd.userdata.sshkeys import PublicKey
 from tests.harness.fake_host import Fake, Said
 
-KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 DOWN = "Unable to apply UBC parameters: container is not running\n"
 LOST = "WARNING: Settings were not saved to config and will be lost after CT restart (use --save flag)\n"
 
@@ -48,24 +45,6 @@ def test_places_do_not_change_while_running(fake: Fake, option: str) -> None:
     assert fake.conf(101) == "A=1\n"
     fake.ct(101)
     assert fake.ctl("set", "101", option, "/srv/x", "--save").code == 0
-
-
-def test_password(fake: Fake) -> None:
-    fake.ct(101, "A=1\n")
-    assert fake.ctl("set", "101", "--userpasswd", "root:a:b") == Said(0, "", "")
-    assert fake.host.calls == [("set_passwords", 101, {"root": "a:b"})]
-    assert fake.ctl("set", "101", "--userpasswd", "root:x", "--onboot", "yes") == Said(31, "", DOWN)
-    said = fake.ctl("set", "101", "--userpasswd", "secret")
-    assert said.code == 21 and "must be USER:PASSWORD" in said.stderr
-    assert "x" not in fake.conf(101)
-    fake.host.failure = Failure(74, "Password change failed")
-    assert fake.ctl("set", "101", "--userpasswd", "root:x") == Said(74, "", "Password change failed\n")
-
-
-def test_a_password_is_never_printed(fake: Fake) -> None:
-    fake.ct(101)
-    said = fake.ctl("set", "101", "--userpasswd", "root:geheim\nx")
-    assert said.code == 21 and "geheim" not in said.stderr
 
 
 def test_applyconfig(fake: Fake) -> None:
@@ -143,38 +122,6 @@ def test_nothing_asked_of_what_is_not_enforced(fake: Fake) -> None:
         said = fake.ctl("set", "101", option, "0")
         assert said.code == 21 and f"{option} is not enforced yet" in said.stderr
     assert "UB limits" not in fake.ctl("set", "101", "--numiptent", "100", "--save").stdout
-
-
-def test_keys(fake: Fake) -> None:
-    """Of a stopped container without --save as well, and none is printed or stored."""
-    fake.ct(101, "A=1\n")
-    path = f"{fake.session.cwd}/key.pub"
-    with open(path, "w", encoding="ascii") as file:
-        file.write(f"ssh-ed25519 {KEY} me\n")
-    assert fake.ctl("set", "101", "--sshkey", "key.pub", "--sshkey", path) == Said(0, "", "")
-    assert fake.host.calls == [("add_keys", 101, (PublicKey(KEY, f"ssh-ed25519 {KEY} me"),))]
-    assert fake.ctl("set", "101", "--sshkey", path, "--onboot", "yes") == Said(31, "", DOWN)
-    fake.host.failure = Failure(74, "Keys were not added: no space")
-    assert fake.ctl("set", "101", "--sshkey", path) == Said(74, "", "Keys were not added: no space\n")
-    assert fake.conf(101) == "A=1\n"
-
-
-def test_keys_of_a_start(fake: Fake) -> None:
-    fake.ct(101)
-    with open(f"{fake.session.cwd}/key.pub", "w", encoding="ascii") as file:
-        file.write("# none\n")
-    text = "Bad parameter for --sshkey: key.pub: there is no key in it\n"
-    assert fake.ctl("start", "101", "--sshkey", "key.pub") == Said(21, "", text) and fake.asked() == []
-    with open(f"{fake.session.cwd}/key.pub", "a", encoding="ascii") as file:
-        file.write(f"ssh-ed25519 {KEY} me\n")
-    assert fake.ctl("start", "101", "--sshkey", "key.pub").code == 0
-    assert fake.host.calls[-1][2] == StartOptions(ssh_keys=(PublicKey(KEY, f"ssh-ed25519 {KEY} me"),))
-
-
-def test_several_passwords(fake: Fake) -> None:
-    fake.ct(101)
-    fake.ctl("set", "101", "--userpasswd", "ann:a", "--userpasswd", "bob:b:c")
-    assert fake.host.calls == [("set_passwords", 101, {"ann": "a", "bob": "b:c"})]
 
 
 def test_reset_ub(fake: Fake) -> None:

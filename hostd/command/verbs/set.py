@@ -10,22 +10,19 @@ import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from hostd.command import changes, disk, edge, given, hardware, in_use, sample, typed_places, unkept
+from hostd.command import applying, changes, disk, edge, given, hardware, sample, typed_places, unkept
 from hostd.command.call import Call
 from hostd.command.changes import Changes
-from hostd.command.host import Change, Facts, StopOptions
+from hostd.command.host import Facts, StopOptions
 from hostd.command.verbs import start
-from hostd.config import announce, live, names
-from hostd.config.model import effective
-from hostd.config.settings import BEANCOUNTERS, BY_OPTION, Effect, Setting
+from hostd.config import announce, names
+from hostd.config.settings import BY_OPTION, Effect, Setting
 from hostd.config.veconf import VeConf
 from hostd.errors import AlreadyRunning, BadValue, Exit, Failure, NotRunning, Usage, VzError
+from hostd.userdata.logins import Logins
 from hostd.userdata.plan import Plan
-from hostd.userdata.sshkeys import PublicKey
 
 _NEED_SAVE = ("ostemplate", "stop-timeout", "userdata", "force")
-_UBC_KEYS = frozenset(name.upper() for name in BEANCOUNTERS) | {"AVNUMPROC"}
-_UBC_LIVE = _UBC_KEYS & frozenset(live.KEYS)
 LOST = "WARNING: Settings were not saved to config and will be lost after CT restart (use --save flag)"
 
 
@@ -40,14 +37,9 @@ class Request:
     reset_ub: bool
     map_names: bool
     changes: Changes
-    ssh_keys: tuple[PublicKey, ...]
+    logins: Logins
     plan: Plan | None
     notes: tuple[str, ...]
-
-    @property
-    def logins(self) -> bool:
-        """Something that is changed inside, of a stopped container as well, and of which no file of the host knows."""
-        return bool(self.changes.passwords or self.ssh_keys)
 
     @property
     def empty(self) -> bool:
@@ -55,7 +47,8 @@ class Request:
 
     @property
     def only_logins(self) -> bool:
-        return self.logins and not self.changes.keys
+        """Which can be changed of a stopped container as well."""
+        return bool(self.logins) and not self.changes.keys
 
 
 async def run(call: Call) -> int:
@@ -114,7 +107,7 @@ async def _request(call: Call, conf: VeConf) -> Request:
         reset_ub=parsed.has("reset_ub"),
         map_names=parsed.has("applyconfig_map"),
         changes=whole.changes,
-        ssh_keys=given.ssh_keys(call),
+        logins=Logins(whole.changes.passwords, given.ssh_keys(call)),
         plan=data.plan if data else None,
         notes=whole.notes,
     )
@@ -171,14 +164,10 @@ def _restarting(request: Request) -> list[Setting]:
 async def _apply(call: Call, request: Request, facts: Facts, conf: VeConf) -> int:
     """Bring the changes into the container; 0, or the code of a failure that --force passes over."""
     try:
-        if facts.running and (request.changes.keys or request.reset_ub):
-            await _apply_live(call, request, facts, conf)
-        elif "DISKSPACE" in request.changes.keys and facts.exists:
-            await _resize(call, request, conf)
-        if request.changes.passwords:
-            await call.host.set_passwords(call.ctid, request.changes.passwords)
-        if request.ssh_keys:
-            await call.host.add_keys(call.ctid, request.ssh_keys)
+        if facts.running:
+            await applying.running(call, request.changes, request.logins, facts, conf, reset_ub=request.reset_ub)
+        else:
+            await applying.down(call, request.changes, request.logins, facts, conf)
     except VzError as error:
         if not request.save:
             raise
@@ -193,44 +182,6 @@ async def _apply(call: Call, request: Request, facts: Facts, conf: VeConf) -> in
     for line in request.notes:
         call.console.say(line)
     return Exit.OK
-
-
-async def _resize(call: Call, request: Request, conf: VeConf) -> None:
-    then = conf.copy()
-    request.changes.edit(then)
-    await call.host.resize(call.ctid, effective(call.ctid, then, call.host.confs.globals()))
-
-
-async def _apply_live(call: Call, request: Request, facts: Facts, conf: VeConf) -> None:
-    change = _change(call, request, facts, conf)
-    in_use.check(call.host, call.ctid, change.add)
-    await call.host.apply(call.ctid, change, call.console.say)
-    if change.keys & _UBC_LIVE:
-        call.console.say("UB limits were set successfully")
-    if change.delete:
-        call.console.say(announce.deleting(change.delete))
-    if change.add:
-        call.console.say(announce.adding(change.add))
-    for line in announce.applying(change.after, change.keys):
-        call.console.say(line)
-
-
-def _change(call: Call, request: Request, facts: Facts, conf: VeConf) -> Change:
-    """From what runs now, whatever the file says by now, to what it shall be: with --reset_ub what the file says."""
-    globals = call.host.confs.globals()
-    now, then = live.over(conf, facts.live), live.over(conf, facts.live)
-    for key in _UBC_KEYS if request.reset_ub else ():
-        then.set(key, conf.get(key) or "")
-    request.changes.edit(then)
-    before, after = effective(call.ctid, now, globals), effective(call.ctid, then, globals)
-    had, has = ({one.ip for one in config.addresses} for config in (before, after))
-    return Change(
-        before=before,
-        after=after,
-        keys=_UBC_KEYS if request.reset_ub else request.changes.keys,
-        add=tuple(one for one in after.addresses if one.ip not in had),
-        delete=tuple(one for one in before.addresses if one.ip not in has),
-    )
 
 
 def _idle(request: Request) -> list[str]:

@@ -6,6 +6,7 @@ from hostd.command.host import StartOptions
 from hostd.command.verbs.chkpnt import refuse
 from hostd.config import beancounters
 from hostd.errors import AlreadyRunning, Exit, Failure, VzError
+from hostd.userdata.logins import Logins
 from hostd.userdata.sshkeys import PublicKey
 
 LATER = ("skip-remount", "skip_ve_setup", "repair")
@@ -34,7 +35,7 @@ async def boot(call: Call, ssh_keys: tuple[PublicKey, ...] = ()) -> None:
     check(call)
     if call.facts().suspended and await _resumed(call):
         if ssh_keys:
-            await call.host.add_keys(call.ctid, ssh_keys)
+            await call.host.set_logins(call.ctid, Logins(keys=ssh_keys))
         return
     await call.host.start(call.ctid, StartOptions(call.flag("wait"), ssh_keys), call.console.say)
     if call.flag("wait"):

@@ -12,10 +12,12 @@ from hostd.config.model import CtConfig, effective
 from hostd.container import device_filter, device_nodes, devices, faults, furnish, inner_limits, socket_limits
 from hostd.container.container import Container
 from hostd.container.host_side import check_masks, limits_of, set_limits
+from hostd.container.ops import logins
 from hostd.container.ops.sessions import link_of
 from hostd.container.steps import whole
 from hostd.kernel.fd import Fd
 from hostd.log import log, timed
+from hostd.userdata.logins import Logins
 
 Undo = Callable[[], Awaitable[None]]
 
@@ -24,7 +26,7 @@ Undo = Callable[[], Awaitable[None]]
 class LiveChange:
     """From the running configuration to the wanted one; addresses as a difference of the kernel's truth.
 
-    *texts*: what the container has of these keys then.
+    *texts*: what the container has of these keys then.  *logins* come last, when nothing else can fail any more.
     """
 
     old: CtConfig
@@ -32,6 +34,7 @@ class LiveChange:
     add: tuple[Interface, ...]
     delete: tuple[Interface, ...]
     texts: dict[str, str] = field(default_factory=dict)
+    logins: Logins = field(default_factory=Logins)
 
 
 async def apply(ct: Container, change: LiveChange) -> None:
@@ -48,6 +51,9 @@ async def apply(ct: Container, change: LiveChange) -> None:
             faults.point(f"set.{name}")
             with timed(f"set: {name}"):
                 await whole(step(ct, change, undos))
+        faults.point("set.logins")
+        with timed("set: logins"):
+            await logins.change(ct, change.logins)  # by a shell of the guest's, which may hang: so it can be cancelled
         faults.point("set.end")
         _remember(ct, change)
     except BaseException:
@@ -161,6 +167,8 @@ async def _addresses(ct: Container, change: LiveChange, undos: list[Undo]) -> No
     present = {ip_interface(address).ip for address in record.addresses}
     gone = [address for address in change.delete if address.ip in present]
     come = [address for address in change.add if address.ip not in present]
+    if not gone and not come:
+        return
     network = ct.world.network
     with ct.netns() as netns:
         for address in gone:
