@@ -4,27 +4,32 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from hostd.command.host import Event
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Listener:
-    """*ctids* empty: of all containers.  `wake` is set when the daemon did or saw something."""
+    """*ctids* empty: of all containers."""
 
     ctids: Set[int]
     hear: Callable[[Event], None]
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def wants(self, ctid: int) -> bool:
+        return not self.ctids or ctid in self.ctids
 
     def tell(self, ctid: int, event: str, **more: object) -> None:
-        if not self.ctids or ctid in self.ctids:
+        if self.wants(ctid):
             self.hear({"time": now(), "ctid": ctid, "event": event, **more})
 
 
 class Events:
+    """`stirred` is set when the daemon did or saw something."""
+
     def __init__(self) -> None:
         self._listeners: list[Listener] = []
+        self.stirred = asyncio.Event()
 
     @contextmanager
     def listening(self, listener: Listener) -> Iterator[None]:
@@ -41,8 +46,7 @@ class Events:
 
     def stir(self) -> None:
         """What there is to be looked at has changed, and is nothing to tell."""
-        for listener in self._listeners:
-            listener.wake.set()
+        self.stirred.set()
 
 
 def now() -> str:

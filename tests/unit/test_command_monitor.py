@@ -106,6 +106,6 @@ def test_a_listener_hears_his_own_until_he_leaves() -> None:
     with bus.listening(listener):
         bus.tell(101, "start")
         bus.tell(102, "died", why="x")
-        assert listener.wake.is_set()
+        assert bus.stirred.is_set()
     bus.tell(102, "start")
     assert [(one["ctid"], one["event"], one["why"]) for one in heard] == [(102, "died", "x")]
