@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Metric, start_http_server
+from prometheus_client import CollectorRegistry, Metric, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from hostd.watch import sample
 from hostd.watch.sample import CannotAsk, Container, Sample
+from hostd.watch.web import Server
 
 ADDRESS, PORT = "127.0.0.1", 9821
 FRESH = 1.0  # seconds
@@ -106,13 +107,16 @@ def main(programs: str, argv: list[str]) -> int:
     ending = {signal.SIGINT, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, ending)
     try:
-        server, thread = start_http_server(port, address, registry)
+        server = Server(address, port, make_wsgi_app(registry))
     except OSError as error:
         print(f"vzmetrics: cannot listen on {address} port {port}: {error.strerror}", file=sys.stderr)
         return 1
+    thread = threading.Thread(target=server.serve)
+    thread.start()
     signal.sigwait(ending)
     server.shutdown()
     thread.join()
+    server.server_close()
     return 0
 
 
