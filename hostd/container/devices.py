@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from hostd.config import permits
 from hostd.config.model import CtConfig
+from hostd.config.permits import Permit
 from hostd.errors import BadValue
 from hostd.kernel.device_program import DeviceRule
 
@@ -66,10 +67,23 @@ def check(words: str) -> None:
 
 
 def rules(config: CtConfig) -> tuple[DeviceRule, ...]:
-    """What the filter allows beside the devices of all; making a node is never the question."""
-    nodes = [DeviceRule(one.type, one.major, one.minor, f"{one.access}m", True) for one in of(config)]
-    numbers = [DeviceRule(one.type, one.major, one.minor, f"{one.access}m", True) for one in config.devices]
-    return (*nodes, *numbers)
+    """What the filter allows beside the devices of all; making a node is never the question.
+
+    A device has the rights of all settings that mean it, by name, by number or by its major alone, in one rule: no rule
+    of the filter speaks for reading and writing at once that has only one of them.
+    """
+    named = [Permit(one.type, one.major, one.minor, one.access) for one in of(config)]
+    given = (*named, *config.devices)
+    merged: dict[DeviceRule, None] = {}  # each once, in this order
+    for one in given:
+        rights = {letter for other in given if _covers(other, one) for letter in other.access}
+        access = "".join(letter for letter in "rwm" if letter in {*rights, "m"})
+        merged[DeviceRule(one.type, one.major, one.minor, access, True)] = None
+    return tuple(merged)
+
+
+def _covers(one: Permit, other: Permit) -> bool:
+    return (one.type, one.major) == (other.type, other.major) and one.minor in (None, other.minor)
 
 
 def _own(name: str) -> bool:

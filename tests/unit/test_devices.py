@@ -125,6 +125,30 @@ def test_rules_of_the_filter() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "major", "minor", "granted"),
+    [
+        ('DEVICES="c:10:200:r"\nDEVNODES="net/tun:w"\n', 10, 200, "rw"),
+        ('DEVICES="c:10:all:r c:10:200:w"\n', 10, 200, "rw"),
+        ('DEVICES="c:10:all:r c:10:200:w"\n', 10, 201, "r"),
+        ('DEVICES="c:10:200:w c:10:all:r"\n', 10, 200, "rw"),
+        ('DEVICES="c:10:all:w"\nDEVNODES="net/tun:r"\n', 10, 200, "rw"),
+        ('DEVICES="c:10:all:w b:10:200:r c:11:200:r"\n', 10, 200, "w"),
+        ('DEVICES="c:10:229:r"\nFEATURES="nesting:on"\n', 10, 229, "rw"),
+    ],
+)
+def test_a_device_has_the_rights_of_all_settings_that_mean_it(
+    text: str, major: int, minor: int, granted: str
+) -> None:
+    """Also for who opens it to read and to write at once, which is one question of the kernel's."""
+    rules = devices.rules(config(text))
+    for wanted in ("r", "w", "rw", "rwm"):
+        fit = [one for one in rules if (one.type, one.major) == ("c", major) and one.minor in (None, minor)]
+        allowed = any(set(wanted) <= set(one.access) for one in fit)
+        assert allowed == (set(wanted) <= {*granted, "m"})
+    assert len({(one.type, one.major, one.minor) for one in rules}) == len(rules)
+
+
 def test_only_other_nodes_come_and_go() -> None:
     before, after = config('DEVNODES="sdb1:r fuse:rw"\n'), config('DEVNODES="sdb1:rw net/tun:rw"\n')
     assert devices.difference(before, after) == ([FUSE], [TUN])
