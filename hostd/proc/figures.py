@@ -96,9 +96,9 @@ def _number(group: "Group", name: str, default: int = 0) -> int:
     return int(text) if text.isdigit() else default
 
 
-def processors(group: "Group", host: "Host") -> int:
-    """How many it sees: --cpus, else as many as its limit can keep busy; never more than it may run on."""
-    online = min(host.processors(), counted(allowed(group)) or host.processors())
+def processors(group: "Group", host: "Host", allowed: bytes) -> int:
+    """How many it sees: --cpus, else as many as its limit can keep busy; never more than those *allowed* to it."""
+    online = min(host.processors(), counted(allowed) or host.processors())
     given = group.noted(CPUS)
     if given:
         return min(given, online)

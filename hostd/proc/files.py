@@ -54,10 +54,11 @@ class Files:
         return texts.cpuinfo(self._host.text(POINTS["cpuinfo"]), self._processors(group))
 
     def _online(self, group: "Group") -> bytes:
-        return texts.online(self._processors(group), figures.allowed(group))
+        allowed = figures.allowed(group)
+        return texts.online(figures.processors(group, self._host, allowed), allowed)
 
     def _processors(self, group: "Group") -> int:
-        return figures.processors(group, self._host)
+        return figures.processors(group, self._host, figures.allowed(group))
 
     def _stat(self, group: "Group") -> bytes:
         user, system = figures.busy(group)

@@ -3,11 +3,13 @@
 import os
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from hostd.proc import figures
 from hostd.proc.caller import Cgroups, Group, number_in
+from hostd.proc.files import Files
 from hostd.proc.host import Host, counted
 from hostd.proc.load import Loads
 from hostd.proc.points import MEMORY
@@ -112,7 +114,7 @@ def test_memory_is_what_is_to_be_shown(
 def test_processors_are_what_the_limit_can_keep_busy(group: Group, quota: int, count: int) -> None:
     put(group, "cpu", "cpu.cfs_quota_us", str(quota))
     put(group, "cpu", "cpu.max", f"{quota if quota > 0 else 'max'} 100000\n")
-    assert figures.processors(group, Machine()) == count
+    assert figures.processors(group, Machine(), figures.allowed(group)) == count
 
 
 def test_processors_are_at_most_those_it_may_run_on(group: Group) -> None:
@@ -120,7 +122,7 @@ def test_processors_are_at_most_those_it_may_run_on(group: Group) -> None:
     group._cgroups._places.setdefault("cpuset", group._cgroups._places["unified"])
     put(group, "cpuset", "cpuset.effective_cpus", "1,3\n")
     put(group, "cpuset", "cpuset.cpus.effective", "1,3\n")
-    assert figures.processors(group, Machine()) == 2
+    assert figures.processors(group, Machine(), figures.allowed(group)) == 2
 
 
 def test_time_load_and_processes(group: Group) -> None:
@@ -148,7 +150,7 @@ def test_files_that_are_not_there_are_no_limits(tmp_path: Path) -> None:
     for names in (V1, V2):
         empty = tree(tmp_path / str(len(names)), {name: {} for name in names})
         assert figures.memory(empty, Machine()).total == 1024 * MIB
-        assert figures.processors(empty, Machine()) == 4
+        assert figures.processors(empty, Machine(), figures.allowed(empty)) == 4
         assert figures.transfers(empty) == {} and figures.busy(empty) == (0, 0)
 
 
@@ -166,6 +168,32 @@ def test_files_that_are_not_there_are_no_limits(tmp_path: Path) -> None:
 )
 def test_whose_process_it_is(text: bytes, number: str) -> None:
     assert number_in(text, b":/vz/") == number
+
+
+class Noting(Group):
+    """Notes the files that are read."""
+
+    seen: ClassVar[list[str]] = []
+
+    def read(self, controller: str, name: str) -> bytes:
+        self.seen.append(name)
+        return super().read(controller, name)
+
+
+@pytest.mark.parametrize("files", [V1, V2])
+def test_a_file_of_proc_is_made_of_each_file_of_the_cgroup_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: "dict[str, dict[str, object]]"
+) -> None:
+    of_cpuset = {"cpuset.cpus.effective": "0-2"} if files is V2 else {}
+    tree(tmp_path, {**files, "unified": {**files["unified"], **of_cpuset}})
+    cgroups = Cgroups("vz", {name: str(tmp_path / name) for name in files})
+    monkeypatch.setattr(cgroups, "of", lambda pid: Noting(cgroups, "101"))
+    for name in ("online", "stat", "uptime", "loadavg", "swaps"):
+        monkeypatch.setattr(Noting, "seen", [])
+        made = Files(cgroups)
+        made._host = Machine()
+        assert made.text(name, 1)
+        assert len(Noting.seen) == len(set(Noting.seen)) > 0, Noting.seen
 
 
 def test_lists_of_processors() -> None:
