@@ -66,14 +66,30 @@ def writes(cgroup: CtCgroup, limits: Limits, previous: Limits | None) -> Generat
     """What has to be written, in an order that the kernel accepts.  Lazy: the order depends on what is
     there.
     """
-    v2 = cgroup.tree.mode == "v2"
     for row in LIMITS:
-        value = row.value(limits)
-        if previous is not None and value == row.value(previous):
-            continue
-        path = _directory(cgroup, row, needed=row.needed(limits))
-        if path:
-            yield from (row.v2 if v2 else row.v1)(path, limits)
+        yield from _of_row(row, cgroup, limits, previous)
+
+
+def _of_row(row: "Limit", cgroup: CtCgroup, limits: Limits, previous: Limits | None) -> Generator[Write]:
+    if previous is not None and row.value(limits) == row.value(previous):
+        return
+    path = _directory(cgroup, row, needed=row.needed(limits))
+    if path:
+        yield from (row.v2 if cgroup.tree.mode == "v2" else row.v1)(path, limits)
+
+
+def take_back(cgroup: CtCgroup, limits: Limits, previous: Limits | None = None) -> dict[str, Failure]:
+    """As `apply`, for *limits* that it had before: each row by itself, as many as can be.  The others, by `what`, with
+    the reason: memory that was filled meanwhile stays allowed.
+    """
+    stays: dict[str, Failure] = {}
+    for row in LIMITS:
+        try:
+            with closing(_of_row(row, cgroup, limits, previous)) as items:
+                perform(items)
+        except Failure as failure:
+            stays[row.what] = failure
+    return stays
 
 
 def quota(limits: Limits) -> int:

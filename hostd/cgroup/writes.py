@@ -40,16 +40,18 @@ class Write:
 def perform(items: Iterable[Write]) -> None:
     """Write *items*.  Lazily: what comes next may depend on what has been written.
 
-    Raises Failure(SETUBC) when the kernel refuses, as memory below what is in use.  Then everything is as it was.
+    Raises Failure(SETUBC) when the kernel refuses, as memory below what is in use.  Then everything is as it was, or
+    the failure says what is not: memory that was allowed for a moment may have been filled in that.
     """
-    undo: list[tuple[str, str]] = []
+    undo: list[tuple[Write, str]] = []
     try:
         for item in items:
-            undo.append((item.path, item.back(_old(item.path))))
+            undo.append((item, item.back(_old(item.path))))
             _set(item)
-    except BaseException:
-        for path, value in reversed(undo):
-            _restore(path, value)
+    except BaseException as error:
+        stays = [item.path for item, value in reversed(undo) if not _restored(item, value)]
+        if stays and isinstance(error, Failure):
+            error.message += f"; what is in {' and '.join(stays)} could not be taken back"
         raise
 
 
@@ -72,11 +74,13 @@ def _set(item: Write) -> None:
         raise _refused(item.path, error, item) from error
 
 
-def _restore(path: str, value: str) -> None:
+def _restored(item: Write, value: str) -> bool:
+    """The first error is the one to tell, unless something stays: what was refused itself has changed nothing."""
     try:
-        files.write(path, value)
+        files.write(item.path, value)
     except OSError:
-        pass  # the first error is the one to be told
+        return item.back(files.read_optional(item.path) or "") in ("", value)
+    return True
 
 
 def _refused(path: str, error: OSError, item: Write | None = None) -> Failure:

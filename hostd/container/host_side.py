@@ -132,6 +132,17 @@ async def limit_sockets(run: Run, wanted: SocketLimits) -> None:
 def set_limits(cgroup: CtCgroup, wanted: Limits, previous: Limits | None = None) -> None:
     """As `limits.apply`, and what the container sees of it."""
     limits.apply(cgroup, wanted, previous)
+    _show(cgroup, wanted)
+
+
+def take_back_limits(cgroup: CtCgroup, wanted: Limits, previous: Limits | None = None) -> dict[str, Failure]:
+    """As `limits.take_back`, and what the container sees of it."""
+    stays = limits.take_back(cgroup, wanted, previous)
+    _show(cgroup, wanted)
+    return stays
+
+
+def _show(cgroup: CtCgroup, wanted: Limits) -> None:
     notes.processors(cgroup, wanted.cpus)
     notes.seats(cgroup, (wanted.cpumask or topology.online("cpu")) if wanted.seats else "")
     notes.memory(cgroup, wanted.shown)

@@ -42,6 +42,7 @@ class Record:
     started: float = 0.0  # CLOCK_BOOTTIME, seconds
     dump: str = ""  # checkpoint that the operation in flight writes or reads
     live: dict[str, str] = field(default_factory=dict)  # what runs, by configuration key: `hostd.config.live`
+    setting: dict[str, str] = field(default_factory=dict)  # what a `set` in flight makes of `live`
     trying: list[str] = field(default_factory=list)  # addresses that a `set` in flight adds or takes away
     scripts: list[str] = field(default_factory=list)  # actions whose scripts have begun: premount, mount
     announced: str = ""  # what vzinit said it was about to do: reboot, halt, poweroff

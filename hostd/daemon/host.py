@@ -224,7 +224,7 @@ class Host:
         async with ct.acting("set"):
             texts = {key: live.text(change.after, self.confs.globals(), key) for key in change.keys}
             added, deleted = change.add, change.delete
-            await apply.apply(ct, LiveChange(change.before, change.after, added, deleted, texts, change.logins))
+            await apply.apply(ct, LiveChange(change.before, change.after, added, deleted, texts, change.logins), report)
         self._registry.events.stir()
 
     async def resize(self, ctid: int, config: CtConfig) -> None:

@@ -88,3 +88,68 @@ def test_v1_says_how_much_is_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert written[:2] == ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"]
     assert content(cgroup, "memory", "memory.limit_in_bytes").startswith(str(100 * MIB))
     assert content(cgroup, "memory", "memory.memsw.limit_in_bytes").startswith(str(200 * MIB))
+
+
+def test_v2_takes_back_what_can_be_and_tells_the_rest(tmp_path: Path) -> None:
+    """RAM was raised, and filled; nobody is killed for an undo."""
+    cgroup = v2(tmp_path)
+    old, new = Limits(60 * MIB, 0, numproc=9, cpuunits=500), Limits(100 * MIB, 0, numproc=10, cpuunits=2000)
+    limits.apply(cgroup, old)
+    limits.apply(cgroup, new, old)
+    swapped(cgroup, 90, 0)
+    stays = limits.take_back(cgroup, old, new)
+    pages = MIB // PAGE
+    assert {what: why.message for what, why in stays.items()} == {
+        "PHYSPAGES and SWAPPAGES": f"cannot set PHYSPAGES to {60 * pages} and SWAPPAGES to 0 pages: "
+        f"{90 * pages} of RAM and 0 of swap are in use"
+    }
+    assert content(cgroup, "memory", "memory.max").startswith(str(100 * MIB))
+    assert content(cgroup, "pids", "pids.max").startswith("9")
+    assert content(cgroup, "cpu", "cpu.weight").startswith("50")
+    swapped(cgroup, 50, 0)
+    assert limits.take_back(cgroup, old, new) == {}
+    assert content(cgroup, "memory", "memory.max").startswith(str(60 * MIB))
+
+
+def test_v1_takes_back_what_can_be_and_tells_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cgroup = v1(tmp_path)
+    old, new = Limits(60 * MIB, 0, numproc=9), Limits(100 * MIB, 0, numproc=10)
+    limits.apply(cgroup, old)
+    limits.apply(cgroup, new, old)
+    directory = Path(cgroup.path("memory") or "")
+    for name in ("memory.usage_in_bytes", "memory.memsw.usage_in_bytes"):
+        (directory / name).write_text(str(90 * MIB))
+    write = files.write
+
+    def busy(path: str, value: str) -> None:
+        if path.endswith("limit_in_bytes") and int(value) < 90 * MIB:
+            raise OSError(errno.EBUSY, "busy", path)
+        write(path, value)
+
+    monkeypatch.setattr(files, "write", busy)
+    assert list(limits.take_back(cgroup, old, new)) == ["PHYSPAGES and SWAPPAGES"]
+    for name in ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes"):
+        assert content(cgroup, "memory", name).startswith(str(100 * MIB))
+    assert content(cgroup, "pids", "pids.max").startswith("9")
+
+
+def test_what_was_filled_before_the_next_limit_was_refused_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was refused itself is not: nothing has changed there."""
+    cgroup = v2(tmp_path)
+    old = Limits(60 * MIB, 0)
+    limits.apply(cgroup, old)
+    write = files.write
+    memory, pids = (f"{cgroup.path(name)}/{name}.max" for name in ("memory", "pids"))
+
+    def refuse(path: str, value: str) -> None:
+        if path == pids or (path == memory and value.startswith(str(60 * MIB))):
+            raise OSError(errno.EINVAL, "no", path)
+        write(path, value)
+
+    monkeypatch.setattr(files, "write", refuse)
+    why = f"cannot set NUMPROC to 5: {pids}: Invalid argument"
+    assert refused(cgroup, Limits(60 * MIB, 0, numproc=5), old) == why
+    said = refused(cgroup, Limits(90 * MIB, 0, numproc=5), old)
+    assert said == f"{why}; what is in {memory} could not be taken back"

@@ -17,9 +17,10 @@ from hostd.container.init_link import ChannelLost, InitLink, Message
 from hostd.container.ops import apply, chkpnt, sessions
 from hostd.container.ops.apply import LiveChange
 from hostd.container.ops.sessions import Terminal
+from hostd.container.ops.undo import Undo
 from hostd.container.record import Record
 from hostd.container.world import World
-from hostd.errors import NoConfig
+from hostd.errors import Failure, NoConfig
 from hostd.kernel.process import Process
 
 
@@ -94,7 +95,7 @@ def test_what_cannot_be_taken_back_does_not_stop_the_rest(tmp_path: Path, monkey
             done.append(f"undo {name}")
             raise RuntimeError(name)
 
-        async def act(ct: Container, change: LiveChange, undos: list[apply.Undo]) -> None:
+        async def act(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
             if fails:
                 raise OSError(28, "No space left on device")
             undos.append(back)
@@ -106,9 +107,12 @@ def test_what_cannot_be_taken_back_does_not_stop_the_rest(tmp_path: Path, monkey
         monkeypatch.setattr(apply, name, step(name))
     monkeypatch.setattr(apply, "_names", step("_names", fails=True))
     ct = running(Paths(str(tmp_path)), FakeLink(Message("done", {})))
-    change = cast(LiveChange, SimpleNamespace(add=(), delete=()))
-    with pytest.raises(OSError, match="No space left"):
-        asyncio.run(apply.apply(ct, change))
+    change = cast(LiveChange, SimpleNamespace(add=(), delete=(), texts={}))
+    with pytest.raises(Failure) as raised:
+        asyncio.run(apply.apply(ct, change, print))
+    stays = [f"something else could not be taken back: RuntimeError: {name}" for name in
+             ("_addresses", "_devices", "_sockets", "_limits")]  # fmt: skip
+    assert raised.value.message == "; ".join(["No space left on device", *stays]) and raised.value.exit_code == 3
     assert done == ["undo _addresses", "undo _devices", "undo _sockets", "undo _limits"]
     assert ct.record is not None and ct.record.intent == ""
 

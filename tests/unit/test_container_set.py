@@ -1,6 +1,7 @@
 """A change of a running container on fakes: that others are served meanwhile, and that all of it is taken back."""
 
 import asyncio
+import json
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +10,14 @@ from typing import cast
 
 import pytest
 
+from hostd.cgroup.limits import Limits
 from hostd.config.model import GlobalConfig, effective
 from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
 from hostd.container.container import Container
-from hostd.container.ops import apply, keys, logins, password
-from hostd.container.ops.apply import LiveChange, Undo
+from hostd.container.ops import apply, keys, logins, password, undo
+from hostd.container.ops.apply import LiveChange
+from hostd.container.ops.undo import Undo
 from hostd.container.record import Record
 from hostd.container.world import World
 from hostd.errors import Failure
@@ -30,6 +33,7 @@ def test_others_are_served_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
         assert served.wait(10), "nobody else was served"
 
     monkeypatch.setattr(apply, "set_limits", slowly)
+    monkeypatch.setattr(undo, "take_back_limits", slowly)
     tree = SimpleNamespace(v1_roots=(), unified_root="")
     ct = Container(cast(World, SimpleNamespace(tree=tree)), 101, Record(ctid=101))
     old = effective(101, VeConf(), GlobalConfig.from_conf(Paths("/nowhere"), VeConf()))
@@ -46,37 +50,106 @@ def test_others_are_served_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     asyncio.run(change_and_back())
 
 
+class Box:
+    """A container whose limits are figures; of its RAM *stuck* cannot be taken back."""
+
+    def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch, stuck: str = "") -> None:
+        self.ram: list[int | None] = []
+        self.stuck = {"PHYSPAGES and SWAPPAGES": Failure(1, stuck)} if stuck else {}
+        self.told: list[str] = []
+        paths = Paths(str(directory))
+        tree = SimpleNamespace(v1_roots=(), unified_root="")
+        self.record = Record(ctid=101, live={"PHYSPAGES": "", "NUMPROC": "9"})
+        self.ct = Container(cast(World, SimpleNamespace(tree=tree, paths=paths)), 101, self.record)
+        old = effective(101, VeConf(), GlobalConfig.from_conf(paths, VeConf()))
+        texts = {"PHYSPAGES": "0:256", "NUMPROC": "10"}
+        self.change = LiveChange(old, replace(old, ram=1 << 20, numproc=10), (), (), texts, Logins({"ann": "a"}))
+        monkeypatch.setattr(apply, "set_limits", lambda cgroup, limits, previous: self.ram.append(limits.ram))
+        monkeypatch.setattr(undo, "take_back_limits", self.take_back)
+
+    def take_back(self, cgroup: object, wanted: Limits, previous: Limits) -> dict[str, Failure]:
+        self.ram.append(wanted.ram)
+        return self.stuck
+
+    def apply(self) -> None:
+        asyncio.run(apply.apply(self.ct, self.change, self.told.append))
+
+
+async def refuse(*_: object) -> None:
+    raise Failure(74, "Password change failed", hint="why")
+
+
 def test_limits_are_taken_back_when_a_login_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And what runs is told as it was, for the next set."""
-    paths = Paths(str(tmp_path))
-    tree = SimpleNamespace(v1_roots=(), unified_root="")
-    record = Record(ctid=101, live={"PHYSPAGES": ""})
-    ct = Container(cast(World, SimpleNamespace(tree=tree, paths=paths)), 101, record)
-    old = effective(101, VeConf(), GlobalConfig.from_conf(paths, VeConf()))
-    change = LiveChange(old, replace(old, ram=1 << 20), (), (), {"PHYSPAGES": "0:256"}, Logins({"ann": "a"}))
-    ram: list[int | None] = []
-    monkeypatch.setattr(apply, "set_limits", lambda cgroup, limits, previous: ram.append(limits.ram))
-
-    async def refuse(*_: object) -> None:
-        assert ram == [1 << 20]
-        raise Failure(74, "Password change failed")
-
+    box = Box(tmp_path, monkeypatch)
     monkeypatch.setattr(password, "change", refuse)
     with pytest.raises(Failure, match="Password change failed"):
-        asyncio.run(apply.apply(ct, change))
-    assert ram == [1 << 20, None]
-    assert record.live == {"PHYSPAGES": ""} and record.intent == ""
+        box.apply()
+    assert box.ram == [1 << 20, None]
+    assert box.record.live == {"PHYSPAGES": "", "NUMPROC": "9"}
+    assert (box.record.intent, box.record.setting) == ("", {}) and box.told == []
+
+
+def test_what_cannot_be_taken_back_is_told_and_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RAM that was filled meanwhile; NUMPROC is as it was."""
+    box = Box(tmp_path, monkeypatch, stuck="250 are in use")
+    monkeypatch.setattr(password, "change", refuse)
+    with pytest.raises(Failure) as raised:
+        box.apply()
+    stays = "PHYSPAGES and SWAPPAGES could not be taken back: 250 are in use"
+    assert raised.value.message == f"Password change failed; {stays}"
+    assert (raised.value.exit_code, raised.value.hint) == (74, "why") and box.told == []
+    assert box.record.live == {"PHYSPAGES": "0:256", "NUMPROC": "9"} and box.record.intent == ""
+    assert json.loads(Path(box.ct.world.paths.ct_record(101)).read_text())["live"] == box.record.live
+
+
+def test_who_gives_up_is_told_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    box = Box(tmp_path, monkeypatch, stuck="250 are in use")
+
+    async def scene() -> None:
+        waits = asyncio.Event()
+
+        async def hang(*_: object) -> None:
+            waits.set()
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(password, "change", hang)
+        applying = asyncio.ensure_future(apply.apply(box.ct, box.change, box.told.append))
+        await waits.wait()
+        applying.cancel()
+        await asyncio.wait((applying,))
+        assert applying.cancelled()
+
+    asyncio.run(scene())
+    assert box.told == ["Warning: PHYSPAGES and SWAPPAGES could not be taken back: 250 are in use"]
+    assert box.record.live["PHYSPAGES"] == "0:256"
+
+
+def test_a_record_that_cannot_be_written_tells_what_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    box = Box(tmp_path, monkeypatch)
+    box.change = replace(box.change, logins=Logins())
+    save = Record.save
+
+    def full(record: Record, paths: Paths) -> None:
+        if not record.intent:
+            raise OSError(28, "No space left on device", "there")
+        save(record, paths)
+
+    monkeypatch.setattr(Record, "save", full)
+    with pytest.raises(OSError, match="No space"):
+        box.apply()
+    assert box.ram == [1 << 20, None] and box.record.live == {"PHYSPAGES": "", "NUMPROC": "9"}
 
 
 def test_keys_that_stay_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     async def add(*_: object) -> None:
         pass
 
-    async def refuse(*_: object) -> None:
+    async def full(*_: object) -> None:
         raise Failure(74, "Password change failed: no space")
 
     monkeypatch.setattr(keys, "add", add)
-    monkeypatch.setattr(password, "change", refuse)
+    monkeypatch.setattr(password, "change", full)
     ct = Container(cast(World, SimpleNamespace()), 101)
     for added, text in (((PublicKey("k", "line"),), "Password change failed: no space; the keys were added"),
                        ((), "Password change failed: no space")):  # fmt: skip

@@ -12,14 +12,14 @@ from hostd.config.model import CtConfig, effective
 from hostd.container import device_filter, device_nodes, devices, faults, furnish, inner_limits, socket_limits
 from hostd.container.container import Container
 from hostd.container.host_side import check_masks, limits_of, set_limits
-from hostd.container.ops import logins
+from hostd.container.ops import logins, undo
 from hostd.container.ops.sessions import link_of
+from hostd.container.ops.undo import Stays, Undo
+from hostd.container.record import Record
 from hostd.container.steps import whole
 from hostd.kernel.fd import Fd
 from hostd.log import log, timed
 from hostd.userdata.logins import Logins
-
-Undo = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,15 @@ class LiveChange:
     logins: Logins = field(default_factory=Logins)
 
 
-async def apply(ct: Container, change: LiveChange) -> None:
-    """Change a running *ct*.  On failure all that was changed is changed back."""
+async def apply(ct: Container, change: LiveChange, report: Callable[[str], None]) -> None:
+    """Change a running *ct*.  On failure all that was changed is changed back.  What cannot be is told: by the failure,
+    or, when it was cancelled, to *report*.
+    """
     record, paths = ct.record, ct.world.paths
     assert record is not None
     undos: list[Undo] = []
-    record.intent = "set"
+    live, addresses = dict(record.live), record.addresses
+    record.intent, record.setting = "set", dict(change.texts)
     record.trying = [str(address) for address in (*change.add, *change.delete)]
     try:
         record.save(paths)
@@ -56,15 +59,20 @@ async def apply(ct: Container, change: LiveChange) -> None:
             await logins.change(ct, change.logins)  # by a shell of the guest's, which may hang: so it can be cancelled
         faults.point("set.end")
         _remember(ct, change)
-    except BaseException:
-        for undo in reversed(undos):
-            try:
-                await undo()
-            except Exception:
-                log.exception("part of a change that failed cannot be taken back")
-        record.intent, record.trying = "", []
+    except BaseException as error:
+        record.live, record.addresses = live, addresses
+        stays = await undo.take_back(undos, record)
+        _settled(record)
         record.try_save(paths)
+        if stays and isinstance(error, Exception):
+            raise undo.failed(error, stays) from error
+        if stays:
+            report(f"Warning: {stays}")
         raise
+
+
+def _settled(record: Record) -> None:
+    record.intent, record.trying, record.setting = "", [], {}
 
 
 def _remember(ct: Container, change: LiveChange) -> None:
@@ -75,7 +83,7 @@ def _remember(ct: Container, change: LiveChange) -> None:
     wanted = present - {address.ip for address in change.delete} | {address.ip for address in change.add}
     record.addresses = [str(ip) for ip in sorted(wanted, key=lambda ip: (ip.version, ip))]
     record.live |= change.texts
-    record.intent, record.trying = "", []
+    _settled(record)
     record.save(ct.world.paths)
     faults.point("set.remembered")
 
@@ -87,7 +95,11 @@ async def settle(ct: Container, config: CtConfig) -> None:
     log.info("cut off in the middle: set; taken back")
     config = effective(ct.ctid, live.over(config.raw, record.live), world.load_globals())
     cgroup = CtCgroup(world.tree, ct.ctid)
-    await asyncio.to_thread(set_limits, cgroup, limits_of(config, record))
+    try:
+        await undo.limits(cgroup, limits_of(config, record))
+    except Stays as stays:
+        log.error("%s", stays.message)
+        undo.keep(record, stays)
     socket_limits.put(cgroup, record, socket_limits.of(config))
     device_filter.protect(cgroup, devices.rules(config))
     present = {ip_interface(address).ip for address in record.addresses}
@@ -102,7 +114,7 @@ async def settle(ct: Container, config: CtConfig) -> None:
             await ct.link.ask("hostname", name=config.hostname)
     if ct.running:
         _settle_inside(ct, config)
-    record.intent, record.trying = "", []
+    _settled(record)
     record.try_save(world.paths)
 
 
@@ -123,7 +135,7 @@ async def _limits(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
     cgroup = CtCgroup(ct.world.tree, ct.ctid)
 
     async def back() -> None:
-        await asyncio.to_thread(set_limits, cgroup, before, after)
+        await undo.limits(cgroup, before, after)
 
     await asyncio.to_thread(set_limits, cgroup, after, before)  # moving memory to swap takes seconds
     undos.append(back)
