@@ -3,10 +3,12 @@
 They are there while one of the limits is, and hold the counts; a hostd that comes later finds them at the cgroup.
 """
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import astuple, dataclass
 
 from hostd.cgroup.tree import CtCgroup
+from hostd.config import values
 from hostd.config.model import CtConfig
 from hostd.container import faults
 from hostd.container.record import Record
@@ -39,6 +41,23 @@ COUNTED = SocketLimits(_UNLIMITED, _UNLIMITED)  # nothing is refused, and a limi
 
 def of(config: CtConfig) -> SocketLimits:
     return SocketLimits(config.numtcpsock, config.numothersock)
+
+
+def given(texts: Mapping[str, str]) -> bool:
+    """One of them is among what a container has (`Record.live`), where nothing has to be asked of the kernel.
+
+    What an older hostd has not noted may be one.
+    """
+    return any(_limits(texts.get(name.upper())) for name in NAMES)
+
+
+def _limits(text: str | None) -> bool:
+    if not text:
+        return text is None
+    try:
+        return values.bar_limit(text, values.items)[1] != values.UNLIMITED
+    except ValueError:
+        return True
 
 
 def put(cgroup: CtCgroup, record: Record, limits: SocketLimits) -> None:

@@ -141,15 +141,19 @@ class Watch:
         self._names = names
 
     async def _figures(self, containers: list[Container]) -> Figures:
-        cgroups = {_start_of(ct): CtCgroup(ct.world.tree, ct.ctid) for ct in containers}
-        found = await asyncio.to_thread(lambda: {name: _failures(one) for name, one in cgroups.items()})
+        looks = {_start_of(ct): _look(ct) for ct in containers}
+        found = await asyncio.to_thread(lambda: {name: look() for name, look in looks.items()})
         self._silent -= found.keys()
         self._silent |= {name for name, figures in found.items() if figures.keys() & set(socket_limits.NAMES)}
         return found
 
 
-def _failures(cgroup: CtCgroup) -> dict[str, int]:
-    return stats.failures(cgroup) | socket_limits.failures(cgroup)
+def _look(ct: Container) -> Callable[[], dict[str, int]]:
+    """For a thread: what the loop may change meanwhile is read now.  To ask for sockets takes several system calls."""
+    cgroup = CtCgroup(ct.world.tree, ct.ctid)
+    if ct.record is None or not socket_limits.given(ct.record.live):
+        return lambda: stats.failures(cgroup)
+    return lambda: stats.failures(cgroup) | socket_limits.failures(cgroup)
 
 
 def _start_of(ct: Container) -> str:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from hostd.cgroup.alarm import Alarm
+from hostd.cgroup.tree import CtCgroup
 from hostd.container import socket_limits
+from hostd.container.container import Container
 from hostd.daemon.refusals import Watch
 from tests.harness.monitor_box import Box
 
@@ -94,24 +96,55 @@ def test_without_a_sign_one_looks_and_with_nobody_one_waits(box: Box) -> None:
     play(box, scene)
 
 
+def limited(ct: Container, text: str) -> Container:
+    assert ct.record is not None
+    ct.record.live = {"NUMTCPSOCK": text, "NUMOTHERSOCK": ""}
+    return ct
+
+
 def test_sockets_give_no_sign(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where they have limits one looks, though the kernel would tell of the others."""
     refused = {"numtcpsock": 0, "numothersock": 0}
+    asked: list[int] = []
+
+    def failures(cgroup: CtCgroup) -> dict[str, int]:
+        asked.append(cgroup.ctid)
+        return dict(refused)
+
     monkeypatch.setattr(Alarm, "watch", lambda alarm, cgroup: True)
-    monkeypatch.setattr(socket_limits, "failures", lambda cgroup: dict(refused) if cgroup.ctid == 101 else {})
+    monkeypatch.setattr(socket_limits, "failures", failures)
 
     async def scene(watch: Watch) -> None:
-        one, two = box.container(101), box.container(102)
+        one, two = limited(box.container(101), "50:50"), limited(box.container(102), "")
         await watch.begin([one, two])
         await asyncio.wait_for(watch.sign(), 10)
         refused["numtcpsock"] = 5
         await watch.look([one, two])
         assert box.told() == [(101, "limit", "numtcpsock", 5)]
         await watch.look([two])
+        assert set(asked) == {101}
         waiting = asyncio.ensure_future(watch.sign())
         await asyncio.sleep(0)
         assert not waiting.done()
-        box.stirred.set()  # somebody set a limit
+        limited(two, "7")
+        box.stirred.set()
         await asyncio.wait_for(waiting, 10)
+        await watch.look([two])
+        assert asked[-1] == 102
 
     play(box, scene)
+
+
+@pytest.mark.parametrize(
+    ("texts", "given"),
+    [
+        ({"NUMTCPSOCK": "", "NUMOTHERSOCK": ""}, False),
+        ({"NUMTCPSOCK": "unlimited", "NUMOTHERSOCK": "9223372036854775807:9223372036854775807"}, False),
+        ({"NUMTCPSOCK": "5:unlimited", "NUMOTHERSOCK": ""}, False),
+        ({"NUMTCPSOCK": "unlimited:5", "NUMOTHERSOCK": ""}, True),
+        ({"NUMTCPSOCK": "", "NUMOTHERSOCK": "0"}, True),
+        ({"NUMTCPSOCK": ""}, True),  # the other one was not noted
+    ],
+)
+def test_sockets_are_asked_for_where_they_may_be_limited(texts: dict[str, str], given: bool) -> None:
+    assert socket_limits.given(texts) == given
