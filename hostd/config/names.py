@@ -42,8 +42,8 @@ def lookup(paths: Paths, name: str) -> int | None:
     return None
 
 
-def assign(paths: Paths, ctid: int, name: str) -> None:
-    """Make *name* lead to container *ctid*.  Failure 131 when another container has it.  Idempotent."""
+def check(paths: Paths, ctid: int, name: str) -> None:
+    """Failure 131 when *name* cannot be that of container *ctid*, or is another's."""
     try:
         values.name(name)
     except ValueError as error:
@@ -51,6 +51,11 @@ def assign(paths: Paths, ctid: int, name: str) -> None:
     owner = lookup(paths, name)
     if owner not in (None, ctid):
         raise Failure(Exit.SET_NAME, f"Conflict: name {name} already used by container {owner}")
+
+
+def assign(paths: Paths, ctid: int, name: str) -> None:
+    """Make *name* lead to container *ctid*.  Failure 131 of `check`.  Idempotent."""
+    check(paths, ctid, name)
     os.makedirs(paths.names_dir, exist_ok=True)
     place = tempfile.mktemp(prefix=f".{ctid}.", dir=paths.names_dir)
     os.symlink(paths.ct_conf(ctid), place)

@@ -92,6 +92,11 @@ def test_name_conflicts(fake: Fake) -> None:
     fake.ctl("set", "101", "--name", "web", "--save")
     said = fake.ctl("set", "102", "--name", "web", "--save")
     assert said == Said(131, "", "Conflict: name web already used by container 101\n")
+    fake.up(102, 'NAME="web"\n')
+    for option in (("--name", "web"), ("--applyconfig_map", "name")):
+        said = fake.ctl("set", "102", *option, "--numproc", "9", "--save")
+        assert said.code == 131 and fake.asked() == [], "nothing is changed for a name that cannot be had"
+    fake.ct(102, "A=1\n")
     text = "Error: unable to use --name option without --save\n"
     assert fake.ctl("set", "102", "--name", "other") == Said(131, "", text)
     assert fake.conf(102) == "A=1\n" and os.listdir(fake.paths.names_dir) == ["web"]

@@ -65,6 +65,8 @@ async def run(call: Call) -> int:
         call.not_suspended()
     typed_places.check(call, request.changes.texts, conf)
     hardware.check(request.changes.texts)
+    if name := request.changes.texts.get("NAME", conf.get("NAME") if request.map_names else None):
+        names.check(call.host.paths, call.ctid, name)  # before anything is changed
     code = await _apply(call, request, facts, conf)
     if request.save:
         _save(call, request, conf)
