@@ -116,3 +116,22 @@ def test_a_host_without_swap_says_so(vz: Vz) -> None:
             assert line in vz.ctl(*command).stdout.splitlines()
         for silent in (("start", "101"), ("set", "101", "--ram", "1G"), ("set", "101", "--swap", "0")):
             assert line not in vz.ctl(*silent).stdout
+
+
+def test_ram_that_was_filled_before_the_set_failed_stays_and_is_told(vz: Vz) -> None:
+    """The guest's own tool does it, in the middle of a set; its NUMPROC is as before."""
+    vz.start(101)
+    vz.ctl("set", "101", "--ram", "64M", "--swap", "0", "--numproc", "200", "--save")
+    tool = "#!/bin/sh\\nhead -c 100000000 /dev/zero >/dev/shm/filled\\nexit 7\\n"
+    vz.ctl("exec2", "101", f"tool=$(command -v chpasswd) && rm $tool && printf '{tool}' >$tool && chmod 755 $tool")
+    text = machine.read(vz.paths.ct_conf(101))
+    said = vz.ctl("set", "101", "--ram", "256M", "--numproc", "300", "--userpasswd", "root:secret", "--save", check=74)
+    first, second = said.stderr.splitlines()
+    stays = "PHYSPAGES and SWAPPAGES could not be taken back: cannot set PHYSPAGES to 16384"
+    assert first.startswith(f"Password change failed: code 7; {stays}")
+    assert first.endswith(" of swap are in use") and second.startswith("Error: failed to apply some parameters")
+    assert figures(vz, 101, "physpages.l", "numproc.l") == [256 * MIB // PAGE, 200]
+    assert str(256 * MIB) in limits(vz) and machine.read(vz.paths.ct_conf(101)) == text
+    vz.ctl("exec2", "101", "rm /dev/shm/filled")
+    vz.ctl("set", "101", "--ram", "64M", "--swap", "0")
+    assert figures(vz, 101, "physpages.l") == [64 * MIB // PAGE] and str(64 * MIB) in limits(vz)
