@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from hostd.cgroup.limits import Limits
 from hostd.config.model import GlobalConfig, effective
 from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
+from hostd.container import device_filter, socket_limits
 from hostd.container.container import Container
 from hostd.container.ops import apply, keys, logins, password, undo
 from hostd.container.ops.apply import LiveChange
@@ -156,3 +158,17 @@ def test_keys_that_stay_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(Failure) as raised:
             asyncio.run(logins.change(ct, Logins({"ann": "a"}, added)))
         assert raised.value.message == text
+
+
+def test_a_set_that_was_cut_off_leaves_what_runs_on_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next hostd cannot lower RAM either: the next set has to begin from what there is."""
+    box = Box(tmp_path, monkeypatch, stuck="250 are in use")
+    box.record.intent, box.record.setting = "set", {"PHYSPAGES": "0:256", "NUMPROC": "10"}
+    globals = GlobalConfig.from_conf(box.ct.world.paths, VeConf())
+    box.ct.world.load_globals = lambda: globals  # type: ignore[misc]
+    monkeypatch.setattr(socket_limits, "put", lambda *_: None)
+    monkeypatch.setattr(device_filter, "protect", lambda *_: None)
+    monkeypatch.setattr(Container, "netns", lambda ct: nullcontext())
+    asyncio.run(apply.settle(box.ct, box.change.new))
+    assert box.ram == [None] and box.record.live == {"PHYSPAGES": "0:256", "NUMPROC": "9"}
+    assert (box.record.intent, box.record.setting) == ("", {})
