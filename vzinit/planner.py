@@ -26,6 +26,9 @@ TMPFILES_ARGUMENTS = (
     "--exclude-prefix=/run/utmp",
     "--exclude-prefix=/run/nologin",  # "the system is booting"; systemd would remove it at the end
 )  # fmt: skip
+# With OpenVZ's files in it /proc is none to systemd-tmpfiles: it gets the kernel's own in place of it.
+KERNELS_PROC = "/proc/.vz"
+WITH_KERNELS_PROC = ["/usr/bin/unshare", "-m", "/bin/sh", "-c", f'mount --move {KERNELS_PROC} /proc && exec "$@"', "sh"]
 SSH_SERVICES = {"ssh.service", "sshd.service", "ssh", "sshd"}
 NEW_KEYS = Command(["ssh-keygen", "-A"], "-")
 
@@ -103,7 +106,8 @@ def add_rc_local(found: BootPlan) -> None:
 def put_tmpfiles_first(found: BootPlan) -> None:
     """The image's own tools work without systemd: the users that packages want, and then what they want in /run."""
     tools = [[SYSUSERS], [TMPFILES, *TMPFILES_ARGUMENTS]]
-    commands = [Command(tool, "-:") for tool in tools if fds.is_program(tool[0])]
+    first = WITH_KERNELS_PROC if fds.is_dir(KERNELS_PROC) else []
+    commands = [Command([*first, *tool], "-:") for tool in tools if fds.is_program(tool[0])]
     if not commands:
         return
     for service in found.services:

@@ -3,10 +3,11 @@ neither readable nor writable inside (an extended attribute `trusted.*` is for t
 """
 
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 
 from hostd.cgroup.tree import CtCgroup
-from hostd.proc.points import BORN, CPUS, MEMORY, OWN_CLOCKS
+from hostd.proc.points import ADDRESSES, BEANCOUNTERS, BORN, CPUS, MEMORY, OWN_CLOCKS
 
 SEATED = "trusted.vz.seated"
 
@@ -38,6 +39,12 @@ def seated(cgroup: CtCgroup) -> str:
 def memory(cgroup: CtCgroup, size: int | None) -> None:
     """Bytes that its configuration wants shown as all memory; None: it does not say."""
     _note(cgroup, MEMORY, size or 0)
+
+
+def openvz(cgroup: CtCgroup, beancounters: str, addresses: Iterable[str]) -> None:
+    """What its files of OpenVZ say, as far as the cgroup does not."""
+    _note(cgroup, BEANCOUNTERS, beancounters)
+    _note(cgroup, ADDRESSES, " ".join(addresses))
 
 
 def _note(cgroup: CtCgroup, name: str, value: int | str) -> None:

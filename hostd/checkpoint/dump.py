@@ -40,7 +40,7 @@ class DumpSpec:
     in the container's own network namespace; *runtime* is the name of what is /.vz;
     *cgroups* are the container's directories, one per hierarchy.  *lower* and *upper* are the directories of
     an overlay root (*lower* as the template's tree, *upper* on the mounted disk image), None for other
-    roots.  *settings*, *configured* and *counted* as in `Saved`.
+    roots.  *openvz*: its /proc is the server's.  *settings*, *configured* and *counted* as in `Saved`.
     """
 
     pid: int
@@ -53,6 +53,7 @@ class DumpSpec:
     uid_count: int = IDS
     lower: Fd | None = None
     upper: Fd | None = None
+    openvz: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
     counted: Mapping[str, list[int]] = field(default_factory=dict)
     configured: Mapping[str, str] = field(default_factory=dict)
@@ -69,7 +70,7 @@ def check(spec: DumpSpec) -> None:
     if spec.uid_base is None:
         raise Failure(Exit.CHKPNT, "Checkpointing failed: privileged containers are not supported yet")
     criu.find()
-    reasons = precheck.reasons(spec.pid, tuple(saved.EXTERNAL), tasks=cgmap.pids(spec.cgroups[0]))
+    reasons = precheck.reasons(spec.pid, tuple(saved.external(openvz=spec.openvz)), tasks=cgmap.pids(spec.cgroups[0]))
     for reason in reasons[1:]:
         log.warning("cannot be checkpointed: %s", reason)
     if reasons:
@@ -113,7 +114,7 @@ def _dump(spec: DumpSpec, program: criu.Criu, lock: Fd) -> list[str]:
     """CRIU, and our part of the images, taken while all tasks are stopped: what a service that starts has made by then
     (a cgroup, a device, a route) is in both or in neither.  Answers watches that may be lost.
     """
-    external = _external(spec.pid)
+    external = _external(spec)
 
     def at_stage(_stage: str) -> None:
         with timed("dump: ask"):
@@ -140,9 +141,9 @@ def _clear(images: str) -> None:
             os.unlink(f"{images}/{name}")
 
 
-def _external(pid: int) -> dict[str, str]:
-    points = {point for point, _, _ in precheck.mounts(f"/proc/{pid}/mountinfo")}
-    return {point: key for point, key in saved.EXTERNAL.items() if point in points}
+def _external(spec: DumpSpec) -> dict[str, str]:
+    points = {point for point, _, _ in precheck.mounts(f"/proc/{spec.pid}/mountinfo")}
+    return {point: key for point, key in saved.external(openvz=spec.openvz).items() if point in points}
 
 
 def _saved(spec: DumpSpec, external: dict[str, str], version: str) -> saved.Saved:

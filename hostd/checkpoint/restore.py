@@ -12,11 +12,12 @@ from hostd.kernel.descriptors import pidfd_getfd
 from hostd.kernel.fd import Fd
 from hostd.kernel.process import Process
 from hostd.log import log, timed
-from hostd.proc.points import POINTS
+from hostd.proc.points import OPENVZ, POINTS, in_kernels
 
 # Where `private` attaches what.
 PLACES = {
-    "/.vz": "runtime", "/dev": "dev", "/sys/fs/cgroup": "cgroup", BOOT_ID: f"boot/{FILE}",
+    "/.vz": "runtime", "/dev": "dev", "/sys/fs/cgroup": "cgroup",
+    BOOT_ID: f"boot/{FILE}", in_kernels(BOOT_ID): f"boot/{FILE}", saved.WHOLE: f"views/{OPENVZ}",
     **{point: f"views/{name}" for name, point in POINTS.items()},
 }  # fmt: skip
 
@@ -57,6 +58,11 @@ def saved_ids(path: str) -> range:
 def saved_runtime(path: str) -> str:
     """The name of the runtime that is /.vz of the checkpoint at *path*.  Raises Failure(17) when it is not complete."""
     return saved.load(path).runtime
+
+
+def saved_openvz(path: str) -> bool:
+    """The checkpoint at *path* has OpenVZ's files in /proc.  Raises Failure(17) when it is not complete."""
+    return saved.WHOLE in saved.load(path).external
 
 
 def saved_settings(path: str) -> tuple[dict[str, str], dict[str, str]]:
@@ -101,6 +107,9 @@ def check(kept: saved.Saved, spec: RestoreSpec) -> None:
     if kept.uid_base != spec.uid_base:
         need = f"{kept.uid_base}..{kept.uid_base + kept.uid_count - 1}"
         raise Failure(Exit.RESTORE, f"Restoring failed: it needs the user ids {need}, not {spec.uid_base}")
+    if saved.WHOLE in kept.external and not spec.views:
+        why = "its /proc has the files of OpenVZ, and this host has no server of them (see `vzctl check`, FUSE)"
+        raise Failure(Exit.RESTORE, f"Restoring failed: {why}")
 
 
 def _restore(spec: RestoreSpec, kept: saved.Saved, program: criu.Criu, lock: Fd) -> tuple[Process, list[str]]:

@@ -13,13 +13,22 @@ from hostd.checkpoint.dev_tree import DevTree, Node
 from hostd.checkpoint.network import Network
 from hostd.errors import Exit, Failure
 from hostd.kernel.namespace import IDS
-from hostd.proc.points import POINTS
+from hostd.proc.points import OPENVZ, POINTS, in_kernels
 
 # Mount points that the host brings, and what CRIU's images call them.
 EXTERNAL = {
     "/.vz": "vzruntime", "/dev": "vzdev", "/sys/fs/cgroup": "vzcgroup", BOOT_ID: "vzbootid",
     **{point: f"vzview-{name}" for name, point in POINTS.items()},
 }  # fmt: skip
+WHOLE = "/proc"  # with OpenVZ's files it is one of them
+
+
+def external(*, openvz: bool) -> dict[str, str]:
+    """Those that a container may have."""
+    if not openvz:
+        return EXTERNAL
+    others = {point: key for point, key in EXTERNAL.items() if not point.startswith(f"{WHOLE}/")}
+    return others | {WHOLE: f"vzview-{OPENVZ}", in_kernels(BOOT_ID): EXTERNAL[BOOT_ID]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +38,7 @@ class Saved:
     uid_base: int  # the images hold ids of the host: a restore needs the same range
     channel: int  # inode of PID 1's end of its channel
     runtime: str  # its name: the programs in memory map these very files
-    external: dict[str, str]  # those of EXTERNAL that the container had
+    external: dict[str, str]  # those of `external` that the container had
     dev: DevTree
     cgroups: dict[str, list[Group]] = field(default_factory=dict)
     network: Network = field(default_factory=Network)

@@ -43,9 +43,7 @@ async def down(call: Call, changes: Changes, logins: Logins, facts: Facts, conf:
     """Of one that is down: its disk, and who may log in."""
     resized = "DISKSPACE" in changes.keys and facts.exists
     if resized:
-        then = conf.copy()
-        changes.edit(then)
-        await _resize(call, then)
+        await _resize(call, changes.edited(conf))
     try:
         await _logins(call, logins)
     except BaseException as error:

@@ -43,6 +43,12 @@ class Changes:
         known = {one.ip for one in kept}
         return (*kept, *(one for one in self.add if one.ip not in known))
 
+    def edited(self, conf: VeConf) -> VeConf:
+        """A copy of *conf* with the changes."""
+        after = conf.copy()
+        self.edit(after)
+        return after
+
     def edit(self, conf: VeConf) -> None:
         """Write the changes into *conf*: known keys in their place, new ones in OpenVZ's order."""
         texts = dict(self.texts)

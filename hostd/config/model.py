@@ -133,6 +133,11 @@ class CtConfig:
         return self.has("nesting") and not self.privileged
 
     @property
+    def openvz(self) -> bool:
+        """It finds OpenVZ's files in /proc; an init of the image's own would not take that for a /proc."""
+        return self.has("openvz") and self.init == "vz"
+
+    @property
     def sized(self) -> bool:
         """Its disk is a file system of its own."""
         return self.layout in SIZED

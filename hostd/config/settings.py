@@ -218,7 +218,7 @@ _HOST = (
     Setting("mac_filter", "NETIF", one_line, "on|off", "keep the address fixed", _REFUSED),
     Setting("name", "NAME", texts.name, "NAME", 'a name instead of the number; "" removes it', _STORED),
     Setting(
-        *("features", "FEATURES", texts.features, "NAME:on|off,…", "nesting, fuse, tun; kernel features", _RESTART),
+        *("features", "FEATURES", texts.features, "NAME:on|off,…", "nesting, openvz, fuse, tun; OpenVZ's", _RESTART),
         only_kept=values.FEATURES_KEPT,
     ),
     Setting(

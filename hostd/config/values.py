@@ -290,6 +290,6 @@ _CAPABILITY_NAMES = """
     AUDIT_WRITE VE_ADMIN SETFCAP
 """
 CAPABILITIES = frozenset(_CAPABILITY_NAMES.split())
-FEATURES_GIVEN = frozenset(("tun", "fuse", "nesting"))  # ours
+FEATURES_GIVEN = frozenset(("tun", "fuse", "nesting", "openvz"))  # ours
 FEATURES_KEPT = frozenset(("sysfs", "nfs", "nfsd", "sit", "ipip", "ppp", "ipgre", "bridge"))  # OpenVZ's: kept
 FEATURES = FEATURES_GIVEN | FEATURES_KEPT

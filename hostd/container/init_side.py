@@ -29,12 +29,13 @@ async def make_mounts(run: Run) -> None:
     run.record.runtime = run.world.runtimes.newest
     run.record.views = bool(await run.world.views.ready())
     await run.world.sysinfo.begin()
+    run.record.openvz = run.record.views and run.configuration.openvz
     run.submounts = await asyncio.to_thread(_make_mounts, run)
 
 
 def _make_mounts(run: Run) -> tuple[Submount, ...]:
     config, runtime = run.configuration, run.world.runtimes.at(run.record.runtime)
-    base, given, views = run.record.uid_base or 0, devices.of(config), run.world.views.trees()
+    base, given, views = run.record.uid_base or 0, devices.of(config), run.world.views.trees(openvz=run.record.openvz)
     return mounts.below_root(base, runtime, given, views, nesting=config.nesting, terminals=config.numpty)
 
 

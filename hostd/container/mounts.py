@@ -21,6 +21,7 @@ from hostd.kernel.mount import (
     open_tree,
 )
 from hostd.kernel.namespace import userns
+from hostd.proc.points import in_kernels
 
 TTY_GROUP = 5  # group `tty` of Debian and most others
 
@@ -141,15 +142,20 @@ def below_root(
 ) -> tuple[Submount, ...]:
     """All mounts that the host makes for a container, in the order in which they are attached.
 
-    *views*: files of the server of /proc files, by their places.
+    *views*: files of the server of /proc files, by their places; its directory of all of them, where /proc is that.
     """
+    whole, boot_id = views.get("/proc"), BOOT_ID
+    if whole is not None:
+        boot_id = in_kernels(BOOT_ID)
+        views = {place: tree for place, tree in views.items() if tree is not whole}
     return (
         Submount(runtime(runtime_dir), ".vz"),
         Submount(dev(base, devices, nesting=nesting), "dev"),
         Submount(devpts(base, terminals), "dev/pts"),
         Submount(scratch(base, "1777"), "dev/shm"),
         Submount(scratch(base, "755"), "run"),
-        Submount(boot_id_tree(random_uuid()), BOOT_ID.lstrip("/"), FILE),
+        *((Submount(whole, "proc"),) if whole is not None else ()),
+        Submount(boot_id_tree(random_uuid()), boot_id.lstrip("/"), FILE),
         *(Submount(tree, place.lstrip("/"), "") for place, tree in views.items()),
     )
 

@@ -1,6 +1,7 @@
 """From configuration to what `spawn` does: pure data, nothing touched but the mounts and descriptors it is given."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 
 from hostd.config.model import CtConfig
@@ -11,7 +12,8 @@ from hostd.kernel import caps
 from hostd.kernel.clocks import Clocks
 from hostd.kernel.fd import Fd
 from hostd.kernel.seccomp import deny_filter
-from hostd.kernel.spawn import DEFAULT_MOUNTS, NESTING_MOUNTS, SpawnPlan
+from hostd.kernel.spawn import DEFAULT_MOUNTS, NESTING_MOUNTS, PROC, ChildMount, SpawnPlan
+from hostd.proc.points import in_kernels
 
 LAST_WORDS, CHANNEL = 2, 3  # what PID 1 has to say in the end; its channel to the host
 ENVIRONMENT = {"container": "vz"}  # of PID 1 alone: systemd-detect-virt, Ansible and others look there
@@ -50,6 +52,9 @@ def spawn_plan(
     clocks: Clocks | None = None,
 ) -> SpawnPlan:
     """The plan that makes PID 1 of a container from its configuration and the descriptors made for it."""
+    mounts: tuple[ChildMount, ...] = NESTING_MOUNTS if config.nesting else DEFAULT_MOUNTS
+    if any(mount.path == PROC.target for mount in submounts):  # what is there already has a place for the kernel's
+        mounts = tuple(replace(one, target=in_kernels(f"/{one.target}")[1:]) if one is PROC else one for one in mounts)
     return SpawnPlan(
         root=root,
         submounts=tuple((mount.mount, mount.path) for mount in submounts if mount.file is None),
@@ -65,6 +70,6 @@ def spawn_plan(
         clocks=clocks,
         seccomp=_filter(),
         drop_caps=dropped(config.capabilities, privileged=ids is None),
-        mounts=NESTING_MOUNTS if config.nesting else DEFAULT_MOUNTS,
+        mounts=mounts,
         parent=True,
     )

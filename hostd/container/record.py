@@ -48,6 +48,7 @@ class Record:
     announced: str = ""  # what vzinit said it was about to do: reboot, halt, poweroff
     counted: dict[str, list[int]] = field(default_factory=dict)  # the most and the refusals before a checkpoint
     views: bool = False  # it has files of the server of /proc files
+    openvz: bool = False  # and OpenVZ's among them: its /proc is the server's
     setup: bool = False  # started only to run a script in it: no services
 
     @property

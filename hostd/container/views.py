@@ -25,7 +25,7 @@ from hostd.kernel.graft import replace
 from hostd.kernel.mount import mount_points, move_mount, open_tree, umount
 from hostd.kernel.namespace import namespace
 from hostd.log import about, log
-from hostd.proc.points import POINTS
+from hostd.proc.points import KERNELS, OPENVZ, POINTS
 
 NAME = "vzviews"
 HELPER, CONNECTION, NOTE = "views", "views:connection", "views:note"  # as the keeper knows them
@@ -33,6 +33,8 @@ MOST_PLACES = 256  # that are made new in one container: a guest may have any nu
 PATIENCE = 30.0  # seconds for the server to answer for the first time: as PID 1 has them on a busy host
 PAUSE = 300.0  # seconds from then on without another attempt: a start does not wait for the same again
 RENEWAL = 5.0  # seconds for the mounts of one container, which may be hostile
+PROC = "/proc"
+PLACES = {**POINTS, OPENVZ: PROC}  # what is in the directory, and where it goes
 
 
 class Views:
@@ -48,6 +50,7 @@ class Views:
         self._inherited = kept if len(kept) == 2 else []  # one without the other is of no use
         self._offered = offered
         self._files: dict[str, Fd] = {}  # by mount point inside; each keeps the kernel from asking for its name again
+        self._kernels: Fd | None = None  # keeps that of a directory
         self._making = asyncio.Lock()
         self._failed: float | None = None  # when the last attempt did
 
@@ -58,10 +61,13 @@ class Views:
                 await self._make()
         return self._directory if self._files else ""
 
-    def trees(self) -> dict[str, Fd]:
-        """A detached mount for each mount point in a container, after `ready`.  The server is not asked for it."""
+    def trees(self, *, openvz: bool) -> dict[str, Fd]:
+        """A detached mount for each mount point in a container, after `ready`.  The server is not asked for it.
+
+        With *openvz* one of them is a whole /proc, with all that is otherwise mounted in it.
+        """
         try:
-            return {point: open_tree(file.path) for point, file in self._files.items()}
+            return {point: open_tree(file.path) for point, file in self._files.items() if _wanted(point, openvz)}
         except OSError as error:
             log.error("containers see the host's figures: %s: %s", self._directory, error)
             return {}
@@ -92,7 +98,7 @@ class Views:
             program = os.path.join(os.path.dirname(os.path.abspath(proc.__file__)), "__main__.py")
             self._keeper.helper(HELPER, (sys.executable, "-ISE", program, *self._arguments), (CONNECTION, NOTE))
             async with asyncio.timeout(PATIENCE):
-                self._files = await asyncio.to_thread(self._open)
+                self._files, self._kernels = await asyncio.to_thread(self._open)
         except (OSError, TimeoutError) as error:
             log.error("containers see the host's figures: no server of them: %s", str(error) or "it does not answer")
             self._failed = time.monotonic()
@@ -109,8 +115,9 @@ class Views:
             move_mount(mount, self._directory)
         return connection, Fd(os.memfd_create(NAME, os.MFD_CLOEXEC), NAME)
 
-    def _open(self) -> dict[str, Fd]:
-        return {point: Fd.open(f"{self._directory}/{name}", os.O_PATH) for name, point in POINTS.items()}
+    def _open(self) -> tuple[dict[str, Fd], Fd]:
+        files = {point: Fd.open(f"{self._directory}/{name}", os.O_PATH) for name, point in PLACES.items()}
+        return files, Fd.open(f"{self._directory}/{OPENVZ}/{KERNELS}", os.O_PATH)
 
     def _attached(self) -> bool:
         """Not by a look at the directory, which is the server's."""
@@ -127,6 +134,9 @@ class Views:
         for file in self._files.values():
             file.close()
         self._files = {}
+        if self._kernels is not None:
+            self._kernels.close()
+            self._kernels = None
         for name in (HELPER, CONNECTION, NOTE):
             self._keeper.forget(name)
 
@@ -145,21 +155,25 @@ class Views:
                 places = await asyncio.to_thread(stale, f"/proc/{process.pid}/mountinfo")  # which may be long
                 files = {place: self._files.get(point) for place, point in places.items()}
                 wanted = {place: open_tree(file.path) if file else None for place, file in files.items()}
-                await asyncio.wrap_future(replace(namespace(process.pidfd, "mnt"), wanted))
+                await asyncio.wrap_future(replace(namespace(process.pidfd, "mnt"), wanted, KERNELS))
             log.info("its /proc files have %s server", "a new" if self._files else "no")
         except (OSError, TimeoutError) as error:
             log.error("its /proc files are without a server: %s", str(error) or "its mounts do not answer")
 
 
+def _wanted(point: str, openvz: bool) -> bool:
+    return (point == PROC) == openvz if point.startswith(PROC) else True
+
+
 def stale(mountinfo: str) -> dict[str, str]:
-    """Where in a container a file of ours is what one sees, and which: place -> the one in POINTS that it is."""
+    """Where in a container a file of ours is what one sees, and which: place -> the one in PLACES that it is."""
     seen: dict[str, str] = {}
     with open(mountinfo, encoding="utf-8", errors="surrogateescape") as file:
         for line in file:
             fields, _, rest = line.partition(" - ")
             root, place = fields.split(" ")[3:5]
             ours = rest.startswith(f"fuse.{NAME} ")
-            seen[unescaped(place)] = POINTS.get(root.lstrip("/"), "") if ours else ""
+            seen[unescaped(place)] = PLACES.get(root.lstrip("/"), "") if ours else ""
     return dict(islice(((place, point) for place, point in seen.items() if point), MOST_PLACES))
 
 

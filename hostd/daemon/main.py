@@ -16,7 +16,7 @@ from hostd.container.lease import Leases
 from hostd.container.network import HostNetwork
 from hostd.container.sysinfo import Sysinfo
 from hostd.container.world import World
-from hostd.daemon import loads, recover
+from hostd.daemon import beancounters, loads, recover
 from hostd.daemon.host import Host
 from hostd.daemon.keeper_link import KeeperLink
 from hostd.daemon.monitor import Monitor
@@ -114,7 +114,9 @@ async def _serve(paths: Paths) -> None:
     server = CommandServer(keeper.listener, handle)
     server.start()
     keeper.serving()
-    looking = asyncio.ensure_future(loads.watch(registry.running))
+    looking = asyncio.gather(
+        loads.watch(registry.running), beancounters.watch(host, registry.events, registry.running)
+    )
     await leaving.wait()
     looking.cancel()
     registry.leave()

@@ -70,17 +70,20 @@ def _subject(dir: Fd | None, path: str) -> str:
 # ---- one system call each
 
 
-def open_tree(path: str, *, clone: bool = True, propagation: Propagation = Propagation.PRIVATE) -> Fd:
-    """open_tree(2): a detached copy of the mount at *path* (or, not *clone*, a handle of the mount itself).
+def open_tree(
+    path: str, *, clone: bool = True, recursive: bool = False, propagation: Propagation = Propagation.PRIVATE
+) -> Fd:
+    """open_tree(2): a detached copy of the mount at *path* (or, not *clone*, a handle of the mount itself),
+    *recursive* with all that is mounted below it.
 
     A copy of host mounts must be made in the daemon's own mount namespace: a thread in a staging namespace
     cannot copy them.  The copy is private (or what *propagation* says), as mounts of a host with a shared "/" are
     not: pivot_root(2) refuses those, and what is mounted on one copy would show on all others.
     """
-    flags = os.O_CLOEXEC | (OPEN_TREE_CLONE if clone else 0)
+    flags = os.O_CLOEXEC | (OPEN_TREE_CLONE if clone else 0) | (AT_RECURSIVE if recursive else 0)
     tree = Fd(check(lib.vz_open_tree(AT_FDCWD, path_bytes(path), flags), "open_tree", path), path)
     if clone:
-        mount_setattr(tree, propagation=propagation)
+        mount_setattr(tree, propagation=propagation, recursive=recursive)
     return tree
 
 

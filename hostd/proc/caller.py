@@ -68,13 +68,21 @@ class Group:
     def read(self, controller: str, name: str) -> bytes:
         """A file of its; b"" when this kernel or this host has it not."""
         try:
-            return read(f"{self._cgroups.directory(controller, self.number)}/{name}")
+            return read(f"{self.directory(controller)}/{name}")
         except OSError:
             return b""
 
+    def directory(self, controller: str) -> str:
+        return self._cgroups.directory(controller, self.number)
+
     def noted(self, name: str) -> int:
         """What the host has noted at its cgroup under *name*; 0: nothing."""
+        text = self.noted_text(name)
+        return int(text) if text.isdigit() else 0
+
+    def noted_text(self, name: str) -> bytes:
+        """As text; b"": nothing."""
         try:
-            return int(posix.getxattr(self._cgroups.directory("unified", self.number), name))
-        except (OSError, ValueError):
-            return 0
+            return posix.getxattr(self.directory("unified"), name)
+        except OSError:
+            return b""

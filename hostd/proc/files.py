@@ -2,10 +2,10 @@
 
 import time
 
-from hostd.proc import figures, texts
+from hostd.proc import figures, openvz, texts
 from hostd.proc.host import Host, whole
 from hostd.proc.load import Loads
-from hostd.proc.points import POINTS
+from hostd.proc.points import ADDRESSES, BEANCOUNTERS, POINTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Files:
         """*name* as process *pid* of the host's numbering sees it.  Raises OSError when it cannot be told who it is."""
         group = self._cgroups.of(pid)
         if group is None:
-            return whole(POINTS[name])
+            return whole(POINTS[name]) if name in POINTS else b""
         key, now = (group.number, name), time.monotonic()
         made, text = self._recent.pop(key, (0.0, b""))
         if now - made > _FRESH:
@@ -76,3 +76,26 @@ class Files:
     def _diskstats(self, group: "Group") -> bytes:
         disks = figures.transfers(group)
         return texts.diskstats(self._host.devices(list(disks)), disks)
+
+    def _user_beancounters(self, group: "Group") -> bytes:
+        return group.noted_text(BEANCOUNTERS)
+
+    def _veinfo(self, group: "Group") -> bytes:
+        return openvz.veinfo(int(group.number), figures.processes(group), _addresses(group))
+
+    def _veip(self, group: "Group") -> bytes:
+        return openvz.veip(int(group.number), _addresses(group))
+
+    def _vestat(self, group: "Group") -> bytes:
+        up, count = figures.uptime(group), self._processors(group)
+        return openvz.vestat(int(group.number), *figures.busy(group), up, count)
+
+    def _version(self, group: "Group") -> bytes:
+        return openvz.version()
+
+    def _vswap(self, group: "Group") -> bytes:
+        return b""  # that it is there says all
+
+
+def _addresses(group: "Group") -> "list[str]":
+    return group.noted_text(ADDRESSES).decode("ascii", "replace").split()

@@ -12,6 +12,7 @@ from mmap import mmap
 from hostd.proc.caller import Cgroups
 from hostd.proc.files import Files
 from hostd.proc.server import NOTE, Server
+from hostd.proc.tree import Tree
 
 FUSE, KEPT = 3, 4
 
@@ -21,7 +22,7 @@ def main(root: str, *places: str) -> None:
     if posix.fstat(KEPT).st_size < NOTE:  # nobody has used it before
         posix.ftruncate(KEPT, NOTE)
     cgroups = Cgroups(root, {word.partition("=")[0]: word.partition("=")[2] for word in places})
-    Server(FUSE, mmap(KEPT, NOTE), Files(cgroups)).serve()
+    Server(FUSE, mmap(KEPT, NOTE), Files(cgroups), Tree(cgroups)).serve()
 
 
 def name_process() -> None:

@@ -11,8 +11,17 @@ POINTS = {
     "vmstat": "/proc/vmstat",
     "online": "/sys/devices/system/cpu/online",
 }
+# Beside them: the directory that is /proc of a container with OpenVZ's files, and in it the place of the kernel's own.
+OPENVZ, KERNELS = "openvz", ".vz"
 # What the host notes at a container's cgroup, as extended attributes that nobody inside can read or write.
 BORN = "trusted.vz.born"  # when its uptime was 0: nanoseconds of CLOCK_BOOTTIME
 OWN_CLOCKS = "trusted.vz.clocks"  # 1: its processes have clocks that were 0 then
 CPUS = "trusted.vz.cpus"  # --cpus; 0: not given
 MEMORY = "trusted.vz.memory"  # --meminfo in bytes, at most what the machine has; 0: not given
+BEANCOUNTERS = "trusted.vz.beancounters"  # what user_beancounters says, of a container that has it
+ADDRESSES = "trusted.vz.addresses"  # those of it, separated by blanks
+
+
+def in_kernels(path: str) -> str:
+    """Where *path*, of /proc, is in a container with OpenVZ's files."""
+    return path.replace("/proc", f"/proc/{KERNELS}", 1)

@@ -10,7 +10,6 @@ import sys
 import time
 
 from hostd.proc import wire
-from hostd.proc.points import POINTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,12 +17,10 @@ if TYPE_CHECKING:
     from mmap import mmap
 
     from hostd.proc.files import Files
+    from hostd.proc.tree import Tree
 
     Answer = bytes | int  # or an error number
 
-NAMES = list(POINTS)
-_TREE = [(".", wire.ROOT), ("..", wire.ROOT), *((name, wire.ROOT + 1 + at) for at, name in enumerate(NAMES))]
-_NODES = dict(_TREE[2:])
 NOTE = wire.BUFFER + 8  # bytes that are kept: the request, and how often it was begun again
 _TRIES = 2  # a request that has killed that many servers is answered with an error
 _KEPT, _KEPT_BYTES = 64, 1 << 20  # texts of open files, for reads that take several calls
@@ -31,18 +28,20 @@ _ACCESS_MODES = posix.O_WRONLY | posix.O_RDWR
 
 
 class Server:
-    def __init__(self, fuse: int, note: "mmap", files: "Files") -> None:
+    def __init__(self, fuse: int, note: "mmap", files: "Files", tree: "Tree") -> None:
         self._fuse = fuse
         self._note = note
         self._request = memoryview(note)[: wire.BUFFER]
         self._files = files
+        self._tree = tree
         self._kept: dict[int, bytes] = {}  # by handle
         self._handles = time.monotonic_ns()  # none that an earlier server gave to somebody else
         self._complained: set[int] = set()
         self._table: dict[int, Callable[[int, int, int], Answer]] = {
             wire.INIT: self._init,
             wire.LOOKUP: self._lookup,
-            wire.GETATTR: lambda node, pid, length: wire.attributes(node),
+            wire.GETATTR: self._attributes,
+            wire.READLINK: lambda node, pid, length: self._tree.target(node) or errno.EINVAL,
             wire.OPEN: self._open,
             wire.READ: self._read,
             wire.RELEASE: self._release,
@@ -90,9 +89,9 @@ class Server:
         work = self._table.get(code)
         if work is None:
             return errno.ENOSYS
-        if not wire.ROOT <= node <= wire.ROOT + len(NAMES) and code != wire.INIT:
-            return errno.ESTALE
         try:
+            if code != wire.INIT and self._tree.kind(node) is None:
+                return errno.ESTALE
             return work(node, pid, length)
         except Exception as error:
             if code not in self._complained and not isinstance(error, ProcessLookupError | FileNotFoundError):
@@ -114,11 +113,18 @@ class Server:
         self._note[wire.BUFFER] = 0
 
     def _init(self, node: int, pid: int, length: int) -> "Answer":
-        return wire.initialized(wire.INIT_IN.unpack_from(self._request, wire.REQUEST.size)[1])
+        _, minor, _, flags = wire.INIT_IN.unpack_from(self._request, wire.REQUEST.size)
+        return wire.initialized(minor, flags)
 
     def _lookup(self, node: int, pid: int, length: int) -> "Answer":
         name = bytes(self._request[wire.REQUEST.size : length]).rstrip(b"\0").decode("ascii", "replace")
-        return wire.entry(_NODES[name]) if node == wire.ROOT and name in _NODES else errno.ENOENT
+        found = self._tree.find(node, name)
+        kind = self._tree.kind(found)
+        return wire.entry(found, kind) if kind else errno.ENOENT
+
+    def _attributes(self, node: int, pid: int, length: int) -> "Answer":
+        kind = self._tree.kind(node)
+        return wire.attributes(node, kind) if kind else errno.ESTALE
 
     def _open(self, node: int, pid: int, length: int) -> "Answer":
         if wire.OPEN_IN.unpack_from(self._request, wire.REQUEST.size)[0] & _ACCESS_MODES:
@@ -129,13 +135,14 @@ class Server:
     def _read(self, node: int, pid: int, length: int) -> "Answer":
         """A read at the beginning makes the text, those behind it go on with that, as far as it is remembered."""
         handle, offset, size, flags = wire.READ_IN.unpack_from(self._request, wire.REQUEST.size)
-        if node == wire.ROOT:
+        name = self._tree.file(node)
+        if not name:
             return errno.EINVAL
         if not flags & wire.FOR_ITSELF:
             return self._for_the_page_cache(pid, size)
         text = self._kept.get(handle) if offset else None
         if text is None:
-            text = self._files.text(NAMES[node - wire.ROOT - 1], pid)
+            text = self._files.text(name, pid)
             self._keep(handle, text)
         return text[offset : offset + size]
 
@@ -158,4 +165,6 @@ class Server:
 
     def _read_directory(self, node: int, pid: int, length: int) -> "Answer":
         _, offset, size, _ = wire.READ_IN.unpack_from(self._request, wire.REQUEST.size)
-        return wire.listing(_TREE, offset, size) if node == wire.ROOT else errno.ENOTDIR
+        if self._tree.kind(node) != wire.DIRECTORY:
+            return errno.ENOTDIR
+        return wire.listing(self._tree.entries(node, offset, pid), size)

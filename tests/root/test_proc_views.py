@@ -9,7 +9,7 @@ import pytest
 
 from hostd.cgroup import limits, notes
 from hostd.cgroup.limits import Limits
-from hostd.proc.points import POINTS
+from hostd.proc.points import OPENVZ, POINTS
 from tests.harness import machine
 from tests.harness.installation import CHECKOUT
 from tests.harness.needs import needs
@@ -38,7 +38,7 @@ def fields(text: str) -> dict[str, int]:
 
 def test_a_process_of_the_host_sees_the_host(proc_box: ProcBox) -> None:
     proc_box.serve()
-    assert sorted(os.listdir(proc_box.directory)) == sorted(POINTS)
+    assert sorted(os.listdir(proc_box.directory)) == sorted([*POINTS, OPENVZ])
     seen = fields(proc_box.read(None, "meminfo"))
     assert seen["MemTotal"] == fields(machine.read("/proc/meminfo"))["MemTotal"]
     assert proc_box.read(None, "cpuinfo").count("processor\t") == machine.read("/proc/cpuinfo").count("processor\t")

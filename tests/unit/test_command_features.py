@@ -70,3 +70,31 @@ def test_a_running_container_takes_none_of_them_over(fake: Fake) -> None:
 def test_what_they_give(text: str, given: tuple[devices.Device, ...], nesting: bool) -> None:
     config = effective(101, VeConf.parse(text), GlobalConfig.from_conf(Paths("/p"), VeConf.parse("")))
     assert (set(devices.of(config)), config.nesting) == (set(given), nesting)
+
+
+@pytest.mark.parametrize(
+    ("conf", "option", "value"),
+    [
+        ('INIT="handoff"\n', "--features", "openvz:on"),
+        ('FEATURES="nfs:on openvz:on"\n', "--init", "handoff"),
+    ],
+)
+def test_files_of_openvz_are_for_vzinit_alone(fake: Fake, conf: str, option: str, value: str) -> None:
+    fake.ct(101, conf)
+    said = fake.ctl("set", "101", option, value, "--save")
+    assert said.code == 21 and said.stderr.count("\n") == 1 and "openvz:on needs INIT=vz" in said.stderr
+    assert fake.conf(101) == conf
+    assert fake.ctl("set", "101", option, value.replace(":on", ":off").replace("handoff", "vz"), "--save").code == 0
+
+
+def test_a_start_refuses_what_was_written_by_hand(fake: Fake) -> None:
+    fake.ct(101, 'INIT="handoff"\nFEATURES="openvz:on"\n')
+    said = fake.ctl("start", "101")
+    assert said.code == 21 and "openvz:on needs INIT=vz" in said.stderr and said.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("text", "openvz"), [("", False), ("openvz:on", True), ("openvz:off nesting:on", False)])
+def test_who_has_files_of_openvz(text: str, openvz: bool) -> None:
+    globals = GlobalConfig.from_conf(Paths("/p"), VeConf.parse(""))
+    assert effective(101, VeConf.parse(f'FEATURES="{text}"\n'), globals).openvz is openvz
+    assert not effective(101, VeConf.parse(f'FEATURES="{text}"\nINIT="handoff"\n'), globals).openvz

@@ -8,8 +8,12 @@ from mmap import mmap
 import pytest
 
 from hostd.proc import wire
-from hostd.proc.server import NAMES, NOTE, Server
+from hostd.proc.caller import Cgroups
+from hostd.proc.points import POINTS
+from hostd.proc.server import NOTE, Server
+from hostd.proc.tree import Tree
 
+NAMES = list(POINTS)
 MEMINFO, STAT = wire.ROOT + 1 + NAMES.index("meminfo"), wire.ROOT + 1 + NAMES.index("stat")
 
 HOST = 12  # number of a process that is in no container
@@ -42,7 +46,8 @@ class Box:
         self.server = self.next_server()
 
     def next_server(self) -> Server:
-        self.server = Server(self.end.fileno(), self.note, self.files)  # type: ignore[arg-type]
+        tree = Tree(Cgroups("root", {}))
+        self.server = Server(self.end.fileno(), self.note, self.files, tree)  # type: ignore[arg-type]
         return self.server
 
     def note_request(self, code: int, node: int = wire.ROOT, body: bytes = b"") -> None:

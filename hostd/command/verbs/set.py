@@ -15,7 +15,7 @@ from hostd.command.call import Call
 from hostd.command.changes import Changes
 from hostd.command.host import Facts, StopOptions
 from hostd.command.verbs import start
-from hostd.config import announce, names
+from hostd.config import announce, combined, names
 from hostd.config.settings import BY_OPTION, Effect, Setting
 from hostd.config.veconf import VeConf
 from hostd.errors import AlreadyRunning, BadValue, Exit, Failure, NotRunning, Usage, VzError
@@ -67,6 +67,8 @@ async def run(call: Call) -> int:
     hardware.check(request.changes.texts)
     if name := request.changes.texts.get("NAME", conf.get("NAME") if request.map_names else None):
         names.check(call.host.paths, call.ctid, name)  # before anything is changed
+    if request.changes.keys & {"FEATURES", "INIT"}:
+        combined.check(request.changes.edited(conf), call.host.confs.globals().raw)
     code = await _apply(call, request, facts, conf)
     if request.save:
         _save(call, request, conf)
@@ -149,8 +151,7 @@ def _refuse_while_running(call: Call, request: Request, facts: Facts, conf: VeCo
 
 def _waiting(request: Request, conf: VeConf) -> str:
     """The options that a running container cannot take over, as far as they change something."""
-    after = conf.copy()
-    request.changes.edit(after)
+    after = request.changes.edited(conf)
     return " ".join(f"--{row.option}" for row in _restarting(request) if after.get(row.key) != conf.get(row.key))
 
 

@@ -4,7 +4,7 @@ from hostd.command import edge, given, in_use
 from hostd.command.call import Call
 from hostd.command.host import StartOptions
 from hostd.command.verbs.chkpnt import refuse
-from hostd.config import beancounters
+from hostd.config import beancounters, combined
 from hostd.errors import AlreadyRunning, Exit, Failure, VzError
 from hostd.userdata.logins import Logins
 from hostd.userdata.sshkeys import PublicKey
@@ -26,8 +26,10 @@ async def run(call: Call) -> int:
 
 def check(call: Call) -> None:
     """Raises what would keep the container from being started as it is configured: before it is stopped for that."""
-    beancounters.check(call.config(), call.host.confs.globals())
-    in_use.check(call.host, call.ctid, call.config().addresses)
+    config, globals = call.config(), call.host.confs.globals()
+    beancounters.check(config, globals)
+    combined.check(config.raw, globals.raw)
+    in_use.check(call.host, call.ctid, config.addresses)
 
 
 async def boot(call: Call, ssh_keys: tuple[PublicKey, ...] = ()) -> None:

@@ -35,6 +35,7 @@ async def chkpnt(ct: Container, path: str, report: Report) -> None:
             cgroups=tuple(CtCgroup(ct.world.tree, ct.ctid).paths()),
             lower=lower,
             upper=upper,
+            openvz=record.openvz,
             settings=record.live,
             counted=await counters.total(ct),
             configured=_configured(ct),

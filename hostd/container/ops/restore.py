@@ -9,7 +9,14 @@ from dataclasses import dataclass
 
 from hostd.cgroup import notes
 from hostd.checkpoint import images_dir
-from hostd.checkpoint.restore import RestoreSpec, saved_counters, saved_ids, saved_runtime, saved_settings
+from hostd.checkpoint.restore import (
+    RestoreSpec,
+    saved_counters,
+    saved_ids,
+    saved_openvz,
+    saved_runtime,
+    saved_settings,
+)
 from hostd.checkpoint.restore import restore as criu_restore
 from hostd.config import live
 from hostd.config.model import CtConfig, effective
@@ -90,6 +97,7 @@ async def revive(run: Resurrection) -> None:
     views = await world.views.ready()
     rec.views = bool(views)
     await world.sysinfo.begin()
+    rec.openvz = saved_openvz(run.images)
     runtime = await asyncio.to_thread(_runtime, run)
     with ExitStack() as owned:
         root = owned.enter_context(await container_root(rec))

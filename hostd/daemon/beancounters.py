@@ -1,0 +1,55 @@
+"""What /proc/user_beancounters says inside of those containers that have it: left at their cgroups, for the server of
+/proc files, which waits for nobody.
+
+It is looked at when the daemon has done something, and once a second, or as often as takes a hundredth of the time: of
+some beancounters all that processes hold has to be counted.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from hostd.cgroup import notes
+from hostd.cgroup.tree import CtCgroup
+from hostd.command import user_beancounters
+from hostd.command.host import Host
+from hostd.command.tools.running import counted, row
+from hostd.container.container import Container
+from hostd.daemon.events import Events, Listener
+from hostd.errors import VzError
+from hostd.log import about, log
+
+PERIOD = 1.0  # seconds from one look to the next
+SHARE, BUSY = 0.01, 0.1  # of the time, at most: as a rule, and while there is much to do
+
+
+async def watch(host: Host, events: Events, running: Callable[[], Iterable[Container]]) -> None:
+    """For ever."""
+    listener = Listener(frozenset(), lambda event: None)
+    with events.listening(listener):
+        while True:
+            listener.wake.clear()
+            began = time.monotonic()
+            for ct in running():
+                await _note(host, ct)
+            spent = time.monotonic() - began
+            await asyncio.sleep(spent / BUSY)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(PERIOD, spent / SHARE)):
+                    await listener.wake.wait()
+
+
+async def _note(host: Host, ct: Container) -> None:
+    """What *ct* has now, if it is to be told."""
+    record = ct.record
+    if record is None or not record.openvz:
+        return
+    with about(ct.ctid):
+        try:
+            rows = await counted(host, [row(host, ct.ctid)], user_beancounters.NAMES)
+        except (VzError, OSError) as error:
+            log.debug("its beancounters are not told: %s", error)
+            return
+    if ct.record is record and ct.running:
+        notes.openvz(CtCgroup(ct.world.tree, ct.ctid), user_beancounters.text(rows), record.addresses)
