@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hostd.checkpoint import restore, saved
 from hostd.proc import openvz, processes, tree, wire
 from hostd.proc.caller import Cgroups, Group
 from hostd.proc.points import POINTS
@@ -161,3 +162,10 @@ def test_files_of_openvz_have_its_formats() -> None:
     assert len(head) == len(row) == 10 + 11 * 21
     cycles = [40 * 10**9 - 35 * 10**8, 0, 20 * 10**9, 35 * 10**8]
     assert list(map(int, row.split())) == [101, 300, 0, 50, 2000, *cycles, 0, 0, 0]
+
+
+def test_a_checkpoint_has_either_files_or_a_whole_proc() -> None:
+    plain, whole = saved.external(openvz=False), saved.external(openvz=True)
+    assert "/proc" not in plain and "/proc/meminfo" in plain
+    assert [point for point in whole if point.startswith("/proc")] == ["/proc", "/proc/.vz/sys/kernel/random/boot_id"]
+    assert {*plain, *whole} <= set(restore.PLACES)
