@@ -16,7 +16,7 @@ from hostd.command import user_beancounters
 from hostd.command.host import Host
 from hostd.command.tools.running import counted, row
 from hostd.container.container import Container
-from hostd.daemon.events import Events, Listener
+from hostd.daemon.events import Events
 from hostd.errors import VzError
 from hostd.log import about, log
 
@@ -26,10 +26,9 @@ SHARE, BUSY = 0.01, 0.1  # of the time, at most: as a rule, and while there is m
 
 async def watch(host: Host, events: Events, running: Callable[[], Iterable[Container]]) -> None:
     """For ever."""
-    listener = Listener(frozenset(), lambda event: None)
-    with events.listening(listener):
+    with events.stirring() as stirred:
         while True:
-            listener.wake.clear()
+            stirred.clear()
             began = time.monotonic()
             for ct in running():
                 await _note(host, ct)
@@ -37,7 +36,7 @@ async def watch(host: Host, events: Events, running: Callable[[], Iterable[Conta
             await asyncio.sleep(spent / BUSY)
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(PERIOD, spent / SHARE)):
-                    await listener.wake.wait()
+                    await stirred.wait()
 
 
 async def _note(host: Host, ct: Container) -> None:

@@ -25,11 +25,22 @@ class Listener:
 
 
 class Events:
-    """`stirred` is set when the daemon did or saw something."""
+    """`stirred`, of whoever watches for these listeners, is set when the daemon did or saw something."""
 
     def __init__(self) -> None:
         self._listeners: list[Listener] = []
         self.stirred = asyncio.Event()
+        self._others: list[asyncio.Event] = []
+
+    @contextmanager
+    def stirring(self) -> Iterator[asyncio.Event]:
+        """One like `stirred` for somebody else, who clears it himself."""
+        other = asyncio.Event()
+        self._others.append(other)
+        try:
+            yield other
+        finally:
+            self._others.remove(other)
 
     @contextmanager
     def listening(self, listener: Listener) -> Iterator[None]:
@@ -46,7 +57,8 @@ class Events:
 
     def stir(self) -> None:
         """What there is to be looked at has changed, and is nothing to tell."""
-        self.stirred.set()
+        for one in (self.stirred, *self._others):
+            one.set()
 
 
 def now() -> str:
