@@ -1,8 +1,8 @@
 """What /proc/user_beancounters says inside of those containers that have it: left at their cgroups, for the server of
 /proc files, which waits for nobody.
 
-It is looked at when the daemon has done something, and once a second, or as often as takes a hundredth of the time: of
-some beancounters all that processes hold has to be counted.
+It is looked at when the daemon has done something, and, while there are such, once a second, or as often as takes a
+hundredth of the time: of some beancounters all that processes hold has to be counted.
 """
 
 import asyncio
@@ -30,19 +30,20 @@ async def watch(host: Host, events: Events, running: Callable[[], Iterable[Conta
         while True:
             stirred.clear()
             began = time.monotonic()
-            for ct in running():
+            wanted = [ct for ct in running() if ct.record is not None and ct.record.openvz]
+            for ct in wanted:
                 await _note(host, ct)
             spent = time.monotonic() - began
             await asyncio.sleep(spent / BUSY)
             with suppress(TimeoutError):
-                async with asyncio.timeout(max(PERIOD, spent / SHARE)):
+                async with asyncio.timeout(max(PERIOD, spent / SHARE) if wanted else None):
                     await stirred.wait()
 
 
 async def _note(host: Host, ct: Container) -> None:
-    """What *ct* has now, if it is to be told."""
+    """What *ct* has now."""
     record = ct.record
-    if record is None or not record.openvz:
+    if record is None:  # it has ended while others were looked at
         return
     with about(ct.ctid):
         try:
