@@ -14,33 +14,18 @@ static int bpf(int command, union bpf_attr *attributes)
     return result < 0 ? -errno : (int)result;
 }
 
-int vz_bpf_load(int type, int hook, const char *name, const void *code, int length, char *log, int log_size)
+/* With a function of the kernel's to run at.  The helpers that such a program calls are lent under the GPL alone. */
+int vz_bpf_load(int type, int hook, int function, const char *name, const void *code, int length, char *log,
+                int log_size)
 {
     union bpf_attr attributes;
     memset(&attributes, 0, sizeof attributes);
     attributes.prog_type = type;
     attributes.expected_attach_type = hook;
+    attributes.attach_btf_id = function;
     attributes.insns = (uintptr_t)code;
     attributes.insn_cnt = length;
-    attributes.license = (uintptr_t)"Apache-2.0";
-    attributes.log_buf = (uintptr_t)log;
-    attributes.log_size = log_size;
-    attributes.log_level = log_size > 0;
-    strncpy(attributes.prog_name, name, sizeof attributes.prog_name - 1);
-    return bpf(BPF_PROG_LOAD, &attributes);
-}
-
-/* A program at entry or exit of the kernel's function *type*.  The helpers that it calls are lent under the GPL alone. */
-int vz_bpf_trace(int hook, int type, const char *name, const void *code, int length, char *log, int log_size)
-{
-    union bpf_attr attributes;
-    memset(&attributes, 0, sizeof attributes);
-    attributes.prog_type = BPF_PROG_TYPE_TRACING;
-    attributes.expected_attach_type = hook;
-    attributes.attach_btf_id = type;
-    attributes.insns = (uintptr_t)code;
-    attributes.insn_cnt = length;
-    attributes.license = (uintptr_t)"GPL";
+    attributes.license = (uintptr_t)(function > 0 ? "GPL" : "Apache-2.0");
     attributes.log_buf = (uintptr_t)log;
     attributes.log_size = log_size;
     attributes.log_level = log_size > 0;

@@ -7,7 +7,6 @@ forgotten the maps asks the kernel for the program at the cgroup, and the progra
 
 import os
 import struct
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -18,7 +17,7 @@ LOG_SIZE = 65536
 MOST_PROGRAMS = 64  # at one cgroup and place, which is all that the kernel allows
 MOST_MAPS = 8  # of a program of ours
 _NAME = 16
-_AT_EXIT = 25  # BPF_TRACE_FEXIT of linux/bpf.h
+_TRACING, _AT_EXIT = 26, 25  # BPF_PROG_TYPE_TRACING, BPF_TRACE_FEXIT of linux/bpf.h
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +31,12 @@ class Hook:
 
 def load(hook: Hook, code: bytes) -> Fd:
     """Load a program; OSError with the verifier's last words."""
-
-    def attempt(log: Pointer, size: int) -> int:
-        return lib.vz_bpf_load(hook.program, hook.place, hook.name.encode(), code, len(code) // 8, log, size)
-
-    return _loaded(hook.name, attempt)
+    return _load(hook.program, hook.place, 0, hook.name, code)
 
 
 def load_at_exit(name: str, function: int, code: bytes) -> Fd:
     """A program that runs whenever the kernel's function of that number (`btf`) returns, once there is a `link`."""
-
-    def attempt(log: Pointer, size: int) -> int:
-        return lib.vz_bpf_trace(_AT_EXIT, function, name.encode(), code, len(code) // 8, log, size)
-
-    return _loaded(name, attempt)
+    return _load(_TRACING, _AT_EXIT, function, name, code)
 
 
 def link_at_exit(program: Fd) -> Fd:
@@ -53,7 +44,10 @@ def link_at_exit(program: Fd) -> Fd:
     return Fd(check(lib.vz_bpf_link(program.fileno(), _AT_EXIT), "bpf link", program.what), program.what)
 
 
-def _loaded(name: str, attempt: Callable[[Pointer, int], int]) -> Fd:
+def _load(program: int, place: int, function: int, name: str, code: bytes) -> Fd:
+    def attempt(log: Pointer, size: int) -> int:
+        return lib.vz_bpf_load(program, place, function, name.encode(), code, len(code) // 8, log, size)
+
     result = attempt(buffer(1), 0)
     if result < 0:  # again, for the log: with one, a valid program could fail for a log that is too small
         log = buffer(LOG_SIZE)

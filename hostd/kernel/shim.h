@@ -75,7 +75,8 @@ int vz_openat2(int dir, const char *path, uint64_t flags, uint64_t mode, uint64_
 int vz_unshare(int flags);
 int vz_setns(int fd, int flags);
 int vz_fsids(uint32_t uid, uint32_t gid);
-int vz_bpf_load(int type, int hook, const char *name, const void *code, int length, char *log, int log_size);
+int vz_bpf_load(int type, int hook, int function, const char *name, const void *code, int length, char *log,
+                int log_size);          /* function: its number in BTF, or 0 */
 int vz_bpf_attach(int cgroup, int program, int hook, int replaced);  /* replaced: another's descriptor, or -1 */
 int vz_bpf_detach(int cgroup, int program, int hook);
 int vz_bpf_programs(int cgroup, int hook, uint32_t *ids, int most);  /* how many there are */
@@ -88,7 +89,6 @@ int vz_bpf_new_array(const char *name, int size);         /* of one value */
 int vz_bpf_new_storage(const char *name, int size, int types, int key, int value);  /* a value at each socket */
 int vz_bpf_read(int map, void *value);                    /* of an array of one */
 int vz_bpf_write(int map, const void *value);
-int vz_bpf_trace(int hook, int type, const char *name, const void *code, int length, char *log, int log_size);
 int vz_bpf_link(int program, int hook);  /* a descriptor; the program runs as long as it is open */
 
 /* A type of the kernel: kind and name say which; or, of a kind, the first with such a member.  NULL or 0: any.
