@@ -1,13 +1,12 @@
 """Settings that cannot be together."""
 
-from hostd.config.veconf import VeConf
+from hostd.config.model import CtConfig
 from hostd.errors import BadValue
 
 OPENVZ = "features openvz:on needs INIT=vz: parts of systemd do not take a /proc with OpenVZ's files for one"
 
 
-def check(conf: VeConf, globals: VeConf) -> None:
+def check(config: CtConfig) -> None:
     """Raises BadValue that says which."""
-    features, init = ((conf.get(key) or globals.get(key) or "").lower() for key in ("FEATURES", "INIT"))
-    if "openvz:on" in features.replace(",", " ").split() and init.strip() == "handoff":
+    if config.has("openvz") and config.init == "handoff":
         raise BadValue(OPENVZ)

@@ -162,7 +162,7 @@ class Views:
 
 
 def _wanted(point: str, openvz: bool) -> bool:
-    return (point == PROC) == openvz if point.startswith(PROC) else True
+    return not point.startswith(PROC) or (point == PROC) == openvz
 
 
 def stale(mountinfo: str) -> dict[str, str]:

@@ -26,18 +26,18 @@ SHARE, BUSY = 0.01, 0.1  # of the time, at most: as a rule, and while there is m
 
 async def watch(host: Host, events: Events, running: Callable[[], Iterable[Container]]) -> None:
     """For ever."""
-    with events.stirring() as stirred:
-        while True:
-            stirred.clear()
-            began = time.monotonic()
-            wanted = [ct for ct in running() if ct.record is not None and ct.record.openvz]
-            for ct in wanted:
-                await _note(host, ct)
-            spent = time.monotonic() - began
-            await asyncio.sleep(spent / BUSY)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(max(PERIOD, spent / SHARE) if wanted else None):
-                    await stirred.wait()
+    stirred = events.stirring()
+    while True:
+        stirred.clear()
+        began = time.monotonic()
+        wanted = [ct for ct in running() if ct.record is not None and ct.record.openvz]
+        for ct in wanted:
+            await _note(host, ct)
+        spent = time.monotonic() - began
+        await asyncio.sleep(spent / BUSY)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(PERIOD, spent / SHARE) if wanted else None):
+                await stirred.wait()
 
 
 async def _note(host: Host, ct: Container) -> None:

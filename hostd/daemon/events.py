@@ -25,22 +25,14 @@ class Listener:
 
 
 class Events:
-    """`stirred`, of whoever watches for these listeners, is set when the daemon did or saw something."""
-
     def __init__(self) -> None:
         self._listeners: list[Listener] = []
-        self.stirred = asyncio.Event()
-        self._others: list[asyncio.Event] = []
+        self._stirred: list[asyncio.Event] = []
 
-    @contextmanager
-    def stirring(self) -> Iterator[asyncio.Event]:
-        """One like `stirred` for somebody else, who clears it himself."""
-        other = asyncio.Event()
-        self._others.append(other)
-        try:
-            yield other
-        finally:
-            self._others.remove(other)
+    def stirring(self) -> asyncio.Event:
+        """Set from now on, for as long as the daemon lives, whenever it did or saw something; who asked clears it."""
+        self._stirred.append(asyncio.Event())
+        return self._stirred[-1]
 
     @contextmanager
     def listening(self, listener: Listener) -> Iterator[None]:
@@ -57,7 +49,7 @@ class Events:
 
     def stir(self) -> None:
         """What there is to be looked at has changed, and is nothing to tell."""
-        for one in (self.stirred, *self._others):
+        for one in self._stirred:
             one.set()
 
 

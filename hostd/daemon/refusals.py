@@ -20,6 +20,7 @@ class Refusals:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._listeners: list[Listener] = []
+        self._stirred = registry.events.stirring()
         self._one = asyncio.Lock()  # at a time uses the watch: its own look, or a listener that comes
         self._watch: Watch | None = None
         self._looking: asyncio.Task[None] | None = None
@@ -36,7 +37,7 @@ class Refusals:
         """What was refused before is no event for who comes now, but may be one for the others."""
         async with self._one:
             if self._watch is None:
-                self._watch = Watch(self._registry.events.stirred, self._tell)
+                self._watch = Watch(self._stirred, self._tell)
             watch = self._watch
             if self._listeners:
                 await watch.look(self._running())

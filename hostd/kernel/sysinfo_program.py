@@ -10,6 +10,7 @@ Memory that is shared, or buffers, the kernel does not count in a way that could
 
 import os
 from dataclasses import dataclass
+from functools import cache
 
 from hostd.kernel import bpf, btf
 from hostd.kernel.bpf_code import (
@@ -75,8 +76,12 @@ class Places:
     most: int
 
 
+@cache
 def places() -> Places:
-    """Raises OSError: this kernel, or this processor, has no such things."""
+    """Looked for once: the probe asks, and who starts the program.
+
+    Raises OSError: this kernel, or this processor, has no such things.
+    """
     machine = os.uname().machine
     if machine not in FUNCTIONS:
         raise OSError(38, "not on this processor", machine)

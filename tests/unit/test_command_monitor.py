@@ -102,10 +102,10 @@ def test_nothing_is_made_when_nobody_listens(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_listener_hears_his_own_until_he_leaves() -> None:
     bus = Events()
     heard: list[Event] = []
-    listener = Listener(frozenset((102,)), heard.append)
+    listener, stirred = Listener(frozenset((102,)), heard.append), bus.stirring()
     with bus.listening(listener):
         bus.tell(101, "start")
         bus.tell(102, "died", why="x")
-        assert bus.stirred.is_set()
+        assert stirred.is_set()
     bus.tell(102, "start")
     assert [(one["ctid"], one["event"], one["why"]) for one in heard] == [(102, "died", "x")]

@@ -16,6 +16,7 @@ from hostd.command.changes import Changes
 from hostd.command.host import Facts, StopOptions
 from hostd.command.verbs import start
 from hostd.config import announce, combined, names
+from hostd.config.model import effective
 from hostd.config.settings import BY_OPTION, Effect, Setting
 from hostd.config.veconf import VeConf
 from hostd.errors import AlreadyRunning, BadValue, Exit, Failure, NotRunning, Usage, VzError
@@ -68,7 +69,7 @@ async def run(call: Call) -> int:
     if name := request.changes.texts.get("NAME", conf.get("NAME") if request.map_names else None):
         names.check(call.host.paths, call.ctid, name)  # before anything is changed
     if request.changes.keys & {"FEATURES", "INIT"}:
-        combined.check(request.changes.edited(conf), call.host.confs.globals().raw)
+        combined.check(effective(call.ctid, request.changes.edited(conf), call.host.confs.globals()))
     code = await _apply(call, request, facts, conf)
     if request.save:
         _save(call, request, conf)

@@ -26,9 +26,9 @@ async def run(call: Call) -> int:
 
 def check(call: Call) -> None:
     """Raises what would keep the container from being started as it is configured: before it is stopped for that."""
-    config, globals = call.config(), call.host.confs.globals()
-    beancounters.check(config, globals)
-    combined.check(config.raw, globals.raw)
+    config = call.config()
+    beancounters.check(config, call.host.confs.globals())
+    combined.check(config)
     in_use.check(call.host, call.ctid, config.addresses)
 
 
