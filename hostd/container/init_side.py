@@ -48,6 +48,8 @@ async def drop_mounts(run: Run) -> None:
 async def spawn_init(run: Run) -> None:
     """Make PID 1 as the keeper's child.  It stops at the start barrier; should we die now, it leaves by itself."""
     ct, rec, world = run.ct, run.record, run.world
+    if rec.openvz:
+        await world.note_openvz(ct)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
     ct.words = last_words.create(rec.uid_base or 0)
     try:

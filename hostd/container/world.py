@@ -1,7 +1,7 @@
 """What every operation needs of the host: made once when the daemon starts, passed explicitly."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,6 +19,7 @@ from hostd.kernel.spawn import SpawnPlan
 from hostd.kernel.stage import Stage
 
 if TYPE_CHECKING:
+    from hostd.container.container import Container
     from hostd.container.sysinfo import Sysinfo
     from hostd.container.views import Views
 
@@ -56,6 +57,7 @@ class World:
     leases: Leases  # of user ids
     views: "Views"  # what containers see of themselves
     sysinfo: "Sysinfo"  # and what sysinfo(2) tells them
+    note_openvz: Callable[["Container"], Awaitable[None]]  # what its files of OpenVZ say, at its cgroup
 
     def require(self, config: CtConfig) -> None:
         """Raises Failure(5) when this kernel cannot run the container."""

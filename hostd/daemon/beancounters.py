@@ -1,21 +1,25 @@
 """What /proc/user_beancounters says inside of those containers that have it: left at their cgroups, for the server of
 /proc files, which waits for nobody.
 
-It is looked at when the daemon has done something, and, while there are such, once a second, or as often as takes a
-hundredth of the time: of some beancounters all that processes hold has to be counted.
+It is there before they run.  From then on it is looked at when the daemon has done something, and, while there are
+such, once a second, or as often as takes a hundredth of the time: of some beancounters all that processes hold has to
+be counted.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 
 from hostd.cgroup import notes
 from hostd.cgroup.tree import CtCgroup
 from hostd.command import user_beancounters
+from hostd.command.figures import Counter, Usage
 from hostd.command.host import Host
 from hostd.command.tools.running import counted, row
 from hostd.container.container import Container
+from hostd.container.record import Record
 from hostd.daemon.events import Events
 from hostd.errors import VzError
 from hostd.log import about, log
@@ -32,7 +36,7 @@ async def watch(host: Host, events: Events, running: Callable[[], Iterable[Conta
         began = time.monotonic()
         wanted = [ct for ct in running() if ct.record is not None and ct.record.openvz]
         for ct in wanted:
-            await _note(host, ct)
+            await note(host, ct)
         spent = time.monotonic() - began
         await asyncio.sleep(spent / BUSY)
         with suppress(TimeoutError):
@@ -40,16 +44,22 @@ async def watch(host: Host, events: Events, running: Callable[[], Iterable[Conta
                 await stirred.wait()
 
 
-async def _note(host: Host, ct: Container) -> None:
-    """What *ct* has now."""
+async def note(host: Host, ct: Container) -> None:
+    """What *ct* has now; before it runs, what it had until its checkpoint."""
     record = ct.record
     if record is None:  # it has ended while others were looked at
         return
     with about(ct.ctid):
         try:
             rows = await counted(host, [row(host, ct.ctid)], user_beancounters.NAMES)
+            if not ct.running:
+                rows = [replace(one, usage=_before(record)) for one in rows]
         except (VzError, OSError) as error:
             log.debug("its beancounters are not told: %s", error)
             return
-    if ct.record is record and ct.running:
+    if ct.record is record:
         notes.openvz(CtCgroup(ct.world.tree, ct.ctid), user_beancounters.text(rows), record.addresses)
+
+
+def _before(record: Record) -> Usage:
+    return Usage(counters={name: Counter(0, most, failures) for name, (most, failures) in record.counted.items()})

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 
 from hostd.cgroup.tree import CgroupTree
 from hostd.command import offline
@@ -12,6 +13,7 @@ from hostd.config import files, skeleton
 from hostd.config.cache import ConfCache
 from hostd.config.paths import Paths
 from hostd.container import views
+from hostd.container.container import Container
 from hostd.container.lease import Leases
 from hostd.container.network import HostNetwork
 from hostd.container.sysinfo import Sysinfo
@@ -68,15 +70,11 @@ def _stage() -> Stage | None:
         return None
 
 
-async def _serve(paths: Paths) -> None:
-    leaving = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, leaving.set)
-    keeper = await KeeperLink.connect()
-    confs = ConfCache(paths)
+def _world(
+    paths: Paths, keeper: KeeperLink, confs: ConfCache, note_openvz: Callable[[Container], Awaitable[None]]
+) -> World:
     tree, features = CgroupTree.detect(paths.cgroup_root), probe()
-    world = World(
+    return World(
         paths=paths,
         tree=tree,
         stage=_stage(),
@@ -90,9 +88,26 @@ async def _serve(paths: Paths) -> None:
         leases=Leases(paths),
         views=views.Views(paths, keeper, tree, keeper.held, offered=_offered(features, keeper)),
         sysinfo=Sysinfo(tree, keeper, offered=features.sysinfo),
+        note_openvz=note_openvz,
     )
+
+
+async def _serve(paths: Paths) -> None:
+    leaving = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, leaving.set)
+    keeper = await KeeperLink.connect()
+    confs = ConfCache(paths)
+
+    async def note_openvz(ct: Container) -> None:
+        await beancounters.note(host, ct)
+
+    world = _world(paths, keeper, confs, note_openvz)
     world.runtimes.leave(but=world.runtimes.newest)
     registry = Registry(world)
+    monitor = Monitor(registry)
+    host = Host(registry, paths, confs, monitor)
     recover.load(registry)
     keeper.subscribe(registry.child_ended, _become_keeper)
     await recover.recover(registry, keeper)
@@ -101,8 +116,6 @@ async def _serve(paths: Paths) -> None:
     renewal = asyncio.ensure_future(world.views.take_over(registry.running()))
     registry.background(renewal)
     await asyncio.wait((renewal,), timeout=recover.PATIENCE)  # a checkpoint must not find half of the files renewed
-    monitor = Monitor(registry)
-    host = Host(registry, paths, confs, monitor)
     obituary = asyncio.ensure_future(Obituary(registry).keep())
 
     async def handle(session: CommandSession, prog: str, argv: list[str]) -> int:

@@ -98,6 +98,8 @@ async def revive(run: Resurrection) -> None:
     rec.views = bool(views)
     await world.sysinfo.begin()
     rec.openvz = saved_openvz(run.images)
+    if rec.openvz:
+        await world.note_openvz(ct)
     runtime = await asyncio.to_thread(_runtime, run)
     with ExitStack() as owned:
         root = owned.enter_context(await container_root(rec))
