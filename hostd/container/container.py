@@ -24,6 +24,7 @@ from hostd.kernel.process import Process
 from hostd.log import about, log
 from hostd.proc.load import Loads
 
+CLEARING = ("stop",)  # the daemon's own: what a container that ended by itself is cleared away with
 MOST_NAMES, LONGEST_NAME = 20, 100  # of services that failed, in the log
 
 
@@ -73,7 +74,9 @@ class Container:
     # --- one action at a time -------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def acting(self, action: str, *, wait: bool = False, after: tuple[str, ...] = ()) -> AsyncIterator[None]:
+    async def acting(
+        self, action: str, *, wait: bool = False, after: tuple[str, ...] = CLEARING
+    ) -> AsyncIterator[None]:
         """Hold the container for *action*.  A user's second action gets `Locked` at once; the daemon's own *wait*.
 
         *after*: own actions of the daemon that a user's waits for, since nobody sees them and nobody else could.

@@ -25,7 +25,7 @@ from hostd.config.model import STOP_TIMEOUT, CtConfig, expand
 from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
 from hostd.container import numproc, overtaken, services, trees, unkept
-from hostd.container.container import Container
+from hostd.container.container import CLEARING, Container
 from hostd.container.ops import (
     apply,
     chkpnt,
@@ -58,7 +58,6 @@ from hostd.userdata.logins import Logins
 from hostd.userdata.plan import Plan
 
 COMING_UP = ("start", "restore", "reboot")  # operations during which PID 1 is there, but nobody was told
-CLEARING = ("stop",)  # what a container that ended by itself is cleared away with
 
 
 class Host:
@@ -152,7 +151,7 @@ class Host:
 
     async def destroy(self, ctid: int, report: Report) -> None:
         ct = self._registry[ctid]
-        async with ct.acting("destroy", after=CLEARING):
+        async with ct.acting("destroy"):
             await start.release(ct, report)  # a record of something that is gone
             config = destroy.what_it_needs(ctid, self.confs.raw(ctid), self.confs.globals())
             await destroy.destroy(self.paths, config, report)
@@ -161,7 +160,7 @@ class Host:
 
     async def start(self, ctid: int, options: StartOptions, report: Report) -> None:
         ct = self._registry[ctid]
-        async with ct.acting("start", after=CLEARING):
+        async with ct.acting("start"):
             config = self.confs.ct(ctid)
             report("Starting container...")
             await start.start(ct, config, report)
@@ -187,7 +186,7 @@ class Host:
         ct.unwanted.set()
         ct.stays_mounted = options.skip_umount
         try:
-            async with ct.acting("stop", after=("reboot", "stop")):
+            async with ct.acting("stop", after=("reboot", *CLEARING)):
                 up = ct.running
                 if up:
                     patience = self._patience(ctid)
@@ -211,7 +210,7 @@ class Host:
 
     async def mount(self, ctid: int, report: Report) -> None:
         ct = self._registry[ctid]
-        async with ct.acting("mount", after=CLEARING):
+        async with ct.acting("mount"):
             await mount.mount(ct, self.confs.ct(ctid), report)
 
     async def umount(self, ctid: int, report: Report) -> None:
@@ -222,6 +221,8 @@ class Host:
     async def apply(self, ctid: int, change: Change, report: Report) -> None:
         ct = self._registry[ctid]
         async with ct.acting("set"):
+            if not ct.running:
+                raise NotRunning("Container has stopped meanwhile; nothing was changed")
             texts = {key: live.text(change.after, self.confs.globals(), key) for key in change.keys}
             added, deleted = change.add, change.delete
             await apply.apply(ct, LiveChange(change.before, change.after, added, deleted, texts, change.logins), report)
@@ -283,7 +284,7 @@ class Host:
 
     async def restore(self, ctid: int, dumpfile: str | None, report: Report) -> None:
         ct = self._registry[ctid]
-        async with ct.acting("restore", after=CLEARING):
+        async with ct.acting("restore"):
             config = self.confs.ct(ctid)
             with timed("restore:"):
                 await restore.restore(ct, config, dumpfile or self.paths.dump(ctid), report)

@@ -7,9 +7,8 @@ import re
 
 import pytest
 
-from hostd.errors import Exit
 from tests.harness import machine
-from tests.harness.installation import Result, Vz
+from tests.harness.installation import Vz
 from tests.harness.needs import CHECKPOINTS
 
 pytestmark = [pytest.mark.system, pytest.mark.userland, pytest.mark.slow]
@@ -83,17 +82,7 @@ def listening(vz: Vz) -> None:
 
 
 def log_after_stop(vz: Vz) -> list[str]:
-    """The status is down a moment before hostd has let go of a container that went by itself."""
-    wanted = script(vz, "cat /log")
-    said: list[Result] = []
-
-    def let_go() -> bool:
-        said.append(vz.ctl("runscript", str(OURS), wanted, check=None))
-        return said[-1].code != Exit.LOCKED
-
-    machine.until("hostd has let it go", let_go)
-    assert said[-1].code == 0, said[-1].stderr
-    return said[-1].stdout.splitlines()
+    return vz.ctl("runscript", str(OURS), script(vz, "cat /log")).stdout.splitlines()
 
 
 @pytest.mark.parametrize("image", [OPENRC, RUNIT])

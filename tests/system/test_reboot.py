@@ -2,9 +2,11 @@
 
 import os
 import signal
+import subprocess
 
 import pytest
 
+from hostd.config import files
 from tests.harness import machine
 from tests.harness.installation import Vz
 from tests.harness.needs import needs
@@ -168,6 +170,24 @@ def test_a_stop_that_finds_it_unmounted_already(vz: Vz) -> None:
     assert stop.wait(20) == 0 and stop.stdout
     assert stop.stdout.read() == "Container was stopped\nContainer is unmounted\n"
     assert vz.status(101) == "exist unmounted down"
+
+
+@pytest.mark.parametrize("command", ["set 101 --diskspace 40M --save", "runscript 101 {prefix}/script", "mount 101"])
+def test_a_command_while_it_is_cleared_away(vz: Vz, command: str) -> None:
+    """It waits: the status is down already, and there is no command to be seen that holds the container."""
+    vz.start(101)
+    script = f"{vz.paths.conf_dir}/101.postumount"
+    with open(script, "w", encoding="ascii") as file:
+        file.write(f"#!/bin/sh\nwhile [ -e {script} ]; do sleep 0.1; done\n")
+    os.chmod(script, 0o755)
+    vz.popen("vzctl", "exec", "101", "halt -f")
+    vz.wait_status(101, "exist unmounted down")
+    files.replace(f"{vz.prefix}/script", "true\n")
+    child = vz.popen("vzctl", *command.format(prefix=vz.prefix).split())
+    with pytest.raises(subprocess.TimeoutExpired):
+        child.wait(0.5)
+    os.unlink(script)
+    assert child.wait(20) == 0
 
 
 def test_a_stop_between_its_end_and_the_word_of_the_keeper(vz: Vz) -> None:

@@ -22,7 +22,7 @@ def test_who_waits() -> None:
                 order.append(action)
 
         async def start() -> None:
-            async with ct.acting("start", after=("stop",)):
+            async with ct.acting("start"):
                 order.append("start")
 
         for action, own, said in (("stop", False, "vzctl stop 101"), ("reboot", True, "hostd reboot 101")):
@@ -36,7 +36,7 @@ def test_who_waits() -> None:
         busy = asyncio.ensure_future(hold("stop", own=True))
         await asyncio.sleep(0)
         with pytest.raises(Locked, match="cmdline hostd stop 101\n"):
-            async with ct.acting("set"):
+            async with ct.acting("set", after=()):
                 pass
         waiting = asyncio.ensure_future(start())
         await asyncio.sleep(0)
