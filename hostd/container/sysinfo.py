@@ -10,17 +10,19 @@ import os
 from hostd.cgroup.tree import CgroupTree
 from hostd.container.world import Keeper
 from hostd.kernel import sysinfo_program
+from hostd.kernel.fd import Fd
 from hostd.log import log
 
 LINK = "sysinfo:link"  # as the keeper knows it
 
 
 class Sysinfo:
-    """*offered*: this kernel takes such a program."""
+    """*held*: what the keeper kept of an earlier daemon.  *offered*: this kernel takes such a program."""
 
-    def __init__(self, tree: CgroupTree, keeper: Keeper, *, offered: bool) -> None:
+    def __init__(self, tree: CgroupTree, keeper: Keeper, held: dict[str, Fd], *, offered: bool) -> None:
         self._tree = tree
         self._keeper = keeper
+        self._inherited = held.pop(LINK, None)  # the program of an earlier daemon, which runs until ours does
         self._offered = offered
         self._root = 0  # inode number of the directory of all containers that the program looks for
         self._beginning = asyncio.Lock()
@@ -39,10 +41,17 @@ class Sysinfo:
                     with link:
                         self._keeper.hold(LINK, link)
                     self._root = root
+                    self._drop_inherited()
             except OSError as error:
                 log.error("sysinfo(2) tells containers of the host's memory: %s", error)
 
     def leave(self) -> None:
         """No container is left that could ask."""
         self._root = 0
+        self._drop_inherited()
         self._keeper.forget(LINK)
+
+    def _drop_inherited(self) -> None:
+        if self._inherited is not None:
+            self._inherited.close()
+            self._inherited = None

@@ -53,6 +53,7 @@ class Views:
         self._kernels: Fd | None = None  # keeps that of a directory
         self._making = asyncio.Lock()
         self._failed: float | None = None  # when the last attempt did
+        self._lost = False  # the connection of the containers that are taken over
 
     async def ready(self) -> str:
         """The directory with the files, once the server answers; "" where there is none."""
@@ -76,9 +77,17 @@ class Views:
         """At the start of a daemon: its version of the server, behind the mounts of the containers that have them."""
         having = [ct for ct in running if ct.record is not None and ct.record.views]
         same = bool(self._inherited) and self._attached()  # else somebody has unmounted it
-        if not (having or self._inherited) or (await self.ready() and same):
-            return
-        for ct in having:
+        if having or self._inherited:
+            same = bool(await self.ready()) and same
+        self._lost = not same
+        for ct in having if self._lost else ():
+            with about(ct.ctid):
+                await self._renew(ct)
+
+    async def take_over_late(self, ct: Container) -> None:
+        """One that an earlier daemon had started as well, after the others."""
+        if self._lost and ct.record is not None and ct.record.views:
+            await self.ready()
             with about(ct.ctid):
                 await self._renew(ct)
 

@@ -1,9 +1,8 @@
 """What /proc/user_beancounters says inside of those containers that have it: left at their cgroups, for the server of
 /proc files, which waits for nobody.
 
-It is there before they run.  From then on it is looked at when the daemon has done something, and, while there are
-such, once a second, or as often as takes a hundredth of the time: of some beancounters all that processes hold has to
-be counted.
+It is there before they run.  From then on each is looked at when the daemon has done something, and once a second, or
+as often as takes its part of a hundredth of the time: of some beancounters all that processes hold has to be counted.
 """
 
 import asyncio
@@ -29,19 +28,34 @@ SHARE, BUSY = 0.01, 0.1  # of the time, at most: as a rule, and while there is m
 
 
 async def watch(host: Host, events: Events, running: Callable[[], Iterable[Container]]) -> None:
-    """For ever."""
+    """For ever.  Each container by itself: it can make looking at it slow, and the others do not wait for that."""
     stirred = events.stirring()
-    while True:
-        stirred.clear()
+    signs: dict[int, asyncio.Event] = {}  # by the serial number of a start
+    async with asyncio.TaskGroup() as group:
+        while True:
+            stirred.clear()
+            for ct in running():
+                if ct.record is not None and ct.record.openvz and ct.record.serial not in signs:
+                    group.create_task(_follow(host, ct, ct.record, signs))
+                    signs[ct.record.serial] = asyncio.Event()
+            for sign in signs.values():
+                sign.set()
+            await stirred.wait()
+
+
+async def _follow(host: Host, ct: Container, record: Record, signs: dict[int, asyncio.Event]) -> None:
+    """One container, to its end."""
+    sign = signs[record.serial]
+    while ct.record is record and ct.running:
+        sign.clear()
         began = time.monotonic()
-        wanted = [ct for ct in running() if ct.record is not None and ct.record.openvz]
-        for ct in wanted:
-            await note(host, ct)
-        spent = time.monotonic() - began
+        await note(host, ct)
+        spent = (time.monotonic() - began) * len(signs)
         await asyncio.sleep(spent / BUSY)
         with suppress(TimeoutError):
-            async with asyncio.timeout(max(PERIOD, spent / SHARE) if wanted else None):
-                await stirred.wait()
+            async with asyncio.timeout(max(PERIOD, spent / SHARE)):
+                await sign.wait()
+    del signs[record.serial]
 
 
 async def note(host: Host, ct: Container) -> None:

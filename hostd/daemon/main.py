@@ -87,7 +87,7 @@ def _world(
         held=keeper.held,
         leases=Leases(paths),
         views=views.Views(paths, keeper, tree, keeper.held, offered=_offered(features, keeper)),
-        sysinfo=Sysinfo(tree, keeper, offered=features.sysinfo),
+        sysinfo=Sysinfo(tree, keeper, keeper.held, offered=features.sysinfo),
         note_openvz=note_openvz,
     )
 
@@ -110,13 +110,16 @@ async def _serve(paths: Paths) -> None:
     host = Host(registry, paths, confs, monitor)
     recover.load(registry)
     keeper.subscribe(registry.child_ended, _become_keeper)
-    await recover.recover(registry, keeper)
-    if any(registry.running()):
+    late = await recover.recover(registry, keeper)
+    if late or any(registry.running()):
         await world.sysinfo.begin()
     renewal = asyncio.ensure_future(world.views.take_over(registry.running()))
     registry.background(renewal)
     await asyncio.wait((renewal,), timeout=recover.PATIENCE)  # a checkpoint must not find half of the files renewed
-    obituary = asyncio.ensure_future(Obituary(registry).keep())
+    obituary = Obituary(registry)
+    watching = asyncio.ensure_future(obituary.keep())
+    for ct, work in late:
+        registry.background(asyncio.ensure_future(_catch_up(registry, obituary, ct, work)))
 
     async def handle(session: CommandSession, prog: str, argv: list[str]) -> int:
         return await run_command(host, session, prog, argv)
@@ -134,13 +137,22 @@ async def _serve(paths: Paths) -> None:
     looking.cancel()
     registry.leave()
     monitor.leave()
-    obituary.cancel()
+    watching.cancel()
     await server.drain()
     await server.close()
     await registry.settle()
     if not registry.known():
         await _clean_the_host(world)
     log.info("daemon %d leaves; containers go on", os.getpid())
+
+
+async def _catch_up(registry: Registry, obituary: Obituary, ct: Container, taken_over: "asyncio.Future[None]") -> None:
+    """What the others had at once, for one that was *taken_over* after them."""
+    await taken_over
+    if ct.running:
+        obituary.begin(ct)
+        await registry.world.views.take_over_late(ct)
+        registry.events.stir()
 
 
 def _leave_number(paths: Paths) -> None:

@@ -6,6 +6,7 @@ from hostd.cgroup import stats
 from hostd.cgroup.alarm import Alarm
 from hostd.cgroup.tree import CtCgroup
 from hostd.command.host import Event
+from hostd.container.container import Container
 from hostd.daemon.events import Listener
 from hostd.daemon.registry import Registry
 from hostd.log import about, log
@@ -26,7 +27,7 @@ class Obituary:
     async def keep(self) -> None:
         """Until cancelled.  What happened before is not told: another daemon may have told it."""
         for ct in self._registry.running():
-            self._begin(ct.ctid, stats.kills(CtCgroup(ct.world.tree, ct.ctid)))
+            self.begin(ct)
         loop = asyncio.get_running_loop()
         rang = asyncio.Event()
         loop.add_reader(self._alarm, rang.set)
@@ -43,6 +44,10 @@ class Obituary:
         finally:
             loop.remove_reader(self._alarm)
             self._alarm.close()
+
+    def begin(self, ct: Container) -> None:
+        """With *ct*, which runs."""
+        self._begin(ct.ctid, stats.kills(self._cgroup(ct.ctid)))
 
     def _hear(self, event: Event) -> None:
         ctid = int(str(event["ctid"]))

@@ -6,6 +6,7 @@ import asyncio
 import glob
 import os
 import socket
+from collections.abc import Sequence
 
 from hostd.checkpoint import state
 from hostd.config import lockfile
@@ -71,11 +72,11 @@ def _whatever_is_left(registry: Registry, ctid: int) -> Record:
     return record
 
 
-async def recover(registry: Registry, keeper: KeeperLink) -> None:
+async def recover(registry: Registry, keeper: KeeperLink) -> Sequence[tuple[Container, "asyncio.Future[None]"]]:
     """Bring *registry* to the state of the machine, with the help of what *keeper* kept.
 
     A container whose checkpoint is still in CRIU's hands is left to a task of its own, which holds its lock, and
-    so is one whose PID 1 does not answer: slow or hostile ones must not keep the others waiting.
+    so is one whose PID 1 does not answer: slow or hostile ones must not keep the others waiting.  Returns those.
     """
     patience = asyncio.get_running_loop().time() + PATIENCE
     await _settle_on_disk(registry)
@@ -91,14 +92,15 @@ async def recover(registry: Registry, keeper: KeeperLink) -> None:
             await asyncio.wait((work,), timeout=left)
         if not work.done():
             registry.background(work)
-            slow.append(ct.ctid)
+            slow.append((ct, work))
     await asyncio.to_thread(_sweep, registry.world.paths)
     _forget_strays(registry, keeper)
     await venet.sweep()
     for ct in again:
         registry.background(asyncio.ensure_future(registry.start_again(ct)))
     if slow:
-        log.info("taken over in the background: CT %s", " ".join(map(str, slow)))
+        log.info("taken over in the background: CT %s", " ".join(str(ct.ctid) for ct, _ in slow))
+    return slow
 
 
 async def _settle_on_disk(registry: Registry) -> None:

@@ -21,6 +21,7 @@ class Refusals:
         self._registry = registry
         self._listeners: list[Listener] = []
         self._stirred = registry.events.stirring()
+        registry.last_look = self.look_last
         self._one = asyncio.Lock()  # at a time uses the watch: its own look, or a listener that comes
         self._watch: Watch | None = None
         self._looking: asyncio.Task[None] | None = None
@@ -66,6 +67,12 @@ class Refusals:
             async with self._one:
                 await watch.look(self._running())
             await asyncio.sleep(PERIOD)
+
+    async def look_last(self, ct: Container) -> None:
+        """At *ct*, which has ended; its cgroup is still there, and perhaps what ended it."""
+        async with self._one:
+            if self._watch is not None and any(one.wants(ct.ctid) for one in self._listeners):
+                await self._watch.look([*self._running(), ct])
 
     def _running(self) -> list[Container]:
         """Those of whom somebody wants to hear."""

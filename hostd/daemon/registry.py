@@ -1,12 +1,14 @@
 """Every container the daemon knows, and what it does when something happens to one by itself."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from hostd.container import faults, last_words
 from hostd.container.container import Container, Ended
 from hostd.container.ops import start, stop
 from hostd.container.report import to_log
+from hostd.container.steps import nothing
 from hostd.container.world import World
 from hostd.daemon.events import Events
 from hostd.daemon.keeper_link import ChildExit
@@ -30,6 +32,7 @@ class Registry:
         self._reboots: dict[int, list[float]] = {}
         self._tasks: set[asyncio.Future[None]] = set()
         self.events = Events()
+        self.last_look: Callable[[Container], Awaitable[None]] = nothing  # at one that has ended by itself
 
     def __getitem__(self, ctid: int) -> Container:
         ct = self._containers.get(ctid)
@@ -82,6 +85,7 @@ class Registry:
         async with ct.acting("reboot" if end.how == "reboot" else "stop", wait=True):
             if ct.record is None or ct.record.serial != serial:
                 return
+            await self.last_look(ct)
             if end.how == "died":
                 log.error("init died: %s", end.text)
                 self.events.tell(ct.ctid, "died", why=end.text)
@@ -92,7 +96,7 @@ class Registry:
                     await self._reboot(ct)
                 else:
                     await stop.leave(ct, to_log, keep_mounted=ct.stays_mounted)
-                    if end.how == "halt":
+                    if end.how == "halt" and not ct.unwanted.is_set():  # whoever stops it tells of that
                         self.events.tell(ct.ctid, "stop")
             except Exception as error:
                 level = log.error if isinstance(error, VzError) else log.exception
@@ -117,7 +121,7 @@ class Registry:
             if config.disabled or ct.unwanted.is_set():
                 log.info("not started again: %s", "DISABLED=yes" if config.disabled else "it is to stop")
                 await stop.leave(ct, to_log, keep_mounted=ct.stays_mounted)
-                if not ct.unwanted.is_set():  # whoever stops it tells of that
+                if not ct.unwanted.is_set():
                     self.events.tell(ct.ctid, "stop")
                 return
             await start.again(ct, config, to_log)

@@ -84,7 +84,7 @@ class Containers(Collector):
         """Whoever can connect must not keep hostd busy: one question at a time, and no more than one a second."""
         with self._asking:
             if self._last is None or time.monotonic() - self._last.at >= FRESH:
-                self._last = sample.take(self._vzlist)
+                self._last = sample.take(self._vzlist, start=False)
             return self._last
 
 

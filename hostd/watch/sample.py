@@ -1,6 +1,7 @@
 """All containers at one moment, as vzlist tells them."""
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Mapping
@@ -60,11 +61,15 @@ class Sample:
     containers: tuple[Container, ...]
 
 
-def take(vzlist: str) -> Sample:
-    """Ask the program *vzlist*, to which ^Z is not meant: who waits for it is who stops.  Raises CannotAsk."""
+def take(vzlist: str, *, start: bool = True) -> Sample:
+    """Ask the program *vzlist*, to which ^Z is not meant: who waits for it is who stops.  Raises CannotAsk.
+
+    *start*: with a hostd that is started for it when there is none.
+    """
     try:
         said = subprocess.run(
             [vzlist, "-a", "-j", "-o", ",".join(FIELDS)],
+            env={**os.environ, **({} if start else {"VZ_START": "no"})},
             stdin=subprocess.DEVNULL, capture_output=True, check=False, process_group=0,
         )  # fmt: skip
     except OSError as error:

@@ -82,7 +82,8 @@ class Screen:
         return any(row.container.running for row in self._rows() if row.container.ctid == ctid)
 
     def _look(self) -> None:
-        self._samples = (self._samples[1], sample.take(self._vzlist))
+        """A hostd that was stopped meanwhile is not started for it."""
+        self._samples = (self._samples[1], sample.take(self._vzlist, start=self._samples[1] is None))
 
     def _look_again(self) -> None:
         """A daemon that is being replaced is no reason to leave."""

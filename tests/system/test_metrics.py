@@ -40,3 +40,15 @@ def test_figures_of_containers(vz: Vz) -> None:
     assert taken.stderr == "vzmetrics: cannot listen on 198.51.100.1 port 9821: Address already in use\n"
     server.send_signal(signal.SIGTERM)
     assert server.wait(10) == 0
+
+
+def test_a_hostd_that_was_stopped_stays_so(vz: Vz) -> None:
+    """And is told of as long as it is."""
+    vz.start(101)
+    vz.popen("vzmetrics", "--listen", "198.51.100.1:9821")
+    machine.until("it answers", lambda: scrape(vz).get("vzhost_up") == 1)
+    vz.stop_hostd()
+    machine.until("it tells of that", lambda: scrape(vz) == {"vzhost_up": 0})
+    assert not machine.alive(vz.keeper_pid)
+    vz.ctl("status", "101")
+    machine.until("it tells of the next one", lambda: scrape(vz).get("vzhost_up") == 1)

@@ -10,6 +10,7 @@ from queue import Empty, Queue
 
 import pytest
 
+from hostd.config import files
 from tests.harness import machine
 from tests.harness.installation import Vz
 from tests.harness.needs import CHECKPOINTS, needs
@@ -107,6 +108,35 @@ def test_limits_and_the_oom_killer(vz: Vz, monitor: Monitor) -> None:
         event = monitor.next()
         told[str(event.get("which") or event["event"])] = event
     assert int(str(told["oom"]["killed"])) >= 1 and int(str(told["physpages"]["failcnt"])) >= 1
+
+
+def test_what_was_refused_last_is_told_before_the_end(vz: Vz, monitor: Monitor) -> None:
+    """The first look at a container is told nothing new; the second would be a second later."""
+    vz.ctl("set", "101", "--numproc", "12")
+    forks = "for n in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 1000 & done"
+    vz.ctl("exec2", "101", forks, check=None)
+    told_as_counted(vz, monitor, "numproc")
+    vz.ctl("exec2", "101", forks, check=None)
+    os.kill(vz.init_pid(101), 9)
+    told_last = monitor.tells("limit", 101)
+    assert told_last["which"] == "numproc"
+    monitor.tells("died", 101, "limit")
+
+
+def test_a_stop_is_told_once(vz: Vz, monitor: Monitor) -> None:
+    """It halts, and while it is cleared away somebody stops it as well."""
+    script = f"{vz.paths.conf_dir}/101.umount"
+    files.replace(script, f"#!/bin/sh\nwhile [ -e {script} ]; do sleep 0.1; done\n", mode=0o755)
+    vz.popen("vzctl", "exec", "101", "halt -f")
+    machine.until("it has ended", lambda: vz.status(101) == "exist mounted down")
+    stop = vz.popen("vzctl", "stop", "101")
+    with pytest.raises(subprocess.TimeoutExpired):
+        stop.wait(0.5)
+    os.unlink(script)
+    assert stop.wait(patient(20)) == 0
+    vz.ctl("start", "101")
+    monitor.tells("stop", 101)
+    monitor.tells("start", 101)
 
 
 @needs("socket-limits")

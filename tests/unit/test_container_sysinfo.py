@@ -55,7 +55,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
 
 
 def begin(tree: FakeTree, keeper: FakeKeeper, *, offered: bool = True) -> Sysinfo:
-    one = Sysinfo(cast(CgroupTree, tree), cast(Keeper, keeper), offered=offered)
+    one = Sysinfo(cast(CgroupTree, tree), cast(Keeper, keeper), {}, offered=offered)
     asyncio.run(one.begin())
     return one
 
@@ -69,6 +69,24 @@ def test_one_program_for_all(tmp_path: Path, started: list[tuple[int, bool]]) ->
     assert keeper.told[1:] == [("forget", LINK)]
     asyncio.run(one.begin())
     assert len(started) == 2
+
+
+def test_that_of_an_earlier_daemon_runs_until_ours_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = Fd(os.open("/dev/null", os.O_RDONLY))
+    number, held = earlier.fileno(), {LINK: earlier}
+
+    def start(root: int, *, swap_alone: bool) -> Fd:
+        assert os.path.exists(f"/proc/self/fd/{number}")
+        return Fd(os.open("/dev/zero", os.O_RDONLY))
+
+    monkeypatch.setattr(sysinfo_program, "start", start)
+    one = Sysinfo(cast(CgroupTree, FakeTree(tmp_path)), cast(Keeper, FakeKeeper()), held, offered=True)
+    assert held == {}, "it is not for others to close"
+    asyncio.run(one.begin())
+    with pytest.raises(ValueError, match="closed"):
+        earlier.fileno()
 
 
 def test_another_directory_of_containers(tmp_path: Path, started: list[tuple[int, bool]]) -> None:
