@@ -33,4 +33,5 @@ def shown(read: Reader) -> int | None:
 
 
 def _barrier(text: str) -> int:
-    return values.bar_limit(text, values.size_pages)[0]
+    barrier = values.bar_limit(text, values.size_pages)[0]
+    return values.UNLIMITED if barrier in values.NO_LIMIT else barrier

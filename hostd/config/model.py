@@ -176,19 +176,19 @@ def effective(ctid: int, own: VeConf, globals: GlobalConfig) -> CtConfig:
         root=root,
         diskspace_kib=read.value("DISKSPACE", lambda text: values.bar_limit(text, values.disk_kib), None),
         diskinodes=read.value("DISKINODES", lambda text: values.bar_limit(text, values.items), None),
-        ram=_bytes(read.value("PHYSPAGES", _page_limit, values.UNLIMITED)),
-        swap=_bytes(read.value("SWAPPAGES", _page_limit, values.UNLIMITED)),
+        ram=read.value("PHYSPAGES", _page_limit, None),
+        swap=read.value("SWAPPAGES", _page_limit, None),
         cpuunits=read.value("CPUUNITS", number(8, 500000), 1000),
         cpulimit=read.value("CPULIMIT", number(0, 100 * 8192), 0),
         cpus=read.value("CPUS", number(0, 8192), 0),
-        numproc=_count(read.value("NUMPROC", _item_limit, None)),
-        numtcpsock=_count(read.value("NUMTCPSOCK", _item_limit, None)),
-        numothersock=_count(read.value("NUMOTHERSOCK", _item_limit, None)),
-        numfile=_count(read.value("NUMFILE", _item_limit, None)),
-        numpty=_count(read.value("NUMPTY", _item_limit, None)),
-        numsiginfo=_count(read.value("NUMSIGINFO", _item_limit, None)),
-        lockedpages=_bytes(read.value("LOCKEDPAGES", _page_limit, values.UNLIMITED)),
-        shmpages=_bytes(read.value("SHMPAGES", _page_limit, values.UNLIMITED)),
+        numproc=read.value("NUMPROC", _item_limit, None),
+        numtcpsock=read.value("NUMTCPSOCK", _item_limit, None),
+        numothersock=read.value("NUMOTHERSOCK", _item_limit, None),
+        numfile=read.value("NUMFILE", _item_limit, None),
+        numpty=read.value("NUMPTY", _item_limit, None),
+        numsiginfo=read.value("NUMSIGINFO", _item_limit, None),
+        lockedpages=read.value("LOCKEDPAGES", _page_limit, None),
+        shmpages=read.value("SHMPAGES", _page_limit, None),
         vmguarpages=read.value("VMGUARPAGES", _guarantee, 0),
         oomguarpages=read.value("OOMGUARPAGES", _guarantee, 0),
         cpumask=read.value("CPUMASK", values.cpu_list, ""),
@@ -245,8 +245,8 @@ def places_of(own: VeConf, globals: GlobalConfig, ctid: int) -> tuple[str, str]:
     return private, root
 
 
-def _item_limit(text: str) -> int:
-    return values.bar_limit(text, values.items)[1]
+def _item_limit(text: str) -> int | None:
+    return values.limit(text, values.items)
 
 
 def _guarantee(text: str) -> int:
@@ -254,17 +254,10 @@ def _guarantee(text: str) -> int:
     return min(values.bar_limit(text, values.size_pages)[0] * values.PAGE, values.UNLIMITED)
 
 
-def _page_limit(text: str) -> int:
-    return values.bar_limit(text, values.size_pages)[1]
-
-
-def _bytes(pages: int) -> int | None:
-    """Bytes of *pages*; None (no limit) from LONG_MAX bytes on."""
-    return None if pages * values.PAGE >= values.UNLIMITED else pages * values.PAGE
-
-
-def _count(value: int | None) -> int | None:
-    return None if value == values.UNLIMITED else value
+def _page_limit(text: str) -> int | None:
+    """Bytes; None (no limit) from LONG_MAX bytes on, too."""
+    pages = values.limit(text, values.size_pages)
+    return None if pages is None or pages * values.PAGE >= values.UNLIMITED else pages * values.PAGE
 
 
 def _features(text: str) -> dict[str, bool]:

@@ -1,5 +1,4 @@
-"""Parsers of values, one per kind.  Pure: text in, value out, ValueError(text for the user) when it cannot
-be used.
+"""Parsers of values, one per kind.  Pure: text in, value out, ValueError(text for the user) when it cannot be used.
 
 Sizes take one suffix letter of either case: B bytes, K M G T powers of 1024, P pages of 4096 bytes.
 Without a suffix a number counts in the unit of its parameter.  `unlimited` is UNLIMITED (LONG_MAX), larger
@@ -11,6 +10,7 @@ from collections.abc import Callable, Iterable
 
 PAGE = 4096  # bytes; the unit of every *pages parameter, whatever the machine's page size is
 UNLIMITED = 2**63 - 1  # LONG_MAX of a 64-bit kernel
+NO_LIMIT = (UNLIMITED, 2**31 - 1)  # of pages and items: and that of a 32-bit one, in a file of its time
 
 _SUFFIXES = {"B": 1, "K": 2**10, "P": PAGE, "M": 2**20, "G": 2**30, "T": 2**40}
 _NUMBER = re.compile(r"([0-9]+)(?:\.([0-9]*))?([A-Za-z])?")
@@ -122,6 +122,11 @@ def bar_limit(text: str, unit: Callable[[str], int]) -> Pair:
     first, mark, second = text.partition(":")
     barrier = unit(first)
     return barrier, unit(second) if mark else barrier
+
+
+def limit(text: str, unit: Callable[[str], int]) -> int | None:
+    """The limit of `barrier:limit` in pages or items; None: there is none."""
+    return None if (found := bar_limit(text, unit)[1]) in NO_LIMIT else found
 
 
 def count_text(value: int) -> str:

@@ -55,7 +55,7 @@ def _limits(text: str | None) -> bool:
     if not text:
         return text is None
     try:
-        return values.bar_limit(text, values.items)[1] != values.UNLIMITED
+        return values.limit(text, values.items) is not None
     except ValueError:
         return True
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hostd.config import files
-from hostd.config.values import UNLIMITED, count_text
+from hostd.config.values import NO_LIMIT, count_text
 from hostd.errors import Exit, Failure, doing
 from hostd.storage import spare
 from hostd.storage.names import MAKING
@@ -57,7 +57,7 @@ def geometry(diskspace_kib: int | None, diskinodes: int | None) -> Geometry:
     Raises Failure(21) for a disk that cannot be.
     """
     space = DEFAULT_KIB if diskspace_kib is None else diskspace_kib
-    files = space * 1024 // BYTES_PER_INODE if diskinodes in (None, UNLIMITED) else diskinodes or 1
+    files = space * 1024 // BYTES_PER_INODE if diskinodes in (None, *NO_LIMIT) else diskinodes or 1
     if not SMALLEST_KIB <= space <= LARGEST_KIB:
         raise _refused(f"DISKSPACE {count_text(space)}: must be from {SMALLEST_KIB} to {LARGEST_KIB} KiB")
     if files > MOST_FILES:

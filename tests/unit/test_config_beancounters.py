@@ -19,6 +19,8 @@ FULL = "".join(f'{key}="1000:1000"\n' for key in CLASSIC if key != "PHYSPAGES") 
         'PHYSPAGES="0:unlimited"\nSWAPPAGES="0:131072"\nPRIVVMPAGES="1000"\n',
         FULL,
         FULL.replace("DCACHESIZE", "DCACHE"),
+        FULL.replace("0:unlimited", "0:2147483647"),
+        FULL.replace("0:unlimited", "0:65536"),
     ],
 )
 def test_complete(fake: Fake, text: str) -> None:
@@ -34,6 +36,8 @@ CLASSIC_TEXT = "UBC parameters are missing: {} (set them, or only PHYSPAGES and 
     ("text", "line"),
     [
         ('PHYSPAGES="0:65536"\n', VSWAP_TEXT),
+        ('PHYSPAGES="0:65536"\nNUMPROC="100"\n', VSWAP_TEXT),
+        (FULL.replace("KMEMSIZE", "OLD").replace("0:unlimited", "0:65536"), CLASSIC_TEXT.format("KMEMSIZE")),
         (FULL.replace("KMEMSIZE", "OLD"), CLASSIC_TEXT.format("KMEMSIZE")),
         (FULL.replace("NUMFLOCK", "OLD").replace("NUMPTY", "OLDER"), CLASSIC_TEXT.format("NUMFLOCK NUMPTY")),
         (FULL.replace("PHYSPAGES", "OLD"), CLASSIC_TEXT.format("PHYSPAGES")),

@@ -52,11 +52,21 @@ def test_rates_in_a_file_are_bytes(text: str, bytes: int) -> None:
         ("MEMINFO=pages:300\nPHYSPAGES=0:100\n", 300 * 4096),
         ("MEMINFO=privvmpages:2\nPRIVVMPAGES=300:400\n", 600 * 4096),
         ("MEMINFO=privvmpages:2\n", UNLIMITED),
+        ("MEMINFO=privvmpages:2\nPRIVVMPAGES=2147483647\n", UNLIMITED),
         (f"MEMINFO=pages:{10**18}\n", UNLIMITED),
     ],
 )
 def test_memory_that_is_shown(text: str, shown: int | None) -> None:
     assert ct(text).meminfo == shown
+
+
+def test_unlimited_of_a_32_bit_kernel_is_none() -> None:
+    """2^31 - 1 pages or items; as many bytes are a limit."""
+    keys = ("PHYSPAGES", "SWAPPAGES", "LOCKEDPAGES", "SHMPAGES", "NUMPROC", "NUMTCPSOCK", "NUMOTHERSOCK", "NUMFILE")
+    config = ct("".join(f'{key}="0:2147483647"\n' for key in (*keys, "NUMPTY", "NUMSIGINFO")) + "IOLIMIT=2147483647\n")
+    assert {getattr(config, key.lower(), None) for key in keys} | {config.ram, config.swap, config.numpty} == {None}
+    assert config.iolimit == 2**31 - 1 and config.numsiginfo is None
+    assert ct('PHYSPAGES="0:2147483646"\n').ram == 2147483646 * 4096
 
 
 def test_unlimited_is_none() -> None:

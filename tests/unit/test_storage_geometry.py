@@ -23,6 +23,6 @@ def test_a_disk_that_cannot_be(kib: int, files: int | None, text: str) -> None:
 
 
 def test_no_limit_of_the_files_is_the_default() -> None:
-    assert geometry(1 << 20, UNLIMITED) == geometry(1 << 20, None)
+    assert geometry(1 << 20, UNLIMITED) == geometry(1 << 20, 2**31 - 1) == geometry(1 << 20, None)
     assert geometry(1 << 20, 5).inodes == 5 + OWN_INODES
     assert geometry(None, None).space_kib == 10 << 20

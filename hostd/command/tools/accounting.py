@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from hostd.command.row import Row
 from hostd.command.tools.machine import Machine
-from hostd.config.values import PAGE, UNLIMITED
+from hostd.config.values import NO_LIMIT, PAGE, UNLIMITED
 
 KERNEL = ("kmemsize", "tcprcvbuf", "tcpsndbuf", "dgramrcvbuf", "othersockbuf")
 USED = frozenset((*KERNEL, "physpages", "swappages", "numproc"))
@@ -82,7 +82,7 @@ def _vswap(row: Row, host: Machine) -> tuple[float, float]:
 def _pages(row: Row, name: str, index: int, otherwise: float, highest: float = float("inf")) -> float:
     """In bytes; *otherwise* where there is no limit, or nothing is said."""
     pages = _limit(row, name, index)
-    return otherwise if pages == UNLIMITED else min(pages * PAGE, highest)
+    return otherwise if pages in NO_LIMIT else min(pages * PAGE, highest)
 
 
 def _limit(row: Row, name: str, index: int) -> int:

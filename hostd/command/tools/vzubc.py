@@ -16,7 +16,7 @@ from hostd.command.tools.answers import Answers
 from hostd.command.tools.earlier import Earlier
 from hostd.command.user_beancounters import DUMMY, BadText, Resource
 from hostd.config import files, names
-from hostd.config.values import UNLIMITED
+from hostd.config.values import NO_LIMIT
 from hostd.errors import BadValue, Failure, Usage
 
 # No getopt: some have two letters behind one minus sign.  What is typed, and what it means.
@@ -55,7 +55,6 @@ HELP = """Usage: vzubc [options] [CTID|NAME ...]
 STORE = "/tmp/vzubc.store"
 _WATCH = ("watch", "wd", "wt", "wn")
 _HELD, _MAXHELD = 0.5, 0.8
-_NO_LIMIT = (UNLIMITED, 2**31 - 1)  # of a 32-bit kernel: from a file
 _FAILED, _CLOSE, _FINE = 2, 1, 0
 _COLORS = {_FAILED: "\033[1;31m", _CLOSE: "\033[1;33m", _FINE: "\033[0;39m"}
 _BRIGHT, _NORMAL = "\033[1;32m", _COLORS[_FINE]
@@ -219,7 +218,7 @@ def _shown(view: View, rows: Iterable[Resource]) -> Iterator[str]:
 
 
 def _hidden(view: View, row: Resource, importance: int) -> bool:
-    return (view.quiet and not importance) or (not view.verbose and row.barrier in _NO_LIMIT)
+    return (view.quiet and not importance) or (not view.verbose and row.barrier in NO_LIMIT)
 
 
 def _importance(view: View, row: Resource, failures: int) -> int:
@@ -264,7 +263,7 @@ def _rule(view: View) -> str:
 
 def _short(name: str, number: int) -> str:
     """In bytes if it is in pages; with a letter for powers of 1024, or a blank; nothing and no limit are alike."""
-    if number == 0 or number in _NO_LIMIT:
+    if number == 0 or number in NO_LIMIT:
         return "- "
     value, power = (number * 4.0, 1) if name.endswith("pages") else (float(number), 0)
     while value >= 1024:
@@ -273,7 +272,7 @@ def _short(name: str, number: int) -> str:
 
 
 def _percent(part: int, whole: int) -> str:
-    if whole == 0 or whole in _NO_LIMIT:
+    if whole == 0 or whole in NO_LIMIT:
         return "- "
     percent = round(part / whole * 100, 1)
     if percent == 0:
