@@ -13,6 +13,7 @@ from hostd.cgroup.writes import V1_UNLIMITED, Write, or_max, perform
 from hostd.errors import Exit, Failure
 
 PERIOD = 100_000  # microseconds: of the cpu quota, the kernel's default
+_MOST_TASKS = 1 << 22  # of a 64-bit machine: PID_MAX_LIMIT
 
 _V1_NAMES = {"io": "blkio"}  # of the controllers that v2 calls otherwise
 
@@ -172,7 +173,12 @@ def _time(percent: int) -> str:
     return str(percent * PERIOD // 100)
 
 
-_PIDS = _one("pids.max", "NUMPROC", or_max)
+def _tasks(most: int | None) -> str:
+    """More than the machine can have is no limit, and refused as a number."""
+    return or_max(None if most is None or most > _MOST_TASKS else most)
+
+
+_PIDS = _one("pids.max", "NUMPROC", _tasks)
 
 LIMITS = (
     _row("PHYSPAGES and SWAPPAGES", "memory", lambda one: (one.ram, one.swap), memory.v1, memory.v2),

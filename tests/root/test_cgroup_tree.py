@@ -252,6 +252,13 @@ def test_shrinking_below_use_fails_and_keeps_everything(limited: CtCgroup) -> No
     ended(process)
 
 
+@pytest.mark.parametrize(("numproc", "text"), [(4194304, "4194304"), (4194305, "max")])
+def test_the_kernel_takes_any_numproc(limited: CtCgroup, numproc: int, text: str) -> None:
+    """More than a machine can have is no limit."""
+    limits.apply(limited, Limits(numproc=numproc), limits.NONE)
+    assert words(limited, "pids", "pids.max", "pids.max") == [text]
+
+
 def test_numproc_stops_forks_and_counts_them(limited: CtCgroup) -> None:
     limits.apply(limited, Limits(numproc=3))
     process = inside(limited, "sh", "-c", "sleep 1000 & sleep 1000 & sleep 1000 & sleep 1000 & wait")

@@ -1,6 +1,7 @@
 """Limits on a fake cgroup tree: what is written where, in which order, and taken back how."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,16 @@ def test_v1_files_get_the_values(tmp_path: Path) -> None:
     assert content(cgroup, "memory", "memory.memsw.limit_in_bytes").startswith(str(768 * MIB))
     assert content(cgroup, "cpu", "cpu.shares").startswith("512")
     assert content(cgroup, "cpu", "cpu.cfs_quota_us").startswith("50000")
+
+
+@pytest.mark.parametrize("make", [v1, v2])
+@pytest.mark.parametrize(("numproc", "text"), [(4194304, "4194304"), (4194305, "max"), (None, "max")])
+def test_more_processes_than_there_are_numbers_is_no_limit(
+    tmp_path: Path, make: Callable[[Path], CtCgroup], numproc: int | None, text: str
+) -> None:
+    cgroup = make(tmp_path)
+    limits.apply(cgroup, Limits(numproc=numproc))
+    assert content(cgroup, "pids", "pids.max") == text
 
 
 def test_only_what_differs_is_written(tmp_path: Path) -> None:
