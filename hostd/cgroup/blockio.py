@@ -17,6 +17,7 @@ IOPRIO = 4  # what everybody has
 _WEIGHTS = (320, 365, 410, 460, 500, 550, 600, 640)  # by IOPRIO, as OpenVZ gave them to CFQ, of 10..1000
 _CFQ = "blkio.weight"
 _COMMON = 5  # what has 500 there has 100 in the others
+_LEAST = 2  # that io.max takes; some kernels refuse 1
 _V1_WEIGHTS, _V2_WEIGHTS = (_CFQ, "blkio.bfq.weight"), ("io.bfq.weight", "io.weight")
 
 
@@ -63,7 +64,7 @@ def rate(unit: str, what: str) -> tuple[Limiting, Limiting]:
     def v2(path: str, limit: Rate) -> Iterator[Write]:
         if not limit.device:
             return
-        most = str(limit.most or "max")
+        most = str(max(limit.most, _LEAST)) if limit.most else "max"
         none = f"r{unit}=max w{unit}=max"
         text = f"{limit.device} r{unit}={most} w{unit}={most}"
         yield Write(f"{path}/io.max", text, what, back=partial(_of_device, limit.device, none))

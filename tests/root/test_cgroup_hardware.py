@@ -91,6 +91,16 @@ def test_rates(cgroup: CtCgroup, device: str) -> None:
     assert said(cgroup, ("blkio", "blkio.throttle.write_bps_device"), ("io", "io.max")) == ""
 
 
+@needs("io", "loop")
+def test_the_least_rates(cgroup: CtCgroup, device: str) -> None:
+    """io.max of v2 wants two."""
+    limits.apply(cgroup, Limits(iolimit=1, iopslimit=1, device=device), NONE)
+    if cgroup.tree.mode == "v2":
+        assert files.read(f"{cgroup.path('io')}/io.max") == f"{device} rbps=2 wbps=2 riops=2 wiops=2"
+    else:
+        assert files.read(f"{cgroup.path('blkio')}/blkio.throttle.read_iops_device") == f"{device} 1"
+
+
 @needs("io")
 def test_weights(cgroup: CtCgroup) -> None:
     """Where there is a file for one; a kernel may have none."""

@@ -171,6 +171,12 @@ def test_v2_io(v2: CtCgroup, written: list[tuple[str, str]]) -> None:
     ]
 
 
+def test_v2_takes_no_limit_of_one(v2: CtCgroup, written: list[tuple[str, str]]) -> None:
+    """`val > 1` is the kernel's condition."""
+    limits.apply(v2, Limits(iolimit=1, iopslimit=1, device="7:3"), NONE)
+    assert written == [("io.max", "7:3 rbps=2 wbps=2"), ("io.max", "7:3 riops=2 wiops=2")]
+
+
 def test_everybodys_priority_is_the_kernels_weight(v2: CtCgroup, v1: CtCgroup) -> None:
     for cgroup in (v1, v2):
         found = [w for w in limits.writes(cgroup, NONE, None) if w.what == "IOPRIO"]
