@@ -19,8 +19,8 @@ from hostd.container.container import Container
 from hostd.container.maxima import Maxima
 from hostd.kernel import holdings
 from hostd.kernel.fd import Fd
-from hostd.kernel.namespace import namespace, pid_of
-from hostd.kernel.process import ended
+from hostd.kernel.namespace import namespace
+from hostd.kernel.process import ended, pid_of
 from hostd.net import sockets
 
 Rows = dict[str, Counter]

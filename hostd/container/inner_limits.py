@@ -18,7 +18,7 @@ from hostd.container.container import Container
 from hostd.errors import Exit, Failure
 from hostd.kernel.mount import DEVPTS, magic, openat2, reconfigure
 from hostd.kernel.namespace import namespace, root_of, write_in_ipcns
-from hostd.kernel.process import Process
+from hostd.kernel.process import Process, prlimit
 
 NOFILE = (1024, 524288)  # soft and hard limit of open files: what systemd gives a service
 _FEWEST_FILES = 128  # PID 1 starts programs with descriptors from 100 on
@@ -46,7 +46,7 @@ def _rlimit(which: int) -> Callable[[Container, int | None], None]:
 
     def put(ct: Container, limit: int | None) -> None:
         most = resource.getrlimit(which) if limit is None else (limit, limit)
-        resource.prlimit(_process(ct).pid, which, most)
+        prlimit(_process(ct).pidfd, which, most)
 
     return put
 
@@ -56,7 +56,7 @@ def _open_files(ct: Container, most: int | None) -> None:
     soft, hard = NOFILE
     if most is not None:
         hard = min(hard, max(most, _FEWEST_FILES))
-    resource.prlimit(_process(ct).pid, resource.RLIMIT_NOFILE, (min(soft, hard), hard))
+    prlimit(_process(ct).pidfd, resource.RLIMIT_NOFILE, (min(soft, hard), hard))
 
 
 def _shared_memory(ct: Container, size: int | None) -> None:

@@ -5,7 +5,7 @@ import socket
 
 from hostd.kernel.facade import array, check, lib, path_bytes, unpack
 from hostd.kernel.fd import Fd
-from hostd.kernel.process import ended
+from hostd.kernel.process import ended, pid_of
 from hostd.kernel.steps import STEPS
 
 IDS = 65536  # of users, and as many of groups: what a distribution knows of
@@ -39,17 +39,6 @@ def namespace(process: Fd | int, kind: str) -> Fd:
         found.close()
         raise ProcessLookupError(3, "No such process", process.what)
     return found
-
-
-def pid_of(pidfd: Fd) -> int:
-    """The pid that *pidfd* stands for; ProcessLookupError when it has been reaped."""
-    with open(f"/proc/self/fdinfo/{pidfd.fileno()}", encoding="ascii") as file:
-        for line in file:
-            if line.startswith("Pid:"):
-                pid = int(line[4:])
-                if pid > 0:
-                    return pid
-    raise ProcessLookupError(3, "No such process", pidfd.what)
 
 
 def root_of(pidfd: Fd) -> Fd:

@@ -1,6 +1,7 @@
 """Process: a pidfd and what tells this process from a later one with the same number."""
 
 import os
+import resource
 import select
 import signal
 from functools import cache
@@ -73,6 +74,25 @@ def ended(pidfd: Fd) -> bool:
     poll = select.poll()
     poll.register(pidfd.fileno(), select.POLLIN)
     return bool(poll.poll(0))
+
+
+def pid_of(pidfd: Fd) -> int:
+    """The pid that *pidfd* stands for; ProcessLookupError when it has been reaped."""
+    with open(f"/proc/self/fdinfo/{pidfd.fileno()}", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("Pid:"):
+                pid = int(line[4:])
+                if pid > 0:
+                    return pid
+    raise ProcessLookupError(3, "No such process", pidfd.what)
+
+
+def prlimit(pidfd: Fd, which: int, most: tuple[int, int]) -> None:
+    """prlimit(2), which takes only a number: ProcessLookupError when that may have been another's."""
+    if not ended(pidfd):
+        resource.prlimit(pid_of(pidfd), which, most)
+    if ended(pidfd):
+        raise ProcessLookupError(3, "No such process", pidfd.what)
 
 
 @cache

@@ -9,8 +9,8 @@ import threading
 import pytest
 
 from hostd.kernel.fd import Fd
-from hostd.kernel.namespace import namespace, pid_of, socket_in_netns, userns
-from hostd.kernel.process import Process
+from hostd.kernel.namespace import namespace, socket_in_netns, userns
+from hostd.kernel.process import Process, pid_of
 from tests.conftest import children
 from tests.harness.netns import new_netns
 

@@ -1,6 +1,8 @@
 """The pure parts of the kernel layer: texts of /proc, capabilities, the flat list of a plan's mounts."""
 
 import os
+import resource
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,32 @@ def test_an_ended_process_is_not_opened() -> None:
         Process.open(pid)  # a zombie has ended
     os.waitpid(pid, 0)
     assert Process.reopen(pid, "pidfs:1") is None
+
+
+def test_a_limit_is_of_who_was_meant() -> None:
+    with subprocess.Popen(["sleep", "1000"]) as child, Process.open(child.pid).pidfd as pidfd:
+        process.prlimit(pidfd, resource.RLIMIT_NOFILE, (20, 30))
+        assert resource.prlimit(child.pid, resource.RLIMIT_NOFILE) == (20, 30)
+        child.kill()
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_a_limit_of_who_has_ended_is_told(monkeypatch: pytest.MonkeyPatch, when: str) -> None:
+    """The number may be another's by then.  Ended is enough: who has not been reaped has no use for limits."""
+    asked = []
+
+    def end(pid: int, *_: object) -> None:
+        asked.append(pid)
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+
+    monkeypatch.setattr(resource, "prlimit", end)
+    with subprocess.Popen(["sleep", "1000"]) as child, Process.open(child.pid).pidfd as pidfd:
+        if when == "before":
+            end(child.pid)
+        with pytest.raises(ProcessLookupError):
+            process.prlimit(pidfd, resource.RLIMIT_NOFILE, (20, 30))
+    assert asked == [child.pid]
 
 
 def test_capabilities_have_their_kernel_numbers() -> None:
