@@ -9,7 +9,7 @@ OpenVZ passes it over where PHYSPAGES has a limit; here it counts whenever it is
 
 import re
 
-from hostd.config import values
+from hostd.config import bounds, values
 from hostd.config.reader import Reader
 
 _COUNTED = re.compile(r"(pages|privvmpages):([0-9]{1,19})")
@@ -34,4 +34,4 @@ def shown(read: Reader) -> int | None:
 
 def _barrier(text: str) -> int:
     barrier = values.bar_limit(text, values.size_pages)[0]
-    return values.UNLIMITED if barrier in values.NO_LIMIT else barrier
+    return values.UNLIMITED if barrier in bounds.NO_LIMIT else barrier

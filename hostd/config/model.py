@@ -7,7 +7,7 @@ be used raises BadConfig with the file, the key and the value: nothing is guesse
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hostd.config import addresses, meminfo, permits, places, values
+from hostd.config import addresses, bounds, meminfo, permits, places, values
 from hostd.config.addresses import Interface
 from hostd.config.paths import Paths
 from hostd.config.permits import Permit
@@ -176,12 +176,12 @@ def effective(ctid: int, own: VeConf, globals: GlobalConfig) -> CtConfig:
         root=root,
         diskspace_kib=read.value("DISKSPACE", lambda text: values.bar_limit(text, values.disk_kib), None),
         diskinodes=read.value("DISKINODES", lambda text: values.bar_limit(text, values.items), None),
-        ram=read.value("PHYSPAGES", _page_limit, None),
+        ram=read.value("PHYSPAGES", lambda text: _page_limit(bounds.some(text, values.size_pages)), None),
         swap=read.value("SWAPPAGES", _page_limit, None),
         cpuunits=read.value("CPUUNITS", number(8, 500000), 1000),
         cpulimit=read.value("CPULIMIT", number(0, 100 * 8192), 0),
         cpus=read.value("CPUS", number(0, 8192), 0),
-        numproc=read.value("NUMPROC", _item_limit, None),
+        numproc=read.value("NUMPROC", lambda text: _item_limit(bounds.some(text, values.items)), None),
         numtcpsock=read.value("NUMTCPSOCK", _item_limit, None),
         numothersock=read.value("NUMOTHERSOCK", _item_limit, None),
         numfile=read.value("NUMFILE", _item_limit, None),
@@ -246,7 +246,7 @@ def places_of(own: VeConf, globals: GlobalConfig, ctid: int) -> tuple[str, str]:
 
 
 def _item_limit(text: str) -> int | None:
-    return values.limit(text, values.items)
+    return bounds.limit(text, values.items)
 
 
 def _guarantee(text: str) -> int:
@@ -256,7 +256,7 @@ def _guarantee(text: str) -> int:
 
 def _page_limit(text: str) -> int | None:
     """Bytes; None (no limit) from LONG_MAX bytes on, too."""
-    pages = values.limit(text, values.size_pages)
+    pages = bounds.limit(text, values.size_pages)
     return None if pages is None or pages * values.PAGE >= values.UNLIMITED else pages * values.PAGE
 
 

@@ -7,7 +7,7 @@ value that cannot be used.
 import os
 from collections.abc import Callable
 
-from hostd.config import addresses, meminfo, permits, values
+from hostd.config import addresses, bounds, meminfo, permits, values
 
 Parse = Callable[[str], str]
 
@@ -55,14 +55,11 @@ def swap(text: str) -> str:
 
 
 def physpages(text: str) -> str:
-    if values.bar_limit(text, values.size_pages)[1] == 0:
-        raise ValueError("must be more than 0")
-    return barrier_limit(values.size_pages)(text)
+    return barrier_limit(values.size_pages)(bounds.some(text, values.size_pages))
 
 
 def numproc(text: str) -> str:
-    _positive((values.bar_limit(text, values.items)[1],) * 2)
-    return barrier_limit(values.items)(text)
+    return barrier_limit(values.items)(bounds.some(text, values.items))
 
 
 def cpulimit(text: str) -> str:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 
 PAGE = 4096  # bytes; the unit of every *pages parameter, whatever the machine's page size is
 UNLIMITED = 2**63 - 1  # LONG_MAX of a 64-bit kernel
-NO_LIMIT = (UNLIMITED, 2**31 - 1)  # of pages and items: and that of a 32-bit one, in a file of its time
 
 _SUFFIXES = {"B": 1, "K": 2**10, "P": PAGE, "M": 2**20, "G": 2**30, "T": 2**40}
 _NUMBER = re.compile(r"([0-9]+)(?:\.([0-9]*))?([A-Za-z])?")
@@ -58,9 +57,7 @@ def integer(low: int, high: int) -> Callable[[str], int]:
 
 
 def _scaled(text: str, unit: int) -> tuple[int, int]:
-    """The bytes of *text* as a fraction (numerator, denominator); a number without a suffix counts in
-    *unit* bytes.
-    """
+    """The bytes of *text*, a fraction (numerator, denominator); without a suffix a number counts in *unit* bytes."""
     match = _NUMBER.fullmatch(text)
     if not match:
         raise ValueError("must be a number, with one of B K M G T P behind it if you like")
@@ -122,11 +119,6 @@ def bar_limit(text: str, unit: Callable[[str], int]) -> Pair:
     first, mark, second = text.partition(":")
     barrier = unit(first)
     return barrier, unit(second) if mark else barrier
-
-
-def limit(text: str, unit: Callable[[str], int]) -> int | None:
-    """The limit of `barrier:limit` in pages or items; None: there is none."""
-    return None if (found := bar_limit(text, unit)[1]) in NO_LIMIT else found
 
 
 def count_text(value: int) -> str:

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import astuple, dataclass
 
 from hostd.cgroup.tree import CtCgroup
-from hostd.config import values
+from hostd.config import bounds, values
 from hostd.config.model import CtConfig
 from hostd.container import faults
 from hostd.container.record import Record
@@ -55,7 +55,7 @@ def _limits(text: str | None) -> bool:
     if not text:
         return text is None
     try:
-        return values.limit(text, values.items) is not None
+        return bounds.limit(text, values.items) is not None
     except ValueError:
         return True
 

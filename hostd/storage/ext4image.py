@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hostd.config import files
-from hostd.config.values import NO_LIMIT, count_text
+from hostd.config.bounds import NO_LIMIT
+from hostd.config.values import count_text
 from hostd.errors import Exit, Failure, doing
 from hostd.storage import spare
 from hostd.storage.names import MAKING

@@ -8,6 +8,7 @@ import pytest
 
 from hostd.command.tools import vzcfgvalidate
 from hostd.command.tools.machine import Machine
+from hostd.config.model import effective
 from hostd.config.values import UNLIMITED
 from hostd.config.veconf import VeConf
 from tests.harness.fake_host import Fake, Said
@@ -195,6 +196,23 @@ def test_each_kind_is_multiplied_by_itself(fake: Fake, tmp_path: Path) -> None:
     ]
     assert conf.text().startswith("# mine\n") and conf.get("HOSTNAME") == "a.example.org"
     assert scaled(fake, "-c", "1000").get("CPUUNITS") == "500000"
+
+
+def test_what_becomes_very_little_can_still_be_started(fake: Fake, tmp_path: Path) -> None:
+    few = {"PHYSPAGES": "0:10", "DISKSPACE": "10:11", "DISKINODES": "10:11"}
+    write(tmp_path, few)
+    conf = scaled(fake, "-a", "0.001")
+    assert [conf.get(key) for key in (*few, "NUMPROC", "CPUUNITS")] == ["0:1", "1:1", "1:1", "1", "8"]
+    config = effective(101, conf, fake.host.confs.globals())
+    assert (config.ram, config.numproc, config.cpuunits) == (4096, 1, 8)
+
+
+def test_no_limit_is_not_multiplied(fake: Fake, tmp_path: Path) -> None:
+    """That of a 32-bit kernel neither; as many bytes are a limit."""
+    write(tmp_path, {"PHYSPAGES": "0:2147483647", "NUMFLOCK": "2147483647", "KMEMSIZE": "2147483647"})
+    conf = scaled(fake, "-u", "2")
+    found = [conf.get(key) for key in ("PHYSPAGES", "NUMFLOCK", "KMEMSIZE", "VMGUARPAGES")]
+    assert found == ["0:2147483647", "2147483647", "4294967294", "20000:unlimited"]
 
 
 def test_what_belongs_to_one_container_is_left_out(fake: Fake, tmp_path: Path) -> None:

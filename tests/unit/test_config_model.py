@@ -8,6 +8,7 @@ from hostd.config import skeleton
 from hostd.config.cache import ConfCache
 from hostd.config.model import CtConfig, GlobalConfig, effective
 from hostd.config.paths import Paths
+from hostd.config.settings import BY_OPTION
 from hostd.config.values import UNLIMITED
 from hostd.config.veconf import VeConf
 from hostd.errors import BadConfig, NoConfig, NoGlobalConfig
@@ -67,6 +68,15 @@ def test_unlimited_of_a_32_bit_kernel_is_none() -> None:
     assert {getattr(config, key.lower(), None) for key in keys} | {config.ram, config.swap, config.numpty} == {None}
     assert config.iolimit == 2**31 - 1 and config.numsiginfo is None
     assert ct('PHYSPAGES="0:2147483646"\n').ram == 2147483646 * 4096
+
+
+@pytest.mark.parametrize("text", ["PHYSPAGES=0", "PHYSPAGES=5:0", "NUMPROC=0"])
+def test_nothing_to_run_with_is_refused_as_by_set(text: str) -> None:
+    key, _, value = text.partition("=")
+    with pytest.raises(ValueError, match="must be more than 0"):
+        BY_OPTION[key.lower()].parse(value)
+    with pytest.raises(BadConfig, match="must be more than 0"):
+        ct(f"{text}\n")
 
 
 def test_unlimited_is_none() -> None:

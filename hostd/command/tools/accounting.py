@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from hostd.command.row import Row
 from hostd.command.tools.machine import Machine
-from hostd.config.values import NO_LIMIT, PAGE, UNLIMITED
+from hostd.config.bounds import NO_LIMIT
+from hostd.config.values import PAGE, UNLIMITED
 
 KERNEL = ("kmemsize", "tcprcvbuf", "tcpsndbuf", "dgramrcvbuf", "othersockbuf")
 USED = frozenset((*KERNEL, "physpages", "swappages", "numproc"))

@@ -10,6 +10,7 @@ from hostd.command.grammar import Grammar, Option
 from hostd.command.programs import Tool
 from hostd.command.tools import conf_file, vzcfgvalidate
 from hostd.config import values
+from hostd.config.bounds import NO_LIMIT
 from hostd.config.settings import BEANCOUNTERS
 from hostd.config.values import UNLIMITED, Pair
 from hostd.config.veconf import VeConf
@@ -42,7 +43,7 @@ _OF_ONE = (
     *("NAME", "HOSTNAME", "NAMESERVER", "SEARCHDOMAIN", "IP_ADDRESS", "NETIF"),
     *("TEMPLATES", "UUID", "VE_ROOT", "VE_PRIVATE"),
 )
-_HIGHEST_WEIGHT = 500000
+_LEAST_WEIGHT, _HIGHEST_WEIGHT = 8, 500000
 
 Scaled = Callable[[str, float], str]  # the text of a parameter, times a number
 
@@ -111,23 +112,23 @@ def _keep(path: str) -> None:
 # What is multiplied, and how
 
 
-def _times(number: int, factor: float) -> int:
-    return number if number == UNLIMITED else min(int(number * factor), UNLIMITED)
-
-
 def _pair(unit: Callable[[str], int]) -> Scaled:
-    """Barrier and limit; one value stays one."""
+    """Barrier and limit; one value stays one.  What is something stays that: no container runs with nothing."""
+    endless = NO_LIMIT if unit in (values.size_pages, values.items) else (UNLIMITED,)
+
+    def times(number: int, factor: float) -> int:
+        return number if number in (0, *endless) else max(1, min(int(number * factor), UNLIMITED))
 
     def scaled(text: str, factor: float) -> str:
         barrier, limit = values.bar_limit(text, unit)
-        pair: Pair = (_times(barrier, factor), _times(limit, factor))
+        pair: Pair = (times(barrier, factor), times(limit, factor))
         return values.pair_text(pair) if ":" in text else values.count_text(pair[0])
 
     return scaled
 
 
 def _weight(text: str, factor: float) -> str:
-    return str(max(1, min(int(values.items(text) * factor), _HIGHEST_WEIGHT)))
+    return str(max(_LEAST_WEIGHT, min(int(values.items(text) * factor), _HIGHEST_WEIGHT)))
 
 
 def _bandwidth(text: str, factor: float) -> str:

@@ -16,7 +16,7 @@ from hostd.command.tools.answers import Answers
 from hostd.command.tools.earlier import Earlier
 from hostd.command.user_beancounters import DUMMY, BadText, Resource
 from hostd.config import files, names
-from hostd.config.values import NO_LIMIT
+from hostd.config.bounds import NO_LIMIT
 from hostd.errors import BadValue, Failure, Usage
 
 # No getopt: some have two letters behind one minus sign.  What is typed, and what it means.

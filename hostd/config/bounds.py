@@ -1,0 +1,20 @@
+"""What the limit of `barrier:limit` means to a container.  Pure; ValueError(text for the user) as in `values`."""
+
+from collections.abc import Callable
+
+from hostd.config.values import UNLIMITED, bar_limit
+
+NO_LIMIT = (UNLIMITED, 2**31 - 1)  # of pages and items: and that of a 32-bit kernel, in a file of its time
+
+
+def limit(text: str, unit: Callable[[str], int]) -> int | None:
+    """Pages or items; None: there is no limit."""
+    found = bar_limit(text, unit)[1]
+    return None if found in NO_LIMIT else found
+
+
+def some(text: str, unit: Callable[[str], int]) -> str:
+    """*text*, if its limit leaves a container something to run with."""
+    if bar_limit(text, unit)[1] == 0:
+        raise ValueError("must be more than 0")
+    return text
