@@ -1,7 +1,7 @@
 """The limits that cgroups enforce: live, all or none.  One row of `LIMITS` each."""
 
 from collections.abc import Callable, Generator, Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -57,21 +57,23 @@ def apply(cgroup: CtCgroup, limits: Limits, previous: Limits | None = None) -> N
     """Set *limits*; with *previous* only what differs.  Live.
 
     Raises Failure: BAD_KERNEL when a limit needs a controller that containers cannot use here, SETUBC when
-    the kernel refuses, as memory below what is in use.  Then everything is as it was.
+    the kernel refuses, as memory below what is in use.  Then everything is as it was, but for rows of which nobody
+    could have that back without being killed: they stay as asked for, and `take_back` tells them.
     """
-    with closing(writes(cgroup, limits, previous)) as items:
-        perform(items)
+    done: list[list[Write]] = []
+    try:
+        for row in LIMITS:
+            with closing(writes(row, cgroup, limits, previous)) as items:
+                done.append(perform(items))
+    except BaseException:
+        for reversal in reversed(done):
+            with suppress(Failure, OSError):
+                perform(reversal)
+        raise
 
 
-def writes(cgroup: CtCgroup, limits: Limits, previous: Limits | None) -> Generator[Write]:
-    """What has to be written, in an order that the kernel accepts.  Lazy: the order depends on what is
-    there.
-    """
-    for row in LIMITS:
-        yield from _of_row(row, cgroup, limits, previous)
-
-
-def _of_row(row: "Limit", cgroup: CtCgroup, limits: Limits, previous: Limits | None) -> Generator[Write]:
+def writes(row: "Limit", cgroup: CtCgroup, limits: Limits, previous: Limits | None) -> Generator[Write]:
+    """What has to be written for *row*, in an order that the kernel accepts.  Lazy: that depends on what is there."""
     if previous is not None and row.value(limits) == row.value(previous):
         return
     path = _directory(cgroup, row, needed=row.needed(limits))
@@ -86,7 +88,7 @@ def take_back(cgroup: CtCgroup, limits: Limits, previous: Limits | None = None) 
     stays: dict[str, Failure] = {}
     for row in LIMITS:
         try:
-            with closing(_of_row(row, cgroup, limits, previous)) as items:
+            with closing(writes(row, cgroup, limits, previous)) as items:
                 perform(items)
         except Failure as failure:
             stays[row.what] = failure

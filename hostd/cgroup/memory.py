@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from hostd.cgroup import files
 from hostd.cgroup.writes import V1_UNLIMITED, Write, or_max
@@ -59,16 +60,24 @@ def v2(path: str, pair: Pair) -> Iterator[Write]:
     """
     ram, swap = pair
     swap_max = f"{path}/memory.swap.max"
+    before = _v2(f"{path}/memory.max"), _v2(swap_max)
     if os.path.exists(swap_max):
         yield Write(swap_max, or_max(swap), "SWAPPAGES")
     elif swap is not None:
         raise Failure(Exit.BAD_KERNEL, "cannot set SWAPPAGES: this kernel does not account swap")
-    shrink = (lambda: _make_room(path, ram, swap)) if ram is not None else None
-    yield Write(f"{path}/memory.max", or_max(ram), "PHYSPAGES", shrink)
+    shrink, shrink_back = (partial(_make_room, path, *one) for one in (pair, before))
+    yield Write(f"{path}/memory.max", or_max(ram), "PHYSPAGES", shrink, shrink_back=shrink_back)
 
 
-def _make_room(path: str, ram: int, swap: int | None) -> None:
+def _v2(file: str) -> int | None:
+    text = files.read_optional(file)
+    return int(text) if text and text != "max" else None
+
+
+def _make_room(path: str, ram: int | None, swap: int | None) -> None:
     """What is in swap beyond its limit stays there until it is needed: there must be that much less in RAM."""
+    if ram is None:
+        return
     current = f"{path}/memory.current"
     swapped = int(files.read_optional(f"{path}/memory.swap.current") or 0)
     most = ram - max(0, swapped - swap) if swap is not None else ram

@@ -3,7 +3,8 @@
 import errno
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from hostd.cgroup import files
 from hostd.errors import Exit, Failure
@@ -26,7 +27,7 @@ class Write:
     are the words for what the kernel could not make room for.
 
     *back* makes of what the file says now what has to be written to have that again: the same, where a file has one
-    value and not one for each device.
+    value and not one for each device; *shrink_back* makes room for that.
     """
 
     path: str
@@ -35,31 +36,34 @@ class Write:
     shrink: Callable[[], None] | None = None
     busy: Callable[[], str] | None = None
     back: Callable[[str], str] = _as_it_was
+    shrink_back: Callable[[], None] | None = None
+
+    def reversal(self) -> "Write":
+        """What takes it back, as long as it has not been done."""
+        try:
+            before = files.read(self.path)
+        except OSError as error:
+            raise _refused(self.path, error) from error
+        return replace(self, value=self.back(before), shrink=self.shrink_back, shrink_back=self.shrink)
 
 
-def perform(items: Iterable[Write]) -> None:
-    """Write *items*.  Lazily: what comes next may depend on what has been written.
+def perform(items: Iterable[Write]) -> list[Write]:
+    """Write *items*.  Lazily: what comes next may depend on what has been written.  Returns what takes them back.
 
-    Raises Failure(SETUBC) when the kernel refuses, as memory below what is in use.  Then everything is as it was, or
-    the failure says what is not: memory that was allowed for a moment may have been filled in that.
+    Raises Failure(SETUBC) when the kernel refuses, as memory below what is in use.  Then everything is as it was, as
+    far as the kernel has it: memory that was allowed for a moment may have been filled in that.
     """
-    undo: list[tuple[Write, str]] = []
+    undo: list[Write] = []
     try:
         for item in items:
-            undo.append((item, item.back(_old(item.path))))
+            undo.insert(0, item.reversal())
             _set(item)
-    except BaseException as error:
-        stays = [item.path for item, value in reversed(undo) if not _restored(item, value)]
-        if stays and isinstance(error, Failure):
-            error.message += f"; what is in {' and '.join(stays)} could not be taken back"
+    except BaseException:
+        for item in undo:
+            with suppress(OSError):  # the first error is the one to tell
+                files.write(item.path, item.value)
         raise
-
-
-def _old(path: str) -> str:
-    try:
-        return files.read(path)
-    except OSError as error:
-        raise _refused(path, error) from error
+    return undo
 
 
 def _set(item: Write) -> None:
@@ -72,15 +76,6 @@ def _set(item: Write) -> None:
             text = item.busy() if item.busy is not None else f"cannot set {item.what} to {item.value}: more is in use"
             raise Failure(Exit.SETUBC, text) from error
         raise _refused(item.path, error, item) from error
-
-
-def _restored(item: Write, value: str) -> bool:
-    """The first error is the one to tell, unless something stays: what was refused itself has changed nothing."""
-    try:
-        files.write(item.path, value)
-    except OSError:
-        return item.back(files.read_optional(item.path) or "") in ("", value)
-    return True
 
 
 def _refused(path: str, error: OSError, item: Write | None = None) -> Failure:

@@ -1,9 +1,13 @@
 """The cgroup of one container as plain files in a directory, of v1 and of v2."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+from hostd.cgroup import limits
 from hostd.cgroup.hierarchies import Hierarchy
+from hostd.cgroup.limits import Limits
 from hostd.cgroup.tree import CgroupTree, CtCgroup
+from hostd.cgroup.writes import Write
 
 MIB = 1 << 20
 
@@ -50,6 +54,17 @@ def v1(tmp: Path) -> CtCgroup:
             (directory / name).write_text(text + "\n")
     hierarchies = tuple(Hierarchy(str(tmp / c), frozenset({c})) for c in V1_FILES)
     return CtCgroup(CgroupTree("vz", hierarchies), 101)
+
+
+def writes(cgroup: CtCgroup, wanted: Limits, previous: Limits | None = None) -> Iterator[Write]:
+    """What is to be written for all rows."""
+    for row in limits.LIMITS:
+        yield from limits.writes(row, cgroup, wanted, previous)
+
+
+def write(path: str, value: str) -> None:
+    """As a file of a cgroup takes it: nothing is left of what was there."""
+    Path(path).write_text(f"{value}\n")
 
 
 def content(cgroup: CtCgroup, controller: str, name: str) -> str:

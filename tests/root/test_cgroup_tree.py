@@ -2,6 +2,7 @@
 alone.
 """
 
+import errno
 import os
 import select
 import signal
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from hostd.cgroup import limits, stats
+from hostd.cgroup import files, limits, stats
 from hostd.cgroup.hierarchies import mounted
 from hostd.cgroup.limits import Limits
 from hostd.cgroup.tree import CgroupTree, CtCgroup
@@ -252,9 +253,31 @@ def test_shrinking_below_use_fails_and_keeps_everything(limited: CtCgroup) -> No
     ended(process)
 
 
+def test_an_undo_kills_nobody(limited: CtCgroup, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was filled before the next limit was refused stays allowed, and is told."""
+    before, after = Limits(50 * MIB, 0), Limits(200 * MIB, 0, numproc=60)
+    limits.apply(limited, before)
+    write, hogs = files.write, list["subprocess.Popen[bytes]"]()
+
+    def refuse(path: str, value: str) -> None:
+        if path.endswith("/pids.max") and not hogs:
+            hogs.append(hog(limited, 100))
+            assert hogs[0].stdout and hogs[0].stdout.readline() == b"held\n"
+            raise OSError(errno.EINVAL, "refused", path)
+        write(path, value)
+
+    monkeypatch.setattr(files, "write", refuse)
+    with pytest.raises(Failure, match="NUMPROC"):
+        limits.apply(limited, after, before)
+    assert list(limits.take_back(limited, before, after)) == ["PHYSPAGES and SWAPPAGES"]
+    assert memory(limited) == (200 * MIB, 0)
+    assert hogs[0].poll() is None
+    limited.kill()
+    ended(hogs[0])
+
+
 @pytest.mark.parametrize(("numproc", "text"), [(4194304, "4194304"), (4194305, "max")])
 def test_the_kernel_takes_any_numproc(limited: CtCgroup, numproc: int, text: str) -> None:
-    """More than a machine can have is no limit."""
     limits.apply(limited, Limits(numproc=numproc), limits.NONE)
     assert words(limited, "pids", "pids.max", "pids.max") == [text]
 

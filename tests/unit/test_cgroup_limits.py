@@ -13,11 +13,11 @@ from hostd.cgroup.limits import Limits, quota, shares, weight
 from hostd.cgroup.tree import CtCgroup
 from hostd.config.values import PAGE
 from hostd.errors import Exit, Failure
-from tests.harness.fake_cgroups import MIB, content, v1, v2
+from tests.harness.fake_cgroups import MIB, content, v1, v2, writes
 
 
 def order(cgroup: CtCgroup, wanted: Limits, previous: Limits | None = None) -> list[str]:
-    return [os.path.basename(w.path) for w in limits.writes(cgroup, wanted, previous)]
+    return [os.path.basename(w.path) for w in writes(cgroup, wanted, previous)]
 
 
 def test_v2_files_get_the_values(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_v1_memory_never_exceeds_memory_plus_swap_on_the_way(
     now = {"memory.limit_in_bytes": old[0], "memory.memsw.limit_in_bytes": sum(old)}
     for name, value in now.items():
         Path(path, name).write_text(f"{value}\n")
-    for item in limits.writes(cgroup, Limits(*new), Limits(*old)):
+    for item in writes(cgroup, Limits(*new), Limits(*old)):
         now[os.path.basename(item.path)] = int(item.value)
         assert now["memory.limit_in_bytes"] <= now["memory.memsw.limit_in_bytes"]
     assert list(now.values()) == [new[0], sum(new)] or old == new

@@ -11,9 +11,9 @@ from hostd.cgroup import files, limits
 from hostd.cgroup.hierarchies import Hierarchy
 from hostd.cgroup.limits import NONE, Limits
 from hostd.cgroup.tree import CgroupTree, CtCgroup
-from hostd.cgroup.writes import Write
 from hostd.config.values import numbers
 from hostd.errors import Exit, Failure
+from tests.harness.fake_cgroups import writes
 
 V1 = {
     "cpuset": {"cpuset.cpus": "0-3", "cpuset.mems": "0"},
@@ -179,7 +179,7 @@ def test_v2_takes_no_limit_of_one(v2: CtCgroup, written: list[tuple[str, str]]) 
 
 def test_everybodys_priority_is_the_kernels_weight(v2: CtCgroup, v1: CtCgroup) -> None:
     for cgroup in (v1, v2):
-        found = [w for w in limits.writes(cgroup, NONE, None) if w.what == "IOPRIO"]
+        found = [w for w in writes(cgroup, NONE) if w.what == "IOPRIO"]
         assert [write.value for write in found] == ["100"]
 
 
@@ -193,7 +193,7 @@ def test_everybodys_priority_is_the_kernels_weight(v2: CtCgroup, v1: CtCgroup) -
     ],
 )  # fmt: skip
 def test_what_is_taken_back_is_that_of_the_device(v2: CtCgroup, text: str, back: str) -> None:
-    (write,) = [w for w in limits.writes(v2, Limits(iolimit=1, device="7:3"), NONE) if isinstance(w, Write)]
+    (write,) = [w for w in writes(v2, Limits(iolimit=1, device="7:3"), NONE)]
     assert write.back(text) == back
 
 

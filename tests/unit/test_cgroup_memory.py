@@ -2,6 +2,7 @@
 
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,12 @@ from hostd.cgroup.limits import Limits
 from hostd.cgroup.tree import CtCgroup
 from hostd.config.values import PAGE
 from hostd.errors import Exit, Failure
-from tests.harness.fake_cgroups import MIB, content, v1, v2
+from tests.harness.fake_cgroups import MIB, content, v1, v2, write
+
+
+@pytest.fixture(autouse=True)
+def kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "write", write)
 
 
 def test_v2_refuses_ram_below_what_cannot_be_reclaimed(tmp_path: Path) -> None:
@@ -133,23 +139,51 @@ def test_v1_takes_back_what_can_be_and_tells_the_rest(tmp_path: Path, monkeypatc
     assert content(cgroup, "pids", "pids.max").startswith("9")
 
 
-def test_what_was_filled_before_the_next_limit_was_refused_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What was refused itself is not: nothing has changed there."""
+def test_v2_kills_nobody_for_an_undo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RAM was raised, and filled before the next limit was refused: it stays allowed, swap with it, and is told."""
     cgroup = v2(tmp_path)
-    old = Limits(60 * MIB, 0)
+    old, new = Limits(60 * MIB, 10 * MIB), Limits(90 * MIB, 20 * MIB, numproc=5)
+    limits.apply(cgroup, old)
+    write, pids = files.write, f"{cgroup.path('pids')}/pids.max"
+    allowed: list[int] = []
+    filled = 80
+
+    def full(path: str, value: str) -> None:
+        if path == pids:
+            swapped(cgroup, filled, 0)
+            raise OSError(errno.EINVAL, "no", path)
+        if path.endswith("/memory.max"):
+            allowed.append(int(value))
+        write(path, value)
+
+    monkeypatch.setattr(files, "write", full)
+    why = f"cannot set NUMPROC to 5: {pids}: Invalid argument"
+    assert refused(cgroup, new, old) == why
+    assert min(allowed) == 90 * MIB
+    assert list(limits.take_back(cgroup, old, new)) == ["PHYSPAGES and SWAPPAGES", "NUMPROC"]
+    for name, most in (("memory.max", 90), ("memory.swap.max", 20)):
+        assert content(cgroup, "memory", name) == str(most * MIB)
+    filled = 50
+    swapped(cgroup, filled, 0)
+    limits.apply(cgroup, old, replace(new, numproc=None))
+    assert refused(cgroup, new, old) == why
+    for name, most in (("memory.max", 60), ("memory.swap.max", 10)):
+        assert content(cgroup, "memory", name) == str(most * MIB)
+
+
+def test_v2_wants_room_for_what_is_swapped_when_it_takes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Swap was raised, and filled: to lower it there must be that much less in RAM."""
+    cgroup = v2(tmp_path)
+    old, new = Limits(60 * MIB, 10 * MIB), Limits(60 * MIB, 90 * MIB, numproc=5)
     limits.apply(cgroup, old)
     write = files.write
-    memory, pids = (f"{cgroup.path(name)}/{name}.max" for name in ("memory", "pids"))
 
-    def refuse(path: str, value: str) -> None:
-        if path == pids or (path == memory and value.startswith(str(60 * MIB))):
+    def full(path: str, value: str) -> None:
+        if path.endswith("/pids.max"):
+            swapped(cgroup, 50, 80)
             raise OSError(errno.EINVAL, "no", path)
         write(path, value)
 
-    monkeypatch.setattr(files, "write", refuse)
-    why = f"cannot set NUMPROC to 5: {pids}: Invalid argument"
-    assert refused(cgroup, Limits(60 * MIB, 0, numproc=5), old) == why
-    said = refused(cgroup, Limits(90 * MIB, 0, numproc=5), old)
-    assert said == f"{why}; what is in {memory} could not be taken back"
+    monkeypatch.setattr(files, "write", full)
+    assert "NUMPROC" in refused(cgroup, new, old)
+    assert content(cgroup, "memory", "memory.swap.max") == str(90 * MIB)

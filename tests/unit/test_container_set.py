@@ -105,6 +105,23 @@ def test_what_cannot_be_taken_back_is_told_and_runs(tmp_path: Path, monkeypatch:
     assert json.loads(Path(box.ct.world.paths.ct_record(101)).read_text())["live"] == box.record.live
 
 
+def test_what_stays_of_limits_that_were_refused_is_told_and_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RAM was raised and filled when a later limit was refused."""
+    box = Box(tmp_path, monkeypatch, stuck="250 are in use")
+
+    def half(*_: object) -> None:
+        raise Failure(6, "cannot set IOLIMIT")
+
+    monkeypatch.setattr(apply, "set_limits", half)
+    with pytest.raises(Failure) as raised:
+        box.apply()
+    stays = "PHYSPAGES and SWAPPAGES could not be taken back: 250 are in use"
+    assert raised.value.message == f"cannot set IOLIMIT; {stays}"
+    assert box.record.live == {"PHYSPAGES": "0:256", "NUMPROC": "9"}
+
+
 def test_who_gives_up_is_told_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     box = Box(tmp_path, monkeypatch, stuck="250 are in use")
 

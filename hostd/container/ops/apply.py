@@ -137,8 +137,8 @@ async def _limits(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
     async def back() -> None:
         await undo.limits(cgroup, before, after)
 
+    undos.append(back)  # what has to stay of a set that is refused half-way, it tells
     await asyncio.to_thread(set_limits, cgroup, after, before)  # moving memory to swap takes seconds
-    undos.append(back)
 
 
 async def _sockets(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
