@@ -43,11 +43,11 @@ def _along(top: str, below: list[str], what: str, wanted: str) -> Iterator[Write
     after = numbers(wanted) if wanted else _held(f"{os.path.dirname(os.path.dirname(top))}/{os.path.basename(top)}")
     followers = [file for file in below if _held(file) == before]
     for file in (top, *followers) if after - before else ():
-        yield Write(file, list_text(before | after), what)
+        yield Write(file, list_text(before | after), what, inner=file != top)
     for file in (*reversed(below), top):
         held = _held(file)
         if held - after:
-            yield Write(file, list_text(held & after or after), what)
+            yield Write(file, list_text(held & after or after), what, inner=file != top)
 
 
 def _below(path: str) -> list[str]:

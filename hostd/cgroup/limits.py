@@ -5,14 +5,13 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-from hostd.cgroup import blockio, cpuset, memory, seats
+from hostd.cgroup import blockio, cpuset, cputime, memory, seats
 from hostd.cgroup.blockio import Rate
 from hostd.cgroup.guarantees import guarantee
 from hostd.cgroup.tree import CtCgroup
-from hostd.cgroup.writes import V1_UNLIMITED, Write, or_max, perform
+from hostd.cgroup.writes import Write, or_max, perform
 from hostd.errors import Exit, Failure
 
-PERIOD = 100_000  # microseconds: of the cpu quota, the kernel's default
 _MOST_TASKS = 1 << 22  # of a 64-bit machine: PID_MAX_LIMIT
 
 _V1_NAMES = {"io": "blkio"}  # of the controllers that v2 calls otherwise
@@ -171,10 +170,6 @@ def _nothing(path: str, value: object) -> tuple[Write, ...]:
     return ()
 
 
-def _time(percent: int) -> str:
-    return str(percent * PERIOD // 100)
-
-
 def _tasks(most: int | None) -> str:
     """More than the machine can have is no limit, and refused as a number."""
     return or_max(None if most is None or most > _MOST_TASKS else most)
@@ -189,11 +184,7 @@ LIMITS = (
         v1=_one("cpu.shares", "CPUUNITS", lambda units: str(shares(units))),
         v2=_one("cpu.weight", "CPUUNITS", lambda units: str(weight(units))),
     ),
-    _row(
-        *("CPULIMIT and CPUS", "cpu", quota),
-        v1=_one("cpu.cfs_quota_us", "CPULIMIT and CPUS", lambda part: _time(part) if part else V1_UNLIMITED),
-        v2=_one("cpu.max", "CPULIMIT and CPUS", lambda part: f"{_time(part) if part else 'max'} {PERIOD}"),
-    ),
+    _row(cputime.WHAT, "cpu", quota, cputime.v1, cputime.v2),
     _row("NUMPROC", "pids", lambda one: one.numproc, _PIDS, _PIDS),
     _row(
         *("CPUMASK", "cpuset", lambda one: (one.cpumask, one.seats)),

@@ -27,7 +27,8 @@ class Write:
     are the words for what the kernel could not make room for.
 
     *back* makes of what the file says now what has to be written to have that again: the same, where a file has one
-    value and not one for each device; *shrink_back* makes room for that.
+    value and not one for each device; *shrink_back* makes room for that.  *inner*: of a cgroup of the guest's, who may
+    have removed it: then there is nothing to do.
     """
 
     path: str
@@ -37,6 +38,7 @@ class Write:
     busy: Callable[[], str] | None = None
     back: Callable[[str], str] = _as_it_was
     shrink_back: Callable[[], None] | None = None
+    inner: bool = False
 
     def reversal(self) -> "Write":
         """What takes it back, as long as it has not been done."""
@@ -56,8 +58,12 @@ def perform(items: Iterable[Write]) -> list[Write]:
     undo: list[Write] = []
     try:
         for item in items:
-            undo.insert(0, item.reversal())
-            _set(item)
+            try:
+                undo.insert(0, item.reversal())
+                _set(item)
+            except Failure as failure:
+                if not (item.inner and _is_gone(failure)):
+                    raise
     except BaseException:
         for item in undo:
             with suppress(OSError):  # the first error is the one to tell
@@ -76,6 +82,11 @@ def _set(item: Write) -> None:
             text = item.busy() if item.busy is not None else f"cannot set {item.what} to {item.value}: more is in use"
             raise Failure(Exit.SETUBC, text) from error
         raise _refused(item.path, error, item) from error
+
+
+def _is_gone(failure: Failure) -> bool:
+    """ENODEV: it was removed while its file was open."""
+    return isinstance(failure.__cause__, OSError) and failure.__cause__.errno in (errno.ENOENT, errno.ENODEV)
 
 
 def _refused(path: str, error: OSError, item: Write | None = None) -> Failure:

@@ -64,6 +64,35 @@ def test_seats(populated: CtCgroup) -> None:
         other.destroy()
 
 
+@needs("cgroup1", "cpu")
+def test_the_quota_of_a_container_that_has_given_some_inside(cgroup: CtCgroup) -> None:
+    """v1 refuses one that is smaller than any below, however deep: deeper than a path may be long, too."""
+    if cgroup.tree.mode == "v2":
+        pytest.skip("not of v1")
+    path, before = cgroup.path("cpu") or "", Limits(cpulimit=800)
+    limits.apply(cgroup, before, NONE)
+    for name, quota in (("a", "400000"), ("a/b", "300000"), ("c", "50000")):
+        os.mkdir(f"{path}/{name}")
+        files.write(f"{path}/{name}/cpu.cfs_quota_us", quota)
+    with nested(f"{path}/c", 20) as deep:
+        files.write(f"{path}/c/cpu.cfs_quota_us", "-1")
+        files.write(f"/proc/self/fd/{deep.fileno()}/cpu.cfs_quota_us", "700000")
+    limits.apply(cgroup, Limits(cpulimit=100), before)
+    found = [files.read(f"{path}/{name}/cpu.cfs_quota_us") for name in (".", "a", "a/b", "c")]
+    assert found == ["100000", "-1", "-1", "-1"]
+
+
+def nested(path: str, depth: int) -> Fd:
+    """A cgroup so far below *path*, by directories with long names."""
+    here = Fd.open(path, os.O_DIRECTORY)
+    for _ in range(depth):
+        os.mkdir("x" * 250, dir_fd=here.fileno())
+        there = Fd(os.open("x" * 250, os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=here.fileno()))
+        here.close()
+        here = there
+    return here
+
+
 @pytest.fixture
 def device(tmp_path: Path) -> Iterator[str]:
     """MAJOR:MINOR of a loop device."""
