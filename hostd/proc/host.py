@@ -47,16 +47,20 @@ class Host:
 
 
 def whole(path: str) -> bytes:
-    """A file of the kernel's from end to end: one that is long takes several reads."""
+    """A file of the kernel's from end to end: it gives a page of a list at a time, however much is asked for.
+
+    b"" when it is not there; OSError when it goes meanwhile.
+    """
     try:
         fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError:
         return b""
     try:
-        found = b""
-        while len(found) < _ALL and (more := posix.read(fd, 1 << 17)):
-            found += more
-        return found
+        parts, size = [], 0
+        while size < _ALL and (more := posix.read(fd, 1 << 17)):
+            parts.append(more)
+            size += len(more)
+        return b"".join(parts)
     finally:
         posix.close(fd)
 

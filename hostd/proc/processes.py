@@ -7,6 +7,7 @@ give it 65,536 of them.
 import posix
 
 from hostd.proc.caller import read
+from hostd.proc.host import whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from hostd.proc.caller import Group
 
 _MOST_GROUPS = 512  # that are looked into: a guest may make any number
-_MOST_BYTES = 1 << 20  # of numbers in one of them
 
 
 def numbers(group: "Group", start: int, most: int) -> "Iterator[tuple[int, int]]":
@@ -38,7 +38,7 @@ def _outside(group: "Group") -> "set[int]":
             break
         here = left.pop()
         try:
-            found.update(map(int, read(f"{here}/cgroup.procs", _MOST_BYTES).split()))
+            found.update(map(int, whole(f"{here}/cgroup.procs").split()))
             with posix.scandir(here) as entries:
                 left += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
         except OSError:

@@ -88,6 +88,21 @@ def test_processes_of_nested_cgroups_belong_to_it(proc_box: ProcBox) -> None:
     assert float(said.splitlines()[-1].split()[0]) < 60
 
 
+def test_all_processes_are_listed(proc_box: ProcBox) -> None:
+    """More than the kernel tells with one read of their list: a page of it."""
+    ours = proc_box.container(101)
+    proc_box.serve()
+    script = (
+        "import os, signal, sys\n"
+        "made = {str(os.fork() or signal.pause()) for _ in range(1500)}\n"
+        "names = {name for name in os.listdir(sys.argv[1]) if name.isdigit()}\n"
+        "print(names == made | {'1'}, len(names))\n"
+    )
+    lists = ("/usr/bin/python3", "-ISc", script, proc_box.path(OPENVZ))
+    said, _ = proc_box.reader(ours, "unshare", "--pid", "--fork", *lists).communicate(timeout=patient(60))
+    assert said == "True 1501\n"
+
+
 def test_every_way_to_read(proc_box: ProcBox) -> None:
     """By pieces, again from the beginning, at an offset, and by sendfile, which has to be refused."""
     ours = proc_box.container(101)

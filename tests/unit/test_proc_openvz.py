@@ -136,11 +136,11 @@ def test_processes_of_cgroups_below_by_their_numbers_inside(tmp_path: Path, monk
 def test_there_is_an_end_to_cgroups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[str] = []
 
-    def read(path: str, most: int) -> bytes:
+    def whole(path: str) -> bytes:
         looked.append(path)
         return b""
 
-    monkeypatch.setattr(processes, "read", read)
+    monkeypatch.setattr(processes, "whole", whole)
     monkeypatch.setattr(processes, "_MOST_GROUPS", 5)
     assert list(processes.numbers(group(tmp_path, {f"{number}": "" for number in range(20)}), 0, 64)) == []
     assert len(looked) == 5
