@@ -5,6 +5,7 @@ give it 65,536 of them.
 """
 
 import posix
+from _bisect import bisect_left
 
 from hostd.proc.caller import read
 from hostd.proc.host import whole
@@ -18,18 +19,26 @@ if TYPE_CHECKING:
 _MOST_GROUPS = 512  # that are looked into: a guest may make any number
 
 
-def numbers(group: "Group", start: int, most: int) -> "Iterator[tuple[int, int]]":
-    """(number on the host, number inside) of at most *most* processes, from number *start* of the host's on."""
-    for pid in sorted(_outside(group)):
-        inside = _inside(pid) if pid >= start else 0
-        if inside:
-            yield pid, inside
-            most -= 1
-        if not most:
+def numbers(pids: "list[int]", start: int, most: int) -> "Iterator[tuple[int, int]]":
+    """(number on the host, number inside) of at most *most* processes, from number *start* of the host's on.
+
+    *pids*: what `outside` told a moment ago, ascending.  Those that have ended are taken out: a guest may have ended
+    all of them, and nobody is to look for them twice.  A number that has become another container's since is one that
+    leads nowhere.
+    """
+    at = bisect_left(pids, start)
+    for _ in range(most):
+        alive = at
+        while alive < len(pids) and not (inside := _inside(pids[alive])):
+            alive += 1
+        del pids[at:alive]
+        if at == len(pids):
             break
+        yield pids[at], inside
+        at += 1
 
 
-def _outside(group: "Group") -> "set[int]":
+def outside(group: "Group") -> "set[int]":
     """Of the cgroup and those below it; a guest has such on v2."""
     found: set[int] = set()
     left = [group.directory("pids")]
@@ -40,7 +49,11 @@ def _outside(group: "Group") -> "set[int]":
         try:
             found.update(map(int, whole(f"{here}/cgroup.procs").split()))
             with posix.scandir(here) as entries:
-                left += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        left.append(entry.path)
+                    if len(left) == _MOST_GROUPS:
+                        break
         except OSError:
             continue  # it is gone, or its path is too long
     return found

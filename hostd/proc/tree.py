@@ -14,6 +14,7 @@ import posix
 import time
 
 from hostd.proc import processes, wire
+from hostd.proc.listings import Listings
 from hostd.proc.points import KERNELS, OPENVZ, POINTS
 from hostd.proc.wire import DIRECTORY, FILE, ROOT
 
@@ -48,6 +49,7 @@ _FIRST_PROCESS = 1 << 16  # where they begin in a listing: behind all names
 class Tree:
     def __init__(self, cgroups: "Cgroups") -> None:
         self._cgroups = cgroups
+        self._listings = Listings()
         self._read = 0.0
         self._links: dict[int, str] = {}  # names of the kernel's, by node
 
@@ -98,7 +100,8 @@ class Tree:
         """By the numbers on the host.  They are said to be anything: programs pass over processes that are links."""
         group = self._cgroups.of(pid)
         if group is not None:
-            for outside, inside in processes.numbers(group, start, _AT_A_TIME):
+            pids = self._listings.pids(group.number, lambda: processes.outside(group), begins=not start)
+            for outside, inside in processes.numbers(pids, start, _AT_A_TIME):
                 yield str(inside), _NUMBERED + inside, 0, _FIRST_PROCESS + outside + 1
 
     def _kernels(self) -> "dict[int, str]":

@@ -15,7 +15,7 @@ BARE = {
     "encodings.aliases", "encodings.utf_8", "_signal", "_abc", "abc", "io", "__main__", "winreg",
 }  # fmt: skip
 C_MODULES = {"select", "errno", "fcntl", "_socket", "termios", "_posixsubprocess", "gc", "_struct",
-             "resource", "_cffi_backend", "_sha256", "_sha2", "math", "mmap"}  # fmt: skip
+             "resource", "_cffi_backend", "_sha256", "_sha2", "math", "mmap", "_bisect"}  # fmt: skip
 
 PROGRAMS = {
     "client": ("hostd.cli.client", ("hostd.cli.", "vzinit.protocol")),

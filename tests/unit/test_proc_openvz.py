@@ -3,7 +3,7 @@
 import os
 import posix
 import time
-from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -42,9 +42,9 @@ def names(made: Tree, directory: int, pid: int = 2) -> dict[str, int]:
     """As the kernel goes through it: from one part to the next."""
     found: dict[str, int] = {}
     start = 0
-    while part := list(made.entries(directory, start, pid)):
-        found |= {name: node for name, node, _, _ in part[:7]}
-        start = part[:7][-1][3]
+    while part := list(islice(made.entries(directory, start, pid), 7)):
+        found |= {name: node for name, node, _, _ in part}
+        start = part[-1][3]
     return found
 
 
@@ -103,14 +103,19 @@ def test_what_a_module_brings_is_found_later(kernel: Kernel, made: Tree) -> None
 def test_a_container_is_shown_its_own_processes(made: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     """All of them, in parts; a process of the host's none."""
     inside = {outside: outside - 500 for outside in range(600, 900)}
+    asked: list[str] = []
 
-    def numbers(group: Group, start: int, most: int) -> Iterator[tuple[int, int]]:
-        assert group.number == "101" and most <= 64
-        yield from [(outside, own) for outside, own in inside.items() if outside >= start][:most]
+    def outside(group: Group) -> set[int]:
+        asked.append(group.number)
+        return set(inside)
 
-    monkeypatch.setattr(processes, "numbers", numbers)
+    monkeypatch.setattr(processes, "outside", outside)
+    monkeypatch.setattr(processes, "_inside", lambda pid: inside.get(pid, 0))
     shown = [name for name in names(made, tree.PROC, pid=1) if name.isdigit()]
     assert shown == [str(own) for own in inside.values()]
+    assert asked == ["101"], "once for all parts"
+    inside[950] = 450
+    assert "450" in names(made, tree.PROC, pid=1), "one that was started a moment ago"
     assert [name for name in names(made, tree.PROC, pid=2) if name.isdigit()] == []
     assert [name for name in names(made, wire.ROOT, pid=1) if name.isdigit()] == []
 
@@ -124,13 +129,24 @@ def group(tmp_path: Path, texts: dict[str, str]) -> Group:
 
 
 def test_processes_of_cgroups_below_by_their_numbers_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that has ended meanwhile (13), or has no number inside (15), is passed over."""
+    """One that has ended meanwhile (13), or has no number inside (15), is passed over, and not looked at again."""
     own = {11: 1, 12: 5, 14: 9, 16: 7}
-    monkeypatch.setattr(processes, "_inside", lambda pid: own.get(pid, 0))
+    looked: list[int] = []
+
+    def inside(pid: int) -> int:
+        looked.append(pid)
+        return own.get(pid, 0)
+
+    monkeypatch.setattr(processes, "_inside", inside)
     of = group(tmp_path, {"": "12\n11\n", "a": "16\n13\n", "a/b": "14\n15\n0\n"})
-    assert list(processes.numbers(of, 0, 64)) == [(11, 1), (12, 5), (14, 9), (16, 7)]
-    assert list(processes.numbers(of, 12, 2)) == [(12, 5), (14, 9)]
-    assert list(processes.numbers(of, 17, 64)) == []
+    assert processes.outside(of) == {0, 11, 12, 13, 14, 15, 16}
+    pids = [11, 12, 13, 14, 15, 16]
+    assert list(processes.numbers(pids, 12, 2)) == [(12, 5), (14, 9)] and looked == [12, 13, 14]
+    assert list(processes.numbers(pids, 0, 64)) == [(11, 1), (12, 5), (14, 9), (16, 7)]
+    assert looked[3:] == [11, 12, 14, 15, 16]
+    assert list(processes.numbers(pids, 17, 64)) == []
+    own.clear()
+    assert list(processes.numbers(pids, 0, 64)) == [] and not pids
 
 
 def test_there_is_an_end_to_cgroups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +158,7 @@ def test_there_is_an_end_to_cgroups(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(processes, "whole", whole)
     monkeypatch.setattr(processes, "_MOST_GROUPS", 5)
-    assert list(processes.numbers(group(tmp_path, {f"{number}": "" for number in range(20)}), 0, 64)) == []
+    assert processes.outside(group(tmp_path, {f"{number}": "" for number in range(20)})) == set()
     assert len(looked) == 5
 
 
