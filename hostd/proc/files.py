@@ -62,8 +62,7 @@ class Files:
 
     def _stat(self, group: "Group") -> bytes:
         user, system = figures.busy(group)
-        up, count, tasks = figures.uptime(group), self._processors(group), figures.processes(group)
-        return texts.stat(count, user, system, up, figures.booted(group), tasks)
+        return texts.stat(self._processors(group), user, system, figures.uptime(group), figures.booted(group))
 
     def _uptime(self, group: "Group") -> bytes:
         return texts.uptime(figures.uptime(group), self._processors(group), sum(figures.busy(group)))
