@@ -1,4 +1,4 @@
-"""A thread for one dump or restore: it takes itself into other namespaces and ends with its work."""
+"""A thread for one piece of work, with which it ends: it may take itself into other namespaces, or wait for ever."""
 
 import asyncio
 import threading
@@ -15,15 +15,21 @@ async def aside(work: Callable[[], T]) -> T:
 
     It is not interruptible: a cancelled caller waits for the end all the same, then is cancelled.
     """
-    outcome: Future[T] = Future()
-    context = copy_context()
-    threading.Thread(target=lambda: _run_into(outcome, lambda: context.run(work)), name="criu", daemon=True).start()
-    waiting = asyncio.wrap_future(outcome)
+    waiting = asyncio.wrap_future(begun(work, "criu"))
     try:
         return await asyncio.shield(waiting)
     except asyncio.CancelledError:
         await asyncio.wait([waiting])
         raise
+
+
+def begun(work: Callable[[], T], name: str) -> "Future[T]":
+    """The same, for a caller who need not wait for the end."""
+    outcome: Future[T] = Future()
+    outcome.set_running_or_notify_cancel()  # else nobody may set it after a caller was cancelled
+    context = copy_context()
+    threading.Thread(target=lambda: _run_into(outcome, lambda: context.run(work)), name=name, daemon=True).start()
+    return outcome
 
 
 def _run_into(outcome: "Future[T]", work: Callable[[], T]) -> None:

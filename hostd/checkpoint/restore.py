@@ -12,12 +12,12 @@ from hostd.kernel.descriptors import pidfd_getfd
 from hostd.kernel.fd import Fd
 from hostd.kernel.process import Process
 from hostd.log import log, timed
-from hostd.proc.points import OPENVZ, POINTS, in_kernels
+from hostd.proc.points import POINTS, in_kernels
 
 # Where `private` attaches what.
 PLACES = {
     "/.vz": "runtime", "/dev": "dev", "/sys/fs/cgroup": "cgroup",
-    BOOT_ID: f"boot/{FILE}", in_kernels(BOOT_ID): f"boot/{FILE}", saved.WHOLE: f"views/{OPENVZ}",
+    BOOT_ID: f"boot/{FILE}", in_kernels(BOOT_ID): f"boot/{FILE}", saved.WHOLE: "proc",
     **{point: f"views/{name}" for name, point in POINTS.items()},
 }  # fmt: skip
 
@@ -31,7 +31,8 @@ class RestoreSpec:
     is mounted.  *channel* is PID 1's end of a fresh SEQPACKET pair of
     the host's; PID 1 then makes a lasting one (`newpair`).  *devices* says for each network device inside
     what the prepared container end is called on the host now.  *views* is the directory with the files that a container
-    sees of itself; "": this host has none, and it sees the host's.  *join* and *into* are the ways into the
+    sees of itself; "": this host has none, and it sees the host's.  *proc* is the one that is its /proc, detached, if
+    the checkpoint has OpenVZ's files.  *join* and *into* are the ways into the
     container's cgroups (`CtCgroup.joins`, `.into`): fresh ones, as the kernel may kill whoever is born where
     something was killed before.
     """
@@ -47,6 +48,7 @@ class RestoreSpec:
     into: Fd | None
     devices: dict[str, str] = field(default_factory=dict)
     views: str = ""
+    proc: Fd | None = None
 
 
 def saved_ids(path: str) -> range:
@@ -107,7 +109,7 @@ def check(kept: saved.Saved, spec: RestoreSpec) -> None:
     if kept.uid_base != spec.uid_base:
         need = f"{kept.uid_base}..{kept.uid_base + kept.uid_count - 1}"
         raise Failure(Exit.RESTORE, f"Restoring failed: it needs the user ids {need}, not {spec.uid_base}")
-    if saved.WHOLE in kept.external and not spec.views:
+    if saved.WHOLE in kept.external and spec.proc is None:
         why = "its /proc has the files of OpenVZ, and this host has no server of them (see `vzctl check`, FUSE)"
         raise Failure(Exit.RESTORE, f"Restoring failed: {why}")
 
@@ -151,7 +153,8 @@ def _paths(spec: RestoreSpec, kept: saved.Saved) -> dict[str, str]:
 
 def _trees(spec: RestoreSpec, kept: saved.Saved) -> dict[str, Fd]:
     dev = dev_tree.replay(kept.dev, spec.uid_base)
-    return {"root": spec.root, "dev": dev, "boot": boot_id_tree(kept.boot_id)}
+    trees = {"root": spec.root, "dev": dev, "boot": boot_id_tree(kept.boot_id)}
+    return trees if spec.proc is None else {**trees, "proc": spec.proc}
 
 
 def restore_arguments(spec: RestoreSpec, kept: saved.Saved) -> list[str]:

@@ -26,16 +26,18 @@ KILL_TIMEOUT = 20.0  # seconds for killed processes to leave
 
 async def make_mounts(run: Run) -> None:
     """What will be mounted below the root: made beforehand, owned by nobody but this run."""
-    run.record.runtime = run.world.runtimes.newest
-    run.record.views = bool(await run.world.views.ready())
+    rec, views = run.record, run.world.views
+    rec.runtime = run.world.runtimes.newest
+    rec.views = bool(await views.ready())
     await run.world.sysinfo.begin()
-    run.record.openvz = run.record.views and run.configuration.openvz
-    run.submounts = await asyncio.to_thread(_make_mounts, run)
+    proc = await views.openvz(rec.ctid) if rec.views and run.configuration.openvz else None
+    rec.openvz = proc is not None
+    run.submounts = await asyncio.to_thread(_make_mounts, run, proc)
 
 
-def _make_mounts(run: Run) -> tuple[Submount, ...]:
+def _make_mounts(run: Run, proc: Fd | None) -> tuple[Submount, ...]:
     config, runtime = run.configuration, run.world.runtimes.at(run.record.runtime)
-    base, given, views = run.record.uid_base or 0, devices.of(config), run.world.views.trees(openvz=run.record.openvz)
+    base, given, views = run.record.uid_base or 0, devices.of(config), run.world.views.trees(proc)
     return mounts.below_root(base, runtime, given, views, nesting=config.nesting, terminals=config.numpty)
 
 

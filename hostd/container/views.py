@@ -15,6 +15,7 @@ from itertools import islice
 
 from hostd import proc
 from hostd.cgroup.tree import CgroupTree
+from hostd.checkpoint.aside import begun
 from hostd.checkpoint.precheck import unescaped
 from hostd.config.paths import Paths
 from hostd.container.container import Container
@@ -25,7 +26,7 @@ from hostd.kernel.graft import replace
 from hostd.kernel.mount import mount_points, move_mount, open_tree, umount
 from hostd.kernel.namespace import namespace
 from hostd.log import about, log
-from hostd.proc.points import KERNELS, OPENVZ, POINTS
+from hostd.proc.points import KERNELS, OPENVZ, POINTS, openvz_of
 
 NAME = "vzviews"
 HELPER, CONNECTION, NOTE = "views", "views:connection", "views:note"  # as the keeper knows them
@@ -34,7 +35,6 @@ PATIENCE = 30.0  # seconds for the server to answer for the first time: as PID 1
 PAUSE = 300.0  # seconds from then on without another attempt: a start does not wait for the same again
 RENEWAL = 5.0  # seconds for the mounts of one container, which may be hostile
 PROC = "/proc"
-PLACES = {**POINTS, OPENVZ: PROC}  # what is in the directory, and where it goes
 
 
 class Views:
@@ -50,7 +50,6 @@ class Views:
         self._inherited = kept if len(kept) == 2 else []  # one without the other is of no use
         self._offered = offered
         self._files: dict[str, Fd] = {}  # by mount point inside; each keeps the kernel from asking for its name again
-        self._kernels: Fd | None = None  # keeps that of a directory
         self._making = asyncio.Lock()
         self._failed: float | None = None  # when the last attempt did
         self._lost = False  # the connection of the containers that are taken over
@@ -62,16 +61,36 @@ class Views:
                 await self._make()
         return self._directory if self._files else ""
 
-    def trees(self, *, openvz: bool) -> dict[str, Fd]:
+    def trees(self, whole: Fd | None = None) -> dict[str, Fd]:
         """A detached mount for each mount point in a container, after `ready`.  The server is not asked for it.
 
-        With *openvz* one of them is a whole /proc, with all that is otherwise mounted in it.
+        *whole*, of `openvz`, is one of them, in place of all that is otherwise mounted in /proc.
         """
+        made: dict[str, Fd] = {PROC: whole} if whole else {}
+        wanted = [point for point in self._files if not (whole and point.startswith(PROC))]
         try:
-            return {point: open_tree(file.path) for point, file in self._files.items() if _wanted(point, openvz)}
+            return made | {point: open_tree(self._files[point].path) for point in wanted}
         except OSError as error:
             log.error("containers see the host's figures: %s: %s", self._directory, error)
-            return {}
+            return made
+
+    async def openvz(self, ctid: int) -> Fd | None:
+        """The directory that is /proc of container *ctid*, as a detached mount, after `ready`; None: there is none.
+
+        The server is asked for this one: it may take as long as a server takes to be started again.
+        """
+        if not self._files or self._failed_lately():
+            return None
+        place = f"{self._directory}/{openvz_of(ctid)}"
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await asyncio.wrap_future(begun(lambda: _whole(place), "views"))
+        except TimeoutError:
+            self._failed = time.monotonic()
+            log.error("it is without OpenVZ's files: their server does not answer")
+        except OSError as error:
+            log.error("it is without OpenVZ's files: %s", error)
+        return None
 
     async def take_over(self, running: Iterable[Container]) -> None:
         """At the start of a daemon: its version of the server, behind the mounts of the containers that have them."""
@@ -107,7 +126,7 @@ class Views:
             program = os.path.join(os.path.dirname(os.path.abspath(proc.__file__)), "__main__.py")
             self._keeper.helper(HELPER, (sys.executable, "-ISE", program, *self._arguments), (CONNECTION, NOTE))
             async with asyncio.timeout(PATIENCE):
-                self._files, self._kernels = await asyncio.to_thread(self._open)
+                self._files = await asyncio.to_thread(self._open)
         except (OSError, TimeoutError) as error:
             log.error("containers see the host's figures: no server of them: %s", str(error) or "it does not answer")
             self._failed = time.monotonic()
@@ -124,9 +143,8 @@ class Views:
             move_mount(mount, self._directory)
         return connection, Fd(os.memfd_create(NAME, os.MFD_CLOEXEC), NAME)
 
-    def _open(self) -> tuple[dict[str, Fd], Fd]:
-        files = {point: Fd.open(f"{self._directory}/{name}", os.O_PATH) for name, point in PLACES.items()}
-        return files, Fd.open(f"{self._directory}/{OPENVZ}/{KERNELS}", os.O_PATH)
+    def _open(self) -> dict[str, Fd]:
+        return {point: Fd.open(f"{self._directory}/{name}", os.O_PATH) for name, point in POINTS.items()}
 
     def _attached(self) -> bool:
         """Not by a look at the directory, which is the server's."""
@@ -143,9 +161,6 @@ class Views:
         for file in self._files.values():
             file.close()
         self._files = {}
-        if self._kernels is not None:
-            self._kernels.close()
-            self._kernels = None
         for name in (HELPER, CONNECTION, NOTE):
             self._keeper.forget(name)
 
@@ -162,28 +177,44 @@ class Views:
         try:
             async with asyncio.timeout(RENEWAL):
                 places = await asyncio.to_thread(stale, f"/proc/{process.pid}/mountinfo")  # which may be long
-                files = {place: self._files.get(point) for place, point in places.items()}
-                wanted = {place: open_tree(file.path) if file else None for place, file in files.items()}
+                wanted = {place: await self._tree(ct, point) for place, point in places.items()}
                 await asyncio.wrap_future(replace(namespace(process.pidfd, "mnt"), wanted, KERNELS))
             log.info("its /proc files have %s server", "a new" if self._files else "no")
         except (OSError, TimeoutError) as error:
             log.error("its /proc files are without a server: %s", str(error) or "its mounts do not answer")
 
+    async def _tree(self, ct: Container, point: str) -> Fd | None:
+        file = self._files.get(point)
+        return open_tree(file.path) if file else await self.openvz(ct.ctid) if point == PROC else None
 
-def _wanted(point: str, openvz: bool) -> bool:
-    return not point.startswith(PROC) or (point == PROC) == openvz
+
+def _whole(place: str) -> Fd:
+    """What will be mounted on is asked for as well: then the kernel knows it, and PID 1's making need not wait."""
+    tree = open_tree(place)
+    try:
+        os.stat(f"{tree.path}/{KERNELS}")
+    except OSError:
+        tree.close()
+        raise
+    return tree
 
 
 def stale(mountinfo: str) -> dict[str, str]:
-    """Where in a container a file of ours is what one sees, and which: place -> the one in PLACES that it is."""
+    """Where in a container a file of ours is what one sees, and which: place -> the mount point that it is made for."""
     seen: dict[str, str] = {}
     with open(mountinfo, encoding="utf-8", errors="surrogateescape") as file:
         for line in file:
             fields, _, rest = line.partition(" - ")
             root, place = fields.split(" ")[3:5]
             ours = rest.startswith(f"fuse.{NAME} ")
-            seen[unescaped(place)] = PLACES.get(root.lstrip("/"), "") if ours else ""
+            seen[unescaped(place)] = _made_for(root.lstrip("/")) if ours else ""
     return dict(islice(((place, point) for place, point in seen.items() if point), MOST_PLACES))
+
+
+def _made_for(name: str) -> str:
+    """The mount point of *name* in our directory, also in an earlier daemon's; "" for none."""
+    whole = name.partition("-")[0] == OPENVZ and "/" not in name
+    return PROC if whole else POINTS.get(name, "")
 
 
 def places(tree: CgroupTree) -> list[str]:

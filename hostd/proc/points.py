@@ -12,6 +12,7 @@ POINTS = {
     "online": "/sys/devices/system/cpu/online",
 }
 # Beside them: the directory that is /proc of a container with OpenVZ's files, and in it the place of the kernel's own.
+# That of all is what those have that an earlier hostd has started; since then each has its own.
 OPENVZ, KERNELS = "openvz", ".vz"
 # What the host notes at a container's cgroup, as extended attributes that nobody inside can read or write.
 BORN = "trusted.vz.born"  # when its uptime was 0: nanoseconds of CLOCK_BOOTTIME
@@ -20,6 +21,11 @@ CPUS = "trusted.vz.cpus"  # --cpus; 0: not given
 MEMORY = "trusted.vz.memory"  # --meminfo in bytes, at most what the machine has; 0: not given
 BEANCOUNTERS = "trusted.vz.beancounters"  # what user_beancounters says, of a container that has it
 ADDRESSES = "trusted.vz.addresses"  # those of it, separated by blanks
+
+
+def openvz_of(ctid: int) -> str:
+    """The directory of container *ctid*'s own."""
+    return f"{OPENVZ}-{ctid}"
 
 
 def in_kernels(path: str) -> str:

@@ -1,11 +1,15 @@
 """The names in the file system: files for all containers, and a /proc with OpenVZ's files for those that want it.
 
     /                    the files of POINTS, each to be mounted over one of the kernel's
-    /openvz              a /proc: those again, and
-    /openvz/.vz          where the kernel's own /proc is mounted in a container
-    /openvz/NAME         a link to .vz/NAME, for every other name that the kernel has
-    /openvz/NUMBER       one to .vz/NUMBER: it leads nowhere where there is no such process
-    /openvz/user_beancounters, /openvz/vz/...
+    /openvz-CTID         a container's /proc: those again, and
+    /openvz-CTID/.vz     where the kernel's own /proc is mounted in it
+    /openvz-CTID/NAME    a link to .vz/NAME, for every other name that the kernel has
+    /openvz-CTID/NUMBER  one to .vz/NUMBER: it leads nowhere where there is no such process
+    /openvz-CTID/user_beancounters, /openvz-CTID/vz/...
+    /openvz              another one, of all containers that an earlier hostd has started
+
+Directories are a container's own, as the kernel locks one while it is read, and who reads it may make that long.  Files
+and links are not locked, and are the same for all.
 
 The kernel remembers nodes for ever, whoever serves them: a number here never becomes another's.
 """
@@ -15,7 +19,7 @@ import time
 
 from hostd.proc import processes, wire
 from hostd.proc.listings import Listings
-from hostd.proc.points import KERNELS, OPENVZ, POINTS
+from hostd.proc.points import KERNELS, OPENVZ, POINTS, openvz_of
 from hostd.proc.wire import DIRECTORY, FILE, ROOT
 
 TYPE_CHECKING = False
@@ -38,6 +42,8 @@ _DIRECTORIES = {
     VZ: {name: _FILES[name] for name in ("veinfo", "veip", "vestat", "version", "vswap")},
 }
 _PARENTS = {ROOT: ROOT, PROC: ROOT, HIDDEN: PROC, VZ: PROC}
+_OWNED = (PROC, HIDDEN, VZ)  # that each container has: the same again from _CONTAINERS + CTID * _EACH on
+_CONTAINERS, _EACH, _LAST_CTID = 1 << 40, 4, (1 << 31) - 1
 _NAMES = {node: name for name, node in _FILES.items()}
 _NUMBERED, _LAST_NUMBER = 1 << 24, 1 << 22  # PID_MAX_LIMIT
 _NAMED, _PRIME = 1 << 31, (1 << 31) - 1
@@ -55,7 +61,7 @@ class Tree:
 
     def kind(self, node: int) -> "Kind | None":
         """None: there is no such node."""
-        if node in _DIRECTORIES:
+        if _like(node) in _DIRECTORIES:
             return DIRECTORY
         if node in _NAMES:
             return FILE
@@ -74,9 +80,12 @@ class Tree:
 
     def find(self, directory: int, name: str) -> int:
         """The node; 0 for none."""
-        found = _DIRECTORIES.get(directory, {}).get(name, 0)
-        if found or directory != PROC:
-            return found
+        like = _like(directory)
+        found = _DIRECTORIES.get(like, {}).get(name, 0)
+        if found:
+            return _of_the_same(directory, found)
+        if like != PROC:
+            return _of_container(name) if like == ROOT else 0
         node = _NUMBERED + int(name) if _is_number(name) else _node(name)
         return node if self.target(node) == f"{KERNELS}/{name}".encode() else 0
 
@@ -84,15 +93,17 @@ class Tree:
         """What is in *directory* from *start* on, for process *pid*; not all of it if it is much."""
         if start < _FIRST_PROCESS:
             yield from self._named(directory, start)
-        if directory == PROC:
+        if _like(directory) == PROC:
             yield from self._numbered(max(0, start - _FIRST_PROCESS), pid)
 
     def _named(self, directory: int, start: int) -> "Iterator[Entry]":
-        here = {".": directory, "..": _PARENTS[directory], **_DIRECTORIES[directory]}
-        if directory == PROC:
+        like = _like(directory)
+        here = {".": like, "..": _PARENTS[like], **_DIRECTORIES[like]}
+        if like == PROC:
             here |= {name: node for node, name in self._kernels().items()}
-        for at, (name, node) in enumerate(here.items()):
+        for at, (name, found) in enumerate(here.items()):
             if at >= start:
+                node = _of_the_same(directory, found)
                 kind = self.kind(node)
                 yield name, node, kind[0] if kind else 0, at + 1
 
@@ -111,6 +122,26 @@ class Tree:
             names = [name for name in posix.listdir("/proc") if not name.isdigit() and name not in _DIRECTORIES[PROC]]
             self._read, self._links = now, {_node(name): name for name in names}
         return self._links
+
+
+def _like(node: int) -> int:
+    """The one in _DIRECTORIES that *node*, a container's own, is like; *node* itself for every other."""
+    ctid, at = divmod(node - _CONTAINERS, _EACH)
+    return _OWNED[at] if 0 < ctid <= _LAST_CTID and at < len(_OWNED) else node
+
+
+def _of_the_same(directory: int, node: int) -> int:
+    """What is *node* in the container that *directory* is of."""
+    return directory + node - _like(directory) if node in _OWNED else node
+
+
+def _of_container(name: str) -> int:
+    """The directory that *name* says, by its number; 0 for none."""
+    number = name.rpartition("-")[2]
+    if not (number.isascii() and number.isdigit() and len(number) <= len(str(_LAST_CTID))):
+        return 0
+    ctid = int(number)
+    return _CONTAINERS + ctid * _EACH if name == openvz_of(ctid) and 0 < ctid <= _LAST_CTID else 0
 
 
 def _is_number(name: str) -> bool:

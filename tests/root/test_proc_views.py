@@ -9,7 +9,7 @@ import pytest
 
 from hostd.cgroup import limits, notes
 from hostd.cgroup.limits import Limits
-from hostd.proc.points import OPENVZ, POINTS
+from hostd.proc.points import KERNELS, OPENVZ, POINTS, openvz_of
 from tests.harness import machine
 from tests.harness.installation import CHECKOUT
 from tests.harness.needs import needs
@@ -101,6 +101,18 @@ def test_all_processes_are_listed(proc_box: ProcBox) -> None:
     lists = ("/usr/bin/python3", "-ISc", script, proc_box.path(OPENVZ))
     said, _ = proc_box.reader(ours, "unshare", "--pid", "--fork", *lists).communicate(timeout=patient(60))
     assert said == "True 1501\n"
+
+
+def test_directories_of_containers_are_their_own(proc_box: ProcBox) -> None:
+    """Those of an earlier hostd have what they had, beside them."""
+    proc_box.serve()
+    tops = [proc_box.path(name) for name in (OPENVZ, openvz_of(101), openvz_of(102))]
+    places = [f"{top}/{name}" for top in tops for name in ("", KERNELS, "vz")]
+    assert len({os.stat(place).st_ino for place in places}) == len(places)
+    assert len({tuple(sorted(os.listdir(top))) for top in tops}) == 1
+    for top in tops:
+        assert os.readlink(f"{top}/4711") == f"{KERNELS}/4711" and os.path.isfile(f"{top}/vz/veinfo")
+    assert not os.path.exists(proc_box.path(f"{OPENVZ}-0")) and not os.path.exists(f"{tops[1]}/{openvz_of(102)}")
 
 
 def test_every_way_to_read(proc_box: ProcBox) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,7 @@ from hostd.kernel.fd import Fd
 from hostd.kernel.fuse import new_connection
 from hostd.kernel.mount import move_mount
 from hostd.kernel.process import Process
-from hostd.proc.points import OPENVZ, POINTS
+from hostd.proc.points import KERNELS, OPENVZ, POINTS
 from tests.harness import machine
 from tests.harness.needs import needs
 from tests.harness.patience import patient
@@ -35,6 +36,7 @@ class FakeKeeper:
         self.asked = 0
         self.held: dict[str, Fd] = {}
         self.pid = 0
+        self.argv: list[str] = []
 
     def child(self, name: str, process: object) -> None:
         raise AssertionError(name)
@@ -44,15 +46,23 @@ class FakeKeeper:
 
     def helper(self, name: str, argv: Sequence[str], held: Sequence[str]) -> None:
         self.asked += 1
+        self.argv = list(argv)
+        assert tuple(held) == (views.CONNECTION, views.NOTE)
         if self.works:
-            self.pid = spawn(list(argv), [self.held[name].fileno() for name in held], {})
+            self.start_server()
 
     def forget(self, name: str) -> None:
         if name == views.HELPER and self.pid:
-            pid, self.pid = self.pid, 0
-            os.kill(pid, 9)
-            os.waitpid(pid, 0)
+            self.end_server()
         self.held.pop(name, None)
+
+    def start_server(self) -> None:
+        self.pid = spawn(self.argv, [self.held[name].fileno() for name in (views.CONNECTION, views.NOTE)], {})
+
+    def end_server(self) -> None:
+        pid, self.pid = self.pid, 0
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 @pytest.fixture
@@ -86,7 +96,43 @@ def test_a_server_that_does_not_answer_is_asked_again_later(
     monkeypatch.setattr(views, "PATIENCE", patient(30.0))
     monkeypatch.setattr(views, "PAUSE", 0.0)
     keeper.works = True
-    assert asyncio.run(made.ready()) != "" and set(made.trees(openvz=False)) == set(POINTS.values())
+    assert asyncio.run(made.ready()) != "" and set(made.trees()) == set(POINTS.values())
+
+
+def test_each_container_has_a_proc_of_its_own(made: Views, keeper: FakeKeeper) -> None:
+    """Also from a server that is started again meanwhile."""
+
+    async def scene() -> list[Fd | None]:
+        assert await made.openvz(101) is None, "there is no server yet"
+        await made.ready()
+        first = await made.openvz(101)
+        keeper.end_server()
+        second = asyncio.ensure_future(made.openvz(102))
+        await asyncio.sleep(0.2)
+        assert not second.done()
+        keeper.start_server()
+        return [first, await second]
+
+    first, second = asyncio.run(scene())
+    assert first is not None and second is not None
+    places = [f"{proc.path}/{name}" for proc in (first, second) for name in ("", "vz", KERNELS)]
+    assert len({os.stat(place).st_ino for place in places}) == len(places)
+    assert set(made.trees(first)) == {"/proc", POINTS["online"]}
+    first.close()
+    second.close()
+
+
+def test_a_server_that_is_stuck_keeps_no_container_from_starting(
+    made: Views, keeper: FakeKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asyncio.run(made.ready())
+    os.kill(keeper.pid, signal.SIGSTOP)
+    monkeypatch.setattr(views, "PATIENCE", 0.1)
+    assert asyncio.run(made.openvz(101)) is None
+    monkeypatch.setattr(views, "PATIENCE", 1000.0)
+    assert asyncio.run(made.openvz(102)) is None, "nor does the next one wait for the same again"
+    assert set(made.trees()) == set(POINTS.values())
+    os.kill(keeper.pid, signal.SIGCONT)
 
 
 def test_nobody_waits_while_the_mounts_of_a_guest_are_read(made: Views, monkeypatch: pytest.MonkeyPatch) -> None:

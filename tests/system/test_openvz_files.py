@@ -70,6 +70,8 @@ def test_processes_are_its_own_and_all_of_them(vz: Vz) -> None:
     assert "/proc/1" in seen and len(seen) > 100 and int(seen[-1]) > 100
     assert all(int(path.rpartition("/")[2]) < 1000 for path in seen[:-1]), "numbers of the host's"
     assert len(sh(vz, "ls -d /proc/[0-9]*", 102).split()) < 20
+    inodes = [sh(vz, "stat -c %i /proc /proc/vz", ctid).split() for ctid in (101, 102)]
+    assert len({*inodes[0], *inodes[1]}) == 4, "the kernel locks a directory for who reads it"
 
 
 def test_beancounters_agree_with_vzubc(vz: Vz) -> None:

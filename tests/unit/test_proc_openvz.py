@@ -64,6 +64,30 @@ def test_names_of_the_kernel_are_links_to_it_and_figures_are_files(made: Tree) -
     assert made.find(tree.PROC, "bc") == 0, "by that OpenVZ's hosts are told from its containers"
 
 
+def test_a_container_has_directories_of_its_own_with_what_is_in_those_of_all(made: Tree) -> None:
+    """The kernel locks them.  What those of an earlier hostd are called stays as it was."""
+    shared, first, second = (made.find(wire.ROOT, name) for name in ("openvz", "openvz-101", "openvz-102"))
+    assert shared == tree.PROC == 128 and first > 1 << 40 and len({shared, first, second}) == 3
+    for directory in (first, second):
+        own, all_have = names(made, directory), names(made, shared)
+        different = {name for name in own if own[name] != all_have[name]}
+        assert own.keys() == all_have.keys() and different == {".", ".vz", "vz"}
+        assert all(made.find(directory, name) == own[name] for name in own if name not in (".", ".."))
+        assert made.find(directory, "300") == made.find(shared, "300") > 0
+        for name in ("vz", ".vz"):
+            below = names(made, own[name])
+            assert (below["."], below[".."]) == (own[name], directory)
+            assert made.find(own[name], "veip") == made.find(all_have[name], "veip")
+    assert names(made, first)["vz"] != names(made, second)["vz"]
+    assert made.find(first, "openvz-102") == made.find(shared, "openvz-101") == 0
+    assert made.kind(first + 3) is None
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "0101", "1x", "", "²", "2147483648", "9" * 30, "101-102"])
+def test_no_other_name_is_a_container_s(made: Tree, number: str) -> None:
+    assert made.find(wire.ROOT, f"openvz-{number}") == 0
+
+
 @pytest.mark.parametrize("name", ["1", "4194304", "300"])
 def test_every_number_is_a_link(made: Tree, name: str) -> None:
     """That leads nowhere where there is no such process: to know that is the kernel's."""
@@ -118,6 +142,8 @@ def test_a_container_is_shown_its_own_processes(made: Tree, monkeypatch: pytest.
     assert "450" in names(made, tree.PROC, pid=1), "one that was started a moment ago"
     assert [name for name in names(made, tree.PROC, pid=2) if name.isdigit()] == []
     assert [name for name in names(made, wire.ROOT, pid=1) if name.isdigit()] == []
+    own = names(made, made.find(wire.ROOT, "openvz-101"), pid=1)
+    assert [name for name in own if name.isdigit()] == [*shown, "450"]
 
 
 def group(tmp_path: Path, texts: dict[str, str]) -> Group:

@@ -98,6 +98,7 @@ async def revive(run: Resurrection) -> None:
     rec.views = bool(views)
     await world.sysinfo.begin()
     rec.openvz = saved_openvz(run.images)
+    proc = await world.views.openvz(ct.ctid) if rec.openvz else None
     if rec.openvz:
         await world.note_openvz(ct)
     runtime = await asyncio.to_thread(_runtime, run)
@@ -117,6 +118,7 @@ async def revive(run: Resurrection) -> None:
                 into=into and owned.enter_context(into),
                 devices={INSIDE: run.device},
                 views=views,
+                proc=proc and owned.enter_context(proc),
             )
         )
     faults.point("revive.alive")
