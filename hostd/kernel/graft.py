@@ -15,7 +15,8 @@ CLONE_FS = 0x00000200
 
 def replace(mnt_ns: Fd, trees: Mapping[str, Fd | None], carried: str = "") -> "Future[None]":
     """Attach each of *trees* at its path in the mount namespace *mnt_ns*, where something is mounted, which goes first.
-    None: it goes, and that is all.  What is mounted on the directory *carried* of what goes is there again afterwards.
+    None: it goes, and that is all.  What is mounted on the directory *carried* of what goes is there again afterwards,
+    or in the place of what goes where nothing comes.
 
     A thread of its own does it, which nobody need wait for: what the container has mounted on the way may be slow for
     ever.  The paths lead nowhere but into the container.  OSError, the first one, when all that can be done is done.
@@ -48,8 +49,8 @@ def _exchange(trees: Mapping[str, Fd | None], carried: str) -> OSError | None:
                 umount(path, detach=True)
                 if tree is not None:
                     move_mount(tree, path.lstrip("/"), dir=root)
-                    if kept is not None:
-                        move_mount(kept, below.lstrip("/"), dir=root)
+                if kept is not None:
+                    move_mount(kept, (below if tree is not None else path).lstrip("/"), dir=root)
             except OSError as error:
                 first = first or error.with_traceback(None)  # it would keep this frame, and so the trees
     return first

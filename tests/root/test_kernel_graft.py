@@ -33,9 +33,12 @@ class Guest:
         )
         assert self.process.stdout is not None and self.process.stdout.readline() == "ready\n"
 
-    def replace(self, trees: "dict[str, Fd | None]") -> None:
+    def replace(self, trees: "dict[str, Fd | None]", carried: str = "") -> None:
         with namespace(self.process.pid, "mnt") as ns:
-            replace(ns, trees).result(TIMEOUT)
+            replace(ns, trees, carried).result(TIMEOUT)
+
+    def run(self, script: str) -> None:
+        subprocess.run(["nsenter", "-m", "-t", str(self.process.pid), "sh", "-ec", script], check=True)
 
     def mounted(self) -> dict[str, str]:
         """Place -> source."""
@@ -58,6 +61,17 @@ def test_what_is_there_goes_first(guest: Guest) -> None:
     first, second, third = guest.places
     guest.replace({first: new(), second: None})
     assert guest.mounted() == {first: "new", third: "old"}
+
+
+def test_what_is_carried_comes_where_nothing_else_does(guest: Guest) -> None:
+    """A container whose whole /proc goes has the kernel's left."""
+    first, second, third = guest.places
+    guest.run(f"mkdir {first}/in {second}/in; mount -t tmpfs inner {first}/in; mount -t tmpfs inner {second}/in")
+    came = new()
+    os.mkdir(f"{came.path}/in")
+    guest.replace({first: came, second: None, third: None}, "in")
+    assert guest.mounted() == {first: "new", second: "inner"}
+    guest.run(f"mountpoint -q {first}/in")
 
 
 def test_a_place_that_cannot_be_had_keeps_no_other_from_it(guest: Guest) -> None:
