@@ -78,6 +78,8 @@ def _change(call: Call, changes: Changes, logins: Logins, facts: Facts, conf: Ve
     for key in _UBC_KEYS if reset_ub else ():
         then.set(key, conf.get(key) or "")
     changes.edit(then)
+    for key in live.STARTED:  # of these the container has the new value after a restart
+        then.set(key, now.get(key) or "")
     before, after = effective(call.ctid, now, globals), effective(call.ctid, then, globals)
     had, has = ({one.ip for one in config.addresses} for config in (before, after))
     return Change(

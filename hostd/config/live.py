@@ -1,4 +1,4 @@
-"""What a running container has of the settings that `set` changes at once.
+"""What a running container has of the settings that `set` changes at once, and of those that it was started with.
 
 They are kept as texts by key, "" for what is not set: the files may say something else by now.
 """
@@ -11,6 +11,8 @@ from hostd.config.settings import SETTINGS
 from hostd.config.veconf import VeConf
 
 KEYS = tuple(dict.fromkeys(row.key for row in SETTINGS if row.live and row.key))
+# Decided by the start alone, and read again whenever the devices change that a container may open.
+STARTED = ("FEATURES",)
 
 Texts = Mapping[str, str]
 
@@ -22,7 +24,7 @@ def text(config: CtConfig, globals: GlobalConfig, key: str) -> str:
 
 def texts(config: CtConfig, globals: GlobalConfig) -> dict[str, str]:
     """What a container gets that is started now."""
-    return {key: text(config, globals, key) for key in KEYS}
+    return {key: text(config, globals, key) for key in (*KEYS, *STARTED)}
 
 
 def over(conf: VeConf, running: Texts) -> VeConf:
@@ -35,6 +37,7 @@ def over(conf: VeConf, running: Texts) -> VeConf:
 
 def resumed(then: Texts, said_then: Texts, says_now: Texts) -> dict[str, str]:
     """What a container gets that ran with *then* when it was suspended: of what the files said something else at that
-    time (*said_then*), what they say now.
+    time (*said_then*), what they say now; but a restore is no start.
     """
-    return {key: now if now != said_then.get(key, now) else then.get(key, now) for key, now in says_now.items()}
+    set_since = {key for key, now in says_now.items() if now != said_then.get(key, now)} - set(STARTED)
+    return {key: now if key in set_since else then.get(key, now) for key, now in says_now.items()}

@@ -223,7 +223,7 @@ class Host:
         async with ct.acting("set"):
             if not ct.running:
                 raise NotRunning("Container has stopped meanwhile; nothing was changed")
-            texts = {key: live.text(change.after, self.confs.globals(), key) for key in change.keys}
+            texts = {key: live.text(change.after, self.confs.globals(), key) for key in change.keys & set(live.KEYS)}
             added, deleted = change.add, change.delete
             await apply.apply(ct, LiveChange(change.before, change.after, added, deleted, texts, change.logins), report)
         self._registry.events.stir()

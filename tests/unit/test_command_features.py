@@ -1,5 +1,7 @@
 """--features: OpenVZ's names and ours, what is said of each, and what they give."""
 
+from dataclasses import replace
+
 import pytest
 
 from hostd.config.model import GlobalConfig, effective
@@ -55,6 +57,26 @@ def test_a_running_container_takes_none_of_them_over(fake: Fake) -> None:
     assert f"--features nfs {KEPT}" in said.stdout and "--features takes effect after a restart" in said.stdout
     said = fake.ctl("set", "101", "--features", "nfs:off", "--save")
     assert "takes effect" not in said.stdout, "it does not"
+
+
+@pytest.mark.parametrize("running", ["tun:on", ""])
+@pytest.mark.parametrize("words", ["--cpuunits 9", "--cpuunits 9 --features tun:on,fuse:on --save"])
+def test_what_waits_for_a_restart_is_no_part_of_a_later_change(fake: Fake, running: str, words: str) -> None:
+    """Whatever the file says of them by now, and this very change."""
+    fake.up(101, 'FEATURES="tun:off nesting:on"\n')
+    fake.host.states[101] = replace(fake.host.states[101], live={"FEATURES": running})
+    assert fake.ctl("set", "101", *words.split()).code == 0
+    (change,) = fake.host.changes
+    assert (change.before.cpuunits, change.after.cpuunits) == (1000, 9)
+    for config in (change.before, change.after):
+        assert devices.of(config) == ((TUN,) if running else ())
+
+
+def test_what_an_older_hostd_has_started_has_what_the_file_says(fake: Fake) -> None:
+    fake.up(101, 'FEATURES="tun:on"\n')
+    fake.ctl("set", "101", "--cpuunits", "9")
+    (change,) = fake.host.changes
+    assert devices.of(change.before) == devices.of(change.after) == (TUN,)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """What runs, and what the files say of it."""
 
 from hostd.config import live
+from hostd.config.model import GlobalConfig, effective
+from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
 
 
@@ -20,3 +22,14 @@ def test_what_a_resumed_container_gets() -> None:
         "HOSTNAME": "not saved", "CPUS": "4", "NUMPROC": "40", "CPULIMIT": "7"
     }  # fmt: skip
     assert live.resumed({}, {}, says_now) == says_now, "a checkpoint that does not say"
+
+
+def test_features_are_those_of_the_start() -> None:
+    """A restore is none."""
+    tun, none = {"FEATURES": "tun:on"}, {"FEATURES": ""}
+    globals = GlobalConfig.from_conf(Paths("/p"), VeConf())
+    started = live.texts(effective(101, VeConf.parse('FEATURES="tun:on"\n'), globals), globals)
+    assert started["FEATURES"] == "tun:on"
+    assert live.resumed(tun, tun, none) == tun
+    assert live.resumed(none, none, tun) == none
+    assert live.resumed({}, {}, tun) == tun, "an older checkpoint, which does not say"

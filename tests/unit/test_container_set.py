@@ -15,7 +15,7 @@ from hostd.cgroup.limits import Limits
 from hostd.config.model import GlobalConfig, effective
 from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
-from hostd.container import device_filter, socket_limits
+from hostd.container import device_filter, devices, socket_limits
 from hostd.container.container import Container
 from hostd.container.ops import apply, keys, logins, password, undo
 from hostd.container.ops.apply import LiveChange
@@ -23,6 +23,7 @@ from hostd.container.ops.undo import Undo
 from hostd.container.record import Record
 from hostd.container.world import World
 from hostd.errors import Failure
+from hostd.kernel.device_program import DeviceRule
 from hostd.userdata.logins import Logins
 from hostd.userdata.sshkeys import PublicKey
 
@@ -189,3 +190,20 @@ def test_a_set_that_was_cut_off_leaves_what_runs_on_record(tmp_path: Path, monke
     asyncio.run(apply.settle(box.ct, box.change.new))
     assert box.ram == [None] and box.record.live == {"PHYSPAGES": "0:256", "NUMPROC": "9"}
     assert (box.record.intent, box.record.setting) == ("", {})
+
+
+@pytest.mark.parametrize("running", ["tun:on", ""])
+def test_a_set_that_was_cut_off_leaves_the_features_of_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, running: str
+) -> None:
+    """The file may have others, which wait for a restart."""
+    box = Box(tmp_path, monkeypatch)
+    box.record.live["FEATURES"] = running
+    globals = GlobalConfig.from_conf(box.ct.world.paths, VeConf())
+    box.ct.world.load_globals = lambda: globals  # type: ignore[misc]
+    attached: list[tuple[DeviceRule, ...]] = []
+    monkeypatch.setattr(device_filter, "protect", lambda cgroup, rules: attached.append(rules))
+    monkeypatch.setattr(socket_limits, "put", lambda *_: None)
+    monkeypatch.setattr(Container, "netns", lambda ct: nullcontext())
+    asyncio.run(apply.settle(box.ct, effective(101, VeConf.parse('FEATURES="fuse:on"\n'), globals)))
+    assert attached == [(DeviceRule("c", devices.TUN.major, devices.TUN.minor, "rwm", True),) if running else ()]

@@ -1,0 +1,62 @@
+"""The machine as the commands have it: what it notes of a container."""
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from hostd.command.host import Change
+from hostd.config import live, skeleton
+from hostd.config.cache import ConfCache
+from hostd.config.model import CtConfig, effective
+from hostd.config.paths import Paths
+from hostd.config.veconf import VeConf
+from hostd.container.container import Container
+from hostd.container.ops import apply
+from hostd.container.ops.apply import LiveChange
+from hostd.container.record import Record
+from hostd.container.world import World
+from hostd.daemon.host import Host
+from hostd.daemon.monitor import Monitor
+from hostd.daemon.registry import Registry
+from hostd.kernel.process import Process
+
+
+class Box:
+    """A machine with CT 101, which runs."""
+
+    def __init__(self, directory: Path) -> None:
+        self.paths = Paths(str(directory))
+        skeleton.install(self.paths)
+        self.confs = ConfCache(self.paths)
+        world = SimpleNamespace(paths=self.paths, load_config=self.confs.ct)
+        self.registry = Registry(cast(World, world))
+        self.host = Host(self.registry, self.paths, self.confs, cast(Monitor, None))
+        VeConf.parse("").save(self.paths.ct_conf(101))
+        self.ct: Container = self.registry[101]
+        self.ct.record = Record(ctid=101)
+        self.ct.process = cast(Process, SimpleNamespace(alive=lambda: True))
+
+    def config(self, text: str) -> CtConfig:
+        return effective(101, VeConf.parse(text), self.confs.globals())
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Box:
+    return Box(tmp_path)
+
+
+def test_only_what_runs_is_noted_as_running(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`set --onboot no` without --save changes nothing, and vzlist goes on to tell what the file says."""
+    noted: list[dict[str, str]] = []
+
+    async def take(ct: Container, change: LiveChange, report: object) -> None:
+        noted.append(change.texts)
+
+    monkeypatch.setattr(apply, "apply", take)
+    after = box.config('ONBOOT="no"\nFEATURES="tun:on"\nCPUUNITS="9"\n')
+    keys = frozenset(("ONBOOT", "FEATURES", "CPUUNITS", "KMEMSIZE"))
+    asyncio.run(box.host.apply(101, Change(box.config(""), after, keys, (), ()), lambda line: None))
+    assert noted == [{"CPUUNITS": "9"}] and "CPUUNITS" in live.KEYS
