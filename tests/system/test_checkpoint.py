@@ -9,7 +9,7 @@ import pytest
 
 from tests.harness import leaks, machine
 from tests.harness.installation import Vz
-from tests.harness.needs import CHECKPOINTS
+from tests.harness.needs import CHECKPOINTS, needs
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, CHECKPOINTS]
 
@@ -228,6 +228,35 @@ def test_what_is_set_while_it_is_suspended_takes_effect(vz: Vz) -> None:
     assert "192.0.2.1/" not in inside and "192.0.2.9" not in inside and "old" not in inside
     assert sorted(vz.vzlist("-H", "-o", "ip", "101").split()) == ["192.0.2.5", "2001:db8::1"]
     assert vz.vzlist("-H", "-o", "numproc.l,hostname", "101").split() == ["300", "new"]
+
+
+MANY = """
+for i in $(seq 30); do setsid sleep 1000 & done
+setsid sh -c "yes | dd bs=40M count=1 iflag=fullblock | { head -c 1 >/run/held; exec sleep 1000; }" &
+until [ -s /run/held ]; do sleep 0.1; done
+mkdir /dev/fuse
+"""
+
+
+@needs("memory", "pids", "fuse")
+@pytest.mark.parametrize("numproc", ["60", "10"])
+def test_what_is_too_little_for_what_was_saved(vz: Vz, numproc: str) -> None:
+    """It comes back all the same, keeps what cannot be taken, and says so.  NUMPROC may have been too little before."""
+    vz.start(101)
+    vz.ctl("set", "101", "--ram", "64M", "--swap", "0", "--save")
+    vz.ctl("exec2", "101", f"{{ {MANY} }} >/dev/null 2>&1 </dev/null")
+    vz.ctl("set", "101", "--numproc", numproc)
+    vz.ctl("chkpnt", "101")
+    vz.ctl("set", "101", "--numproc", "20", "--ram", "16M", "--devnodes", "fuse:rw", "--save")
+    said = vz.ctl("start", "101").stdout.splitlines()
+    assert "Restoring completed successfully" in said
+    ram, node = (line for line in said if line.startswith("Warning: "))
+    assert "of RAM and 0 of swap are in use; it keeps PHYSPAGES=" in ram
+    assert node == 'Warning: cannot change /dev/fuse in CT 101: something else has that name; it keeps DEVNODES=""'
+    assert vz.vzlist("-H", "-o", "physpages.l,numproc.l", "101").split() == [str((64 << 20) // 4096), "20"]
+    assert int(vz.vzlist("-H", "-o", "numproc", "101")) > 31
+    vz.ctl("set", "101", "--numproc", "100")
+    assert len(vz.ctl("exec2", "101", "pidof sleep").stdout.split()) == 31
 
 
 def test_nothing_else_writes_to_the_disk_of_a_suspended_container(vz: Vz) -> None:

@@ -21,13 +21,10 @@ from hostd.checkpoint.restore import restore as criu_restore
 from hostd.config import live
 from hostd.config.model import CtConfig, effective
 from hostd.container import (
-    device_nodes,
-    devices,
     faults,
     furnish,
     host_side,
     init_side,
-    inner_limits,
     lease,
     rescue,
     scripts,
@@ -35,7 +32,7 @@ from hostd.container import (
 )
 from hostd.container.container import Container
 from hostd.container.init_link import ChannelLost, InitLink, Message
-from hostd.container.ops import start
+from hostd.container.ops import meanwhile, start
 from hostd.container.record import Record
 from hostd.container.report import Report
 from hostd.container.run import Run
@@ -54,7 +51,7 @@ class Resurrection(Run):
     """A run that begins with a checkpoint instead of an init."""
 
     images: str = ""
-    saved: CtConfig | None = None  # with what it ran, where the checkpoint says
+    settings: meanwhile.Settings | None = None
     device: str = ""  # the container's end of the venet pair, while it is on the host
 
 
@@ -161,17 +158,20 @@ async def _new_pair(link: InitLink | None) -> tuple[InitLink, Message]:
 
 
 async def catch_up(run: Resurrection) -> None:
-    """What was set meanwhile: the host's side has it by now, inside is as it was."""
-    before, after = run.saved, run.configuration
+    """What was set meanwhile: the host's side has most of it by now, inside is as it was."""
+    these = run.settings
+    assert these is not None
+    before, after = these.had, these.wanted
+    await meanwhile.limit(run, these)
     await host_side.limit_sockets(run, socket_limits.of(after))
-    if before is None or run.ct.link is None:
+    meanwhile.give_devices(run, these)
+    meanwhile.limit_inside(run, these)
+    if run.ct.link is None:
         return
     had, has = {one.ip for one in before.addresses}, {one.ip for one in after.addresses}
     if had != has:
         with run.ct.netns() as netns:
             await venet.readdress(netns, come=has - had, gone=had - has)
-    device_nodes.exchange(run.ct, *devices.difference(before, after))
-    inner_limits.apply(run.ct, after, inner_limits.changed(before, after))
     await furnish.write_all(run.ct.link, furnish.changed(before, after))
     if after.hostname not in ("", before.hostname):
         await run.ct.link.ask("hostname", name=after.hostname)
@@ -213,9 +213,11 @@ async def restore(ct: Container, config: CtConfig, path: str, report: Report) ->
     report("Restoring container ...")
     await start.release(ct, report)
     saved, wanted = _settings(ct, config, path)
-    ct.record = Record(ctid=ct.ctid, intent="restore", dump=path, live=wanted, counted=saved_counters(path))
-    this = Resurrection(ct, ct.record, report, _with(ct, config, wanted), images=path)
-    this.saved = _with(ct, config, saved) if saved else None
+    counted = saved_counters(path)
+    most, _ = counted.get("numproc", (0, 0))
+    these = meanwhile.settings(saved, wanted, most, lambda texts: _with(ct, config, texts))
+    ct.record = Record(ctid=ct.ctid, intent="restore", dump=path, live=wanted, counted=counted)
+    this = Resurrection(ct, ct.record, report, these.first, images=path, settings=these)
     report("\tundump...")
     try:
         await run("restore", STEPS, this)
