@@ -161,6 +161,11 @@ class Host(Protocol):
     def facts(self, ctid: int) -> Facts:
         """Never fails; an unknown container is `Facts()`."""
 
+    async def settled(self, ctid: int) -> None:
+        """Wait until one that has ended by itself is cleared away or up again.  It is down meanwhile, and yet will not
+        have what is only written for its next start.
+        """
+
     def addresses(self) -> Iterable[tuple[int, str]]:
         """(CTID, IP address) of every container that runs or is being started."""
 

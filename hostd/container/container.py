@@ -25,6 +25,7 @@ from hostd.log import about, log
 from hostd.proc.load import Loads
 
 CLEARING = ("stop",)  # the daemon's own: what a container that ended by itself is cleared away with
+BY_ITSELF = ("reboot", *CLEARING)  # or is started again with
 MOST_NAMES, LONGEST_NAME = 20, 100  # of services that failed, in the log
 
 
@@ -91,6 +92,12 @@ class Container:
                     yield
             finally:
                 self.action = self.own = ""
+
+    async def settled(self) -> None:
+        """Wait while the daemon itself clears it away or starts it again: it is neither up nor down then."""
+        while self.own in BY_ITSELF:
+            async with self._lock:
+                pass
 
     # --- what it is -----------------------------------------------------------------------------------------
 

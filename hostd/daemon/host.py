@@ -25,7 +25,7 @@ from hostd.config.model import STOP_TIMEOUT, CtConfig, expand
 from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
 from hostd.container import numproc, overtaken, services, trees, unkept
-from hostd.container.container import CLEARING, Container
+from hostd.container.container import BY_ITSELF, Container
 from hostd.container.ops import (
     apply,
     chkpnt,
@@ -95,6 +95,9 @@ class Host:
             uptime=up,
             live=record.live if running and record is not None else {},
         )
+
+    async def settled(self, ctid: int) -> None:
+        await self._registry[ctid].settled()
 
     def _places(self, ctid: int, record: Record | None) -> tuple[str, str]:
         """VE_PRIVATE and VE_ROOT: of what is mounted, else what the file says, else vz.conf; "" without a file.
@@ -186,7 +189,7 @@ class Host:
         ct.unwanted.set()
         ct.stays_mounted = options.skip_umount
         try:
-            async with ct.acting("stop", after=("reboot", *CLEARING)):
+            async with ct.acting("stop", after=BY_ITSELF):
                 up = ct.running
                 if up:
                     patience = self._patience(ctid)

@@ -82,6 +82,7 @@ class FakeHost:
     paths: Paths
     confs: ConfCache
     states: dict[int, Facts] = field(default_factory=dict)
+    coming: dict[int, Facts] = field(default_factory=dict)  # what becomes of them by themselves, for who waits
     usages: dict[int, Usage] = field(default_factory=dict)
     inodes: int | None = None  # of every disk, when they are others than wanted
     calls: list[tuple[object, ...]] = field(default_factory=list)
@@ -99,6 +100,9 @@ class FakeHost:
 
     def facts(self, ctid: int) -> Facts:
         return self.states.get(ctid, Facts())
+
+    async def settled(self, ctid: int) -> None:
+        self.states.update(self.coming)
 
     def addresses(self) -> Iterator[tuple[int, str]]:
         for ctid in self.ids():

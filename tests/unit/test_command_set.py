@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from hostd.command.host import Facts
 from hostd.config import names
 from hostd.errors import Failure
 from tests.harness.fake_host import Fake, Said
@@ -56,6 +57,15 @@ def test_running_without_save_applies_and_warns(fake: Fake) -> None:
     said = fake.ctl("set", "101", "--cpuunits", "2000")
     assert said == Said(0, "Setting CPU units: 2000\n" + LOST, "")
     assert fake.asked() == ["apply"] and fake.conf(101) == "CPUUNITS=8\n"
+
+
+def test_one_that_is_about_to_come_up_again(fake: Fake) -> None:
+    """A reboot from inside has read the configuration before: it is to be applied as well."""
+    fake.ct(101, "CPUUNITS=8\n", mounted=True, unsettled=True)
+    fake.host.coming[101] = Facts(exists=True, mounted=True, running=True)
+    said = fake.ctl("set", "101", "--cpuunits", "2000", "--save")
+    assert said == Said(0, "Setting CPU units: 2000\n" + saved(fake), "")
+    assert fake.asked() == ["apply"] and fake.conf(101) == 'CPUUNITS="2000"\n'
 
 
 def test_nothing_to_save(fake: Fake) -> None:

@@ -1,4 +1,4 @@
-"""The machine as the commands have it: what it notes of a container."""
+"""The machine as the commands have it: what it notes of a container, and what it waits for."""
 
 import asyncio
 from pathlib import Path
@@ -13,8 +13,8 @@ from hostd.config.cache import ConfCache
 from hostd.config.model import CtConfig, effective
 from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
-from hostd.container.container import Container
-from hostd.container.ops import apply
+from hostd.container.container import Container, Ended
+from hostd.container.ops import apply, start, stop
 from hostd.container.ops.apply import LiveChange
 from hostd.container.record import Record
 from hostd.container.world import World
@@ -60,3 +60,40 @@ def test_only_what_runs_is_noted_as_running(box: Box, monkeypatch: pytest.Monkey
     keys = frozenset(("ONBOOT", "FEATURES", "CPUUNITS", "KMEMSIZE"))
     asyncio.run(box.host.apply(101, Change(box.config(""), after, keys, (), ()), lambda line: None))
     assert noted == [{"CPUUNITS": "9"}] and "CPUUNITS" in live.KEYS
+
+
+@pytest.mark.parametrize("how", ["reboot", "halt"])
+def test_what_has_ended_by_itself_is_waited_for(box: Box, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """And then it is up with what the file said before, or down."""
+    alive, box.ct.process = box.ct.process, None
+
+    async def scene() -> None:
+        begun, go_on = asyncio.Event(), asyncio.Event()
+
+        async def take_time(ct: Container, *_: object, **__: object) -> None:
+            begun.set()
+            await go_on.wait()
+            ct.process, ct.record = (alive, Record(ctid=101)) if how == "reboot" else (None, None)
+
+        monkeypatch.setattr(start, "again", take_time)
+        monkeypatch.setattr(stop, "leave", take_time)
+        ending = asyncio.ensure_future(box.registry.aftermath(box.ct, Ended(how)))
+        await begun.wait()
+        waiting = asyncio.ensure_future(box.host.settled(101))
+        await asyncio.wait((waiting,), timeout=0.05)
+        assert not waiting.done() and not box.host.facts(101).running
+        go_on.set()
+        await waiting
+        assert box.host.facts(101).running == (how == "reboot")
+        await ending
+
+    asyncio.run(scene())
+
+
+def test_nobody_else_is_waited_for(box: Box) -> None:
+    async def scene() -> None:
+        await box.host.settled(102)
+        async with box.ct.acting("start"):
+            await asyncio.wait_for(box.host.settled(101), 10)
+
+    asyncio.run(scene())

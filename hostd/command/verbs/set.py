@@ -53,9 +53,10 @@ class Request:
 
 
 async def run(call: Call) -> int:
-    facts = call.facts()
     conf = _file(call)
     request = await _request(call, conf)
+    await call.host.settled(call.ctid)
+    facts = call.facts()
     if not facts.running and not request.save and not request.only_logins:
         raise NotRunning("Unable to apply UBC parameters: container is not running")
     idle = _idle(request)
