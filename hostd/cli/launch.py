@@ -20,7 +20,9 @@ class CannotStart(Exception):
 
 
 def start(connect: "Callable[[], None]") -> None:
-    """Start the keeper, wait until it listens, then *connect*.  Raises CannotStart."""
+    """Start the keeper, wait until it listens, then *connect*.  Raises CannotStart, also where VZ_START=no says so."""
+    if place.environment("VZ_START") == "no":
+        raise CannotStart("VZ_START=no")
     program = keeper_program()
     complaint = run_keeper(program)
     try:

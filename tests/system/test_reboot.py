@@ -135,7 +135,9 @@ def test_one_that_reboots_again_and_again_can_be_stopped(vz: Vz, verb: str) -> N
     said = vz.ctl(verb, "101", "--fast").stdout
     assert "Container was stopped\nContainer is unmounted\n" in said
     assert ("Container start in progress" in said) == (verb == "restart")
-    assert "not started again: it is to stop" in machine.read(vz.paths.log_file)
+    log = machine.read(vz.paths.log_file)
+    slow = "Stopping container" in log  # the pause was over before the command came, on a slow machine
+    assert slow or "not started again: it is to stop" in log
     vz.ctl("stop", "101", "--fast")
     assert vz.status(101) == "exist unmounted down"
 

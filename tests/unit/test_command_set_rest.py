@@ -102,7 +102,7 @@ def test_a_sample_can_ask_for_a_restart(fake: Fake, sample: None) -> None:
 def test_what_could_not_start_again_is_not_stopped(fake: Fake, sample: None) -> None:
     fake.up(101, "A=1\n")
     said = fake.ctl("set", "101", "--applyconfig", "x", "--save", "--setmode", "restart")
-    assert said.code == 28 and "SWAPPAGES is missing" in said.stderr
+    assert said.code == 28 and "UBC parameters are missing" in said.stderr
     assert fake.asked() == ["apply"]
 
 

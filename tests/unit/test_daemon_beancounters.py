@@ -37,10 +37,11 @@ def test_one_that_is_slow_to_look_at_keeps_no_other_waiting(tmp_path: Path, monk
                 await asyncio.wait_for(seen.wait(), 20)
             events.stir()
         assert noted.count(101) == 1 and 103 not in noted
+        following = asyncio.all_tasks() - {watching, asyncio.current_task()}
         other.record = None  # it has ended
         events.stir()
-        while len(asyncio.all_tasks()) > 3:  # this one, the watch, the slow one
-            await asyncio.sleep(0.01)
+        ended, still = await asyncio.wait(following, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+        assert (len(ended), len(still)) == (1, 1), "the other one, and the slow one"
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
         assert len(asyncio.all_tasks()) == 1
