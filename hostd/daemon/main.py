@@ -117,7 +117,6 @@ async def _serve(paths: Paths) -> None:
     registry.background(renewal)
     await asyncio.wait((renewal,), timeout=recover.PATIENCE)  # a checkpoint must not find half of the files renewed
     obituary = Obituary(registry)
-    watching = asyncio.ensure_future(obituary.keep())
     for ct, work in late:
         registry.background(asyncio.ensure_future(_catch_up(registry, obituary, ct, work)))
 
@@ -130,14 +129,20 @@ async def _serve(paths: Paths) -> None:
     server = CommandServer(keeper.listener, handle)
     server.start()
     keeper.serving()
-    looking = asyncio.gather(
-        loads.watch(registry.running), beancounters.watch(host, registry.events, registry.running)
-    )
+    watching = [
+        asyncio.ensure_future(work)
+        for work in (
+            loads.watch(registry.running),
+            beancounters.watch(host, registry.events, registry.running),
+            obituary.keep(),
+        )
+    ]
     await leaving.wait()
-    looking.cancel()
+    for task in watching:
+        task.cancel()
+    await asyncio.wait(watching)
     registry.leave()
     monitor.leave()
-    watching.cancel()
     await server.drain()
     await server.close()
     await registry.settle()
