@@ -14,7 +14,7 @@ FIELDS = (
 LIMITED = ("numproc", "physpages", "swappages")  # those with a count of refusals
 PRESSURES = {"cpu": "cpupsi", "memory": "mempsi", "io": "iopsi"}
 _PAGE = 4096  # of vzlist, whatever the machine's is
-_UNLIMITED = (1 << 63) - 1  # OpenVZ's word for no limit: LONG_MAX
+_NO_LIMIT = (0, (1 << 31) - 1, (1 << 63) - 1)  # OpenVZ's words for it: LONG_MAX, also of a 32-bit kernel
 
 
 class CannotAsk(Exception):
@@ -95,7 +95,7 @@ def _container(one: Mapping[str, object]) -> Container:
         uptime=float(str(one["uptime"] or 0)),
         processes=counters["numproc"]["held"],
         memory=memory["held"] * _PAGE,
-        ram=None if memory["limit"] in (0, _UNLIMITED) else memory["limit"] * _PAGE,
+        ram=None if memory["limit"] in _NO_LIMIT else memory["limit"] * _PAGE,
         swap=counters["swappages"]["held"] * _PAGE,
         failures={name: counter["failcnt"] for name, counter in counters.items()},
         cpu=_number(one["cputime"]),

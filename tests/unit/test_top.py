@@ -45,6 +45,9 @@ def test_what_vzlist_prints_is_understood() -> None:
     one |= {"numproc": counter(7, 2**63 - 1, 1), "physpages": counter(16384, 65536, 2), "swappages": counter(0, 0, 0)}
     one |= {"cputime": 10.0, "ioread": 0, "iowritten": 4096, "netin": 100, "netout": 200, "iopsi": 12.5}
     assert sample.read(json.dumps([one]).encode()) == (replace(WEB, failures=NONE | {"numproc": 1, "physpages": 2}),)
+    for no_limit in (0, 2**31 - 1, 2**63 - 1):
+        one["physpages"] = counter(16384, no_limit, 0)
+        assert sample.read(json.dumps([one]).encode())[0].ram is None
 
 
 def test_rates() -> None:
