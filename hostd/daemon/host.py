@@ -97,7 +97,8 @@ class Host:
         )
 
     async def settled(self, ctid: int) -> None:
-        await self._registry[ctid].settled()
+        if ct := self._registry.get(ctid):
+            await ct.settled()
 
     def _places(self, ctid: int, record: Record | None) -> tuple[str, str]:
         """VE_PRIVATE and VE_ROOT: of what is mounted, else what the file says, else vz.conf; "" without a file.
@@ -128,8 +129,7 @@ class Host:
         )
 
     async def usage(self, wanted: Mapping[int, Set[str]]) -> Mapping[int, Usage]:
-        known = ((self._registry.get(ctid), parts) for ctid, parts in wanted.items())
-        return await usage.of((ct, parts) for ct, parts in known if ct is not None)
+        return await usage.of((ct, parts) for ctid, parts in wanted.items() if (ct := self._registry.get(ctid)))
 
     async def listen(self, ctids: Set[int], pressure: float, tell: Callable[[Event], None]) -> None:
         await self._monitor.listen(ctids, pressure, tell)

@@ -95,12 +95,12 @@ async def revive(run: Resurrection) -> None:
     rec.views = bool(views)
     await world.sysinfo.begin()
     rec.openvz = saved_openvz(run.images)
-    proc = await world.views.openvz(ct.ctid) if rec.openvz else None
     if rec.openvz:
         await world.note_openvz(ct)
     runtime = await asyncio.to_thread(_runtime, run)
     with ExitStack() as owned:
         root = owned.enter_context(await container_root(rec))
+        proc = await world.views.openvz(ct.ctid) if rec.openvz else None
         into = run.cgroup.into()
         process = await criu_restore(
             RestoreSpec(
