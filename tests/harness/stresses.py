@@ -6,6 +6,7 @@ LIMITS = ("--ram", "48M", "--swap", "32M", "--numproc", "100", "--numpty", "8", 
 FILES, INODES = 4000, 20_000
 DISK = ("--diskspace", "1G", "--diskinodes", str(INODES))  # when it is made
 FULL = "echo full; exec sleep 1000"
+HOG = "head -c 200m /dev/zero | tail"  # which keeps what it reads, up to the end of the line that does not come
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,16 @@ from queue import Empty, Queue
 
 import pytest
 
-from hostd.config import files
 from tests.harness import machine
+from tests.harness.action_scripts import lasting
 from tests.harness.installation import Vz
 from tests.harness.needs import CHECKPOINTS, needs
 from tests.harness.patience import patient
+from tests.harness.stresses import HOG
 
 pytestmark = pytest.mark.system
 
 Event = dict[str, object]
-HOG = "head -c 200m /dev/zero | tail"  # which keeps what it reads, up to the end of the line that does not come
 
 
 class Monitor:
@@ -125,8 +125,7 @@ def test_what_was_refused_last_is_told_before_the_end(vz: Vz, monitor: Monitor) 
 
 def test_a_stop_is_told_once(vz: Vz, monitor: Monitor) -> None:
     """It halts, and while it is cleared away somebody stops it as well."""
-    script = f"{vz.paths.conf_dir}/101.umount"
-    files.replace(script, f"#!/bin/sh\nwhile [ -e {script} ]; do sleep 0.1; done\n", mode=0o755)
+    script = lasting(vz, "101.umount")
     vz.popen("vzctl", "exec", "101", "halt -f")
     machine.until("it has ended", lambda: vz.status(101) == "exist mounted down")
     stop = vz.popen("vzctl", "stop", "101")

@@ -5,10 +5,9 @@ import pytest
 from tests.harness import machine
 from tests.harness.installation import Vz
 from tests.harness.needs import CHECKPOINTS, needs
+from tests.harness.stresses import HOG
 
 pytestmark = [pytest.mark.system, needs("memory")]
-
-HOG = "head -c 200m /dev/zero | tail"
 
 
 @CHECKPOINTS

@@ -8,6 +8,7 @@ import pytest
 
 from hostd.config import files
 from tests.harness import machine
+from tests.harness.action_scripts import lasting
 from tests.harness.installation import Vz
 from tests.harness.needs import needs
 
@@ -161,10 +162,7 @@ def test_a_stop_between_two_lives_can_leave_it_mounted(vz: Vz) -> None:
 def test_a_stop_that_finds_it_unmounted_already(vz: Vz) -> None:
     """hostd clears away one that has halted by itself, while its umount script takes its time."""
     vz.start(101)
-    script = f"{vz.paths.conf_dir}/101.umount"
-    with open(script, "w", encoding="ascii") as file:
-        file.write(f"#!/bin/sh\ntouch {vz.prefix}/umounting\nwhile [ -e {script} ]; do sleep 0.1; done\n")
-    os.chmod(script, 0o755)
+    script = lasting(vz, "101.umount", f"touch {vz.prefix}/umounting")
     vz.popen("vzctl", "exec", "101", "halt -f")
     machine.until("the script runs", lambda: os.path.exists(f"{vz.prefix}/umounting"))
     stop = vz.popen("vzctl", "stop", "101", "--skip-umount")
@@ -178,10 +176,7 @@ def test_a_stop_that_finds_it_unmounted_already(vz: Vz) -> None:
 def test_a_command_while_it_is_cleared_away(vz: Vz, command: str) -> None:
     """It waits: the status is down already, and there is no command to be seen that holds the container."""
     vz.start(101)
-    script = f"{vz.paths.conf_dir}/101.postumount"
-    with open(script, "w", encoding="ascii") as file:
-        file.write(f"#!/bin/sh\nwhile [ -e {script} ]; do sleep 0.1; done\n")
-    os.chmod(script, 0o755)
+    script = lasting(vz, "101.postumount")
     vz.popen("vzctl", "exec", "101", "halt -f")
     vz.wait_status(101, "exist unmounted down")
     files.replace(f"{vz.prefix}/script", "true\n")
