@@ -9,6 +9,7 @@
      +-- Locked                    9  another action holds the container
      +-- NotRunning               31
      +-- AlreadyRunning           32
+     +-- BadCheckpoint            17  what was saved cannot be brought back on this host, however often it is tried
      +-- Failure(code, text)          any other documented code
 
 Code below the edge raises; nothing below the edge prints or exits.  Context is added on the way up with
@@ -133,6 +134,10 @@ class NotRunning(VzError):
 
 class AlreadyRunning(VzError):
     exit_code = Exit.VE_RUNNING
+
+
+class BadCheckpoint(VzError):
+    exit_code = Exit.RESTORE
 
 
 @contextmanager

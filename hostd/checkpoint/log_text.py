@@ -1,5 +1,7 @@
 """CRIU's log -> the one line that tells why it failed."""
 
+import errno
+import os
 import re
 
 _ERROR = re.compile(r"Error \((?P<where>[^)]*)\): (?P<text>.*)")
@@ -8,6 +10,9 @@ _NOISE = re.compile(
     r"FAILED\.?$|failed with -?\d+$|-V failed$|RLIMIT|cgroupd|^execvp\(\"ip|Tasks? will be|parasite already"
     r"|Unable to open fd=|Can't sent fd|^\d+ exited, status="
 )
+# What a machine or a limit may have again: memory, disk, tasks, files.
+_PASSING = (errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.EMFILE, errno.ENFILE)
+_KILLED = "killed by signal 9"  # a task, while it was restored: for want of memory, or by somebody
 
 
 def reason(log: str) -> str:
@@ -16,6 +21,11 @@ def reason(log: str) -> str:
     texts = [" ".join(match["text"].split()) for match in _ERROR.finditer(log)]
     telling = [text for text in texts if text and not _NOISE.search(text)]
     return (telling or texts or [""])[-1]
+
+
+def passes(reason: str) -> bool:
+    """What the line tells is of this moment, not of the images."""
+    return _KILLED in reason or any(os.strerror(number) in reason for number in _PASSING)
 
 
 def read(path: str) -> str:

@@ -7,7 +7,7 @@ from hostd.checkpoint import cgmap, criu, dev_tree, images_dir, log_text, networ
 from hostd.checkpoint.aside import aside
 from hostd.checkpoint.boot_id import BOOT_ID, FILE, boot_id_tree
 from hostd.checkpoint.dump import hierarchies
-from hostd.errors import Exit, Failure
+from hostd.errors import BadCheckpoint, Exit, Failure, VzError
 from hostd.kernel.descriptors import pidfd_getfd
 from hostd.kernel.fd import Fd
 from hostd.kernel.process import Process
@@ -52,37 +52,37 @@ class RestoreSpec:
 
 
 def saved_ids(path: str) -> range:
-    """The user ids that the checkpoint at *path* needs.  Raises Failure(17) when it is not complete."""
+    """The user ids that the checkpoint at *path* needs.  Raises BadCheckpoint when it is not complete."""
     found = saved.load(path)
     return range(found.uid_base, found.uid_base + found.uid_count)
 
 
 def saved_runtime(path: str) -> str:
-    """The name of the runtime that is /.vz of the checkpoint at *path*.  Raises Failure(17) when it is not complete."""
+    """The name of the runtime that is /.vz in the checkpoint *path*.  Raises BadCheckpoint when it is not complete."""
     return saved.load(path).runtime
 
 
 def saved_openvz(path: str) -> bool:
-    """The checkpoint at *path* has OpenVZ's files in /proc.  Raises Failure(17) when it is not complete."""
+    """The checkpoint at *path* has OpenVZ's files in /proc.  Raises BadCheckpoint when it is not complete."""
     return saved.WHOLE in saved.load(path).external
 
 
 def saved_settings(path: str) -> tuple[dict[str, str], dict[str, str]]:
-    """What the container ran with, and what its files said then.  Raises Failure(17) when it is not complete."""
+    """What the container ran with, and what its files said then.  Raises BadCheckpoint when it is not complete."""
     found = saved.load(path)
     return found.settings, found.configured
 
 
 def saved_counters(path: str) -> dict[str, list[int]]:
-    """The most and the refusals by beancounter, up to the checkpoint.  Raises Failure(17) when it is not complete."""
+    """The most and the refusals by beancounter, up to the checkpoint.  Raises BadCheckpoint when it is not complete."""
     return saved.load(path).counted
 
 
 async def restore(spec: RestoreSpec) -> Process:
     """PID 1; it runs, and its parent is the keeper once this returns.
 
-    Raises Failure(17, "Restoring failed: ..."): what CRIU leaves is to be killed with the container's cgroup; the
-    checkpoint can be restored again.
+    Raises BadCheckpoint, or Failure(17) where a later attempt may succeed, "Restoring failed: ...": what CRIU leaves
+    is to be killed with the container's cgroup; the checkpoint can be restored again.
     """
     kept = saved.load(spec.images_dir)
     check(kept, spec)
@@ -95,14 +95,20 @@ async def restore(spec: RestoreSpec) -> Process:
             process, lost = await aside(lambda: _restore(spec, kept, criu.find(), lock))
         except (run.CriuFailed, OSError) as error:
             log.warning("criu restore: %s", log_text.tail(f"{spec.images_dir}/restore.log"))
-            raise Failure(Exit.RESTORE, f"Restoring failed: {error}") from error
+            raise _reason(error) from error
     for what in lost:
         log.warning("restore: %s", what)
     return process
 
 
+def _reason(error: run.CriuFailed | OSError) -> VzError:
+    text = f"Restoring failed: {error}"
+    lasting = isinstance(error, run.CriuFailed) and not error.passing
+    return BadCheckpoint(text) if lasting else Failure(Exit.RESTORE, text)
+
+
 def check(kept: saved.Saved, spec: RestoreSpec) -> None:
-    """Raise Failure(17) when these images cannot be restored here."""
+    """Raise Failure(17) when these images cannot be restored here, and now: what is missing may be had again."""
     here = os.uname().machine
     if kept.machine != here:
         raise Failure(Exit.RESTORE, f"Restoring failed: saved on {kept.machine}, this is {here}")

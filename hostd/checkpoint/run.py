@@ -2,6 +2,7 @@
 
 import os
 import select
+import signal
 from collections.abc import Callable, Mapping, Sequence
 
 from hostd.checkpoint import images_dir, log_text, netfilter
@@ -50,7 +51,11 @@ echo $CRTOOLS_SCRIPT_ACTION >/proc/$PPID/fd/{ASK} && read -r answer </proc/$PPID
 
 
 class CriuFailed(Exception):
-    """The message is the reason, from CRIU's log."""
+    """The message is the reason, from CRIU's log.  *passing*: another attempt may find what this one lacked."""
+
+    def __init__(self, reason: str, *, passing: bool = False) -> None:
+        super().__init__(reason)
+        self.passing = passing
 
 
 def dump(criu: Sequence[str], arguments: Sequence[str], lock: Fd, at_stage: Callable[[str], None]) -> None:
@@ -127,4 +132,5 @@ def _check(what: str, status: int, log: str) -> None:
         return
     reason = log_text.reason(log_text.read(log)) or log_text.reason(log_text.read(OUTPUT))
     how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-    raise CriuFailed(reason or f"{what} {how} and gave no reason")
+    passing = status == -signal.SIGKILL or log_text.passes(reason)
+    raise CriuFailed(reason or f"{what} {how} and gave no reason", passing=passing)

@@ -11,7 +11,7 @@ from hostd.checkpoint.boot_id import BOOT_ID
 from hostd.checkpoint.cgmap import Group
 from hostd.checkpoint.dev_tree import DevTree, Node
 from hostd.checkpoint.network import Network
-from hostd.errors import Exit, Failure
+from hostd.errors import BadCheckpoint
 from hostd.kernel.namespace import IDS
 from hostd.proc.points import OPENVZ, POINTS, in_kernels
 
@@ -59,7 +59,7 @@ def store(directory: str, saved: Saved) -> None:
 
 
 def load(directory: str) -> Saved:
-    """Read what `store` wrote.  Raises Failure(17) when *directory* holds no complete checkpoint."""
+    """Read what `store` wrote.  Raises BadCheckpoint when *directory* holds no complete checkpoint."""
     path = f"{directory}/{images_dir.SAVED}"
     try:
         with open(path, encoding="utf-8") as file:
@@ -70,6 +70,6 @@ def load(directory: str) -> Saved:
         raw["network"] = Network(**raw["network"])
         return Saved(**raw)
     except FileNotFoundError:
-        raise Failure(Exit.RESTORE, f"{directory} holds no complete checkpoint") from None
+        raise BadCheckpoint(f"{directory} holds no complete checkpoint") from None
     except (ValueError, TypeError, KeyError) as error:
-        raise Failure(Exit.RESTORE, f"{path} is damaged: {error}") from error
+        raise BadCheckpoint(f"{path} is damaged: {error}") from error

@@ -39,6 +39,23 @@ def test_the_reason_is_the_last_error_that_tells_something(log: str, reason: str
     assert log_text.reason(log) == reason
 
 
+@pytest.mark.parametrize(
+    ("reason", "passes"),
+    [
+        ("Can't fork for 12: Resource temporarily unavailable", True),
+        ("mem: Unable to remap: Cannot allocate memory", True),
+        ("Can't write ghost file: No space left on device", True),
+        ("33 killed by signal 9: Killed", True),
+        ("33 killed by signal 11: Segmentation fault", False),
+        ("Can't open file etc/x: No such file or directory", False),
+        ("Failed to read file, expected 40, got 10", False),
+        ("", False),
+    ],
+)
+def test_what_another_attempt_may_not_meet(reason: str, passes: bool) -> None:
+    assert log_text.passes(reason) is passes
+
+
 def test_a_missing_log_has_no_text(tmp_path: pathlib.Path) -> None:
     assert log_text.read(f"{tmp_path}/none") == ""
 

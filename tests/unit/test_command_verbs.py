@@ -6,7 +6,7 @@ import pytest
 
 from hostd.command.host import Facts, StartOptions, StopOptions
 from hostd.config import names
-from hostd.errors import Failure
+from hostd.errors import BadCheckpoint, Failure, VzError
 from tests.harness.fake_host import COMMAND_LINE, Fake, Said, living_process
 
 
@@ -107,17 +107,30 @@ def test_a_dump_is_restored_first(fake: Fake) -> None:
     assert fake.asked() == ["restore"]
 
 
-def test_a_dump_that_cannot_be_restored_is_a_normal_boot(fake: Fake) -> None:
+def fail_restore(fake: Fake, error: VzError) -> None:
+    async def fail(ctid: int, dumpfile: str | None, report: object) -> None:
+        raise error
+
     fake.ct(101, suspended=True)
-    host = fake.host
+    fake.host.restore = fail  # type: ignore[method-assign]
 
-    async def refuse(ctid: int, dumpfile: str | None, report: object) -> None:
-        raise Failure(17, "Restoring failed")
 
-    host.restore = refuse  # type: ignore[method-assign]
+def test_a_dump_that_cannot_be_restored_is_a_normal_boot(fake: Fake) -> None:
+    fail_restore(fake, BadCheckpoint("Restoring failed"))
     said = fake.ctl("start", "101")
     assert (said.code, said.stderr) == (0, "") and "Restoring failed" in said.stdout
     assert fake.asked() == ["start"]
+
+
+@pytest.mark.parametrize("verb", ["start", "restart"])
+@pytest.mark.parametrize(("hint", "told"), [("", ""), ("run it", "run it; ")])
+def test_a_dump_that_cannot_be_restored_now_is_kept(fake: Fake, verb: str, hint: str, told: str) -> None:
+    """A start would drop it."""
+    fail_restore(fake, Failure(17, "Restoring failed: not now", hint=hint))
+    said = fake.ctl(verb, "101")
+    kept = f"it stays suspended; to start it anew, move {fake.paths.dump(101)} away"
+    assert (said.code, said.stderr) == (17, f"Restoring failed: not now ({told}{kept})\n")
+    assert fake.asked() == []
 
 
 def test_stop(fake: Fake) -> None:

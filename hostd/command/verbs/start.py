@@ -5,7 +5,7 @@ from hostd.command.call import Call
 from hostd.command.host import StartOptions
 from hostd.command.verbs.chkpnt import refuse
 from hostd.config import beancounters, combined
-from hostd.errors import AlreadyRunning, Exit, Failure, VzError
+from hostd.errors import AlreadyRunning, BadCheckpoint, Exit, Failure, VzError
 from hostd.userdata.logins import Logins
 from hostd.userdata.sshkeys import PublicKey
 
@@ -47,9 +47,14 @@ async def boot(call: Call, ssh_keys: tuple[PublicKey, ...] = ()) -> None:
 
 
 async def _resumed(call: Call) -> bool:
+    """False: what was saved cannot be brought back, ever.  A cause that may pass is raised, since a start drops it."""
     try:
         await call.host.restore(call.ctid, None, call.console.say)
-    except VzError as error:
+    except BadCheckpoint as error:
         call.console.say(f"WARNING: {edge.report(error)[0]}; the container is started anew")
         return False
+    except VzError as error:
+        kept = f"it stays suspended; to start it anew, move {call.host.paths.dump(call.ctid)} away"
+        error.hint = "; ".join(filter(None, (error.hint, kept)))
+        raise
     return True
