@@ -9,7 +9,7 @@
      +-- Locked                    9  another action holds the container
      +-- NotRunning               31
      +-- AlreadyRunning           32
-     +-- BadCheckpoint            17  what was saved cannot be brought back on this host, however often it is tried
+     +-- BadCheckpoint            17  what was saved is damaged: it can never be brought back
      +-- Failure(code, text)          any other documented code
 
 Code below the edge raises; nothing below the edge prints or exits.  Context is added on the way up with

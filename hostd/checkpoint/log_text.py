@@ -1,7 +1,5 @@
 """CRIU's log -> the one line that tells why it failed."""
 
-import errno
-import os
 import re
 
 _ERROR = re.compile(r"Error \((?P<where>[^)]*)\): (?P<text>.*)")
@@ -10,9 +8,11 @@ _NOISE = re.compile(
     r"FAILED\.?$|failed with -?\d+$|-V failed$|RLIMIT|cgroupd|^execvp\(\"ip|Tasks? will be|parasite already"
     r"|Unable to open fd=|Can't sent fd|^\d+ exited, status="
 )
-# What a machine or a limit may have again: memory, disk, tasks, files.
-_PASSING = (errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.EMFILE, errno.ENFILE)
-_KILLED = "killed by signal 9"  # a task, while it was restored: for want of memory, or by somebody
+# What CRIU says of images that are not what it has written.
+_DAMAGED = re.compile(
+    r"Unexpected EOF|[Mm]agic doesn't match|Unknown image format|[Cc]orrupted|Failed unpacking"
+    r"|image file was truncated|image size mismatch"
+)
 
 
 def reason(log: str) -> str:
@@ -23,9 +23,9 @@ def reason(log: str) -> str:
     return (telling or texts or [""])[-1]
 
 
-def passes(reason: str) -> bool:
-    """What the line tells is of this moment, not of the images."""
-    return _KILLED in reason or any(os.strerror(number) in reason for number in _PASSING)
+def damaged(log: str) -> bool:
+    """The images are to blame; of anything else that fails, nobody knows that it will again."""
+    return any(_DAMAGED.search(match["text"]) for match in _ERROR.finditer(log))
 
 
 def read(path: str) -> str:

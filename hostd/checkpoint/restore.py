@@ -81,8 +81,9 @@ def saved_counters(path: str) -> dict[str, list[int]]:
 async def restore(spec: RestoreSpec) -> Process:
     """PID 1; it runs, and its parent is the keeper once this returns.
 
-    Raises BadCheckpoint, or Failure(17) where a later attempt may succeed, "Restoring failed: ...": what CRIU leaves
-    is to be killed with the container's cgroup; the checkpoint can be restored again.
+    Raises Failure(17, "Restoring failed: ..."), or BadCheckpoint where the images are shown to be damaged: what CRIU
+    leaves is to be killed with the container's cgroup; the checkpoint can be restored again, unless
+    `images_dir.has_run`.
     """
     kept = saved.load(spec.images_dir)
     check(kept, spec)
@@ -103,12 +104,12 @@ async def restore(spec: RestoreSpec) -> Process:
 
 def _reason(error: run.CriuFailed | OSError) -> VzError:
     text = f"Restoring failed: {error}"
-    lasting = isinstance(error, run.CriuFailed) and not error.passing
-    return BadCheckpoint(text) if lasting else Failure(Exit.RESTORE, text)
+    damaged = isinstance(error, run.CriuFailed) and error.damaged
+    return BadCheckpoint(text) if damaged else Failure(Exit.RESTORE, text)
 
 
 def check(kept: saved.Saved, spec: RestoreSpec) -> None:
-    """Raise Failure(17) when these images cannot be restored here, and now: what is missing may be had again."""
+    """Raise Failure(17) when these images cannot be restored here."""
     here = os.uname().machine
     if kept.machine != here:
         raise Failure(Exit.RESTORE, f"Restoring failed: saved on {kept.machine}, this is {here}")

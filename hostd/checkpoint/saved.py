@@ -11,7 +11,7 @@ from hostd.checkpoint.boot_id import BOOT_ID
 from hostd.checkpoint.cgmap import Group
 from hostd.checkpoint.dev_tree import DevTree, Node
 from hostd.checkpoint.network import Network
-from hostd.errors import BadCheckpoint
+from hostd.errors import BadCheckpoint, Exit, Failure
 from hostd.kernel.namespace import IDS
 from hostd.proc.points import OPENVZ, POINTS, in_kernels
 
@@ -59,7 +59,9 @@ def store(directory: str, saved: Saved) -> None:
 
 
 def load(directory: str) -> Saved:
-    """Read what `store` wrote.  Raises BadCheckpoint when *directory* holds no complete checkpoint."""
+    """Read what `store` wrote.  Raises BadCheckpoint when *directory* holds no complete checkpoint, Failure(17) for one
+    of another version that says more than this one knows.
+    """
     path = f"{directory}/{images_dir.SAVED}"
     try:
         with open(path, encoding="utf-8") as file:
@@ -71,5 +73,7 @@ def load(directory: str) -> Saved:
         return Saved(**raw)
     except FileNotFoundError:
         raise BadCheckpoint(f"{directory} holds no complete checkpoint") from None
-    except (ValueError, TypeError, KeyError) as error:
+    except TypeError as error:
+        raise Failure(Exit.RESTORE, f"{path} is of another version of vzhost: {error}") from error
+    except (ValueError, KeyError) as error:
         raise BadCheckpoint(f"{path} is damaged: {error}") from error

@@ -8,7 +8,7 @@ from hostd.checkpoint.restore import saved_ids
 from hostd.config.cache import ConfCache
 from hostd.config.paths import Paths
 from hostd.container import record
-from hostd.errors import BadCheckpoint, VzError
+from hostd.errors import VzError
 
 _Stamp = tuple[int, int, int]
 
@@ -46,7 +46,7 @@ class Installation:
     def _of_checkpoint(self, _ctid: int, path: str) -> range | None:
         try:
             return saved_ids(os.path.dirname(path))
-        except BadCheckpoint:  # damaged: it cannot come back
+        except VzError:  # damaged, or of another version: it cannot come back here
             return None
 
 

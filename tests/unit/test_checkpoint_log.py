@@ -39,21 +39,24 @@ def test_the_reason_is_the_last_error_that_tells_something(log: str, reason: str
     assert log_text.reason(log) == reason
 
 
+THREAD = """Error (criu/pie/restorer.c:2050): Unable to create a thread: -11
+Error (criu/pie/restorer.c:2200): Restorer fail 33
+"""
+
+
 @pytest.mark.parametrize(
-    ("reason", "passes"),
+    ("log", "damaged"),
     [
-        ("Can't fork for 12: Resource temporarily unavailable", True),
-        ("mem: Unable to remap: Cannot allocate memory", True),
-        ("Can't write ghost file: No space left on device", True),
-        ("33 killed by signal 9: Killed", True),
-        ("33 killed by signal 11: Segmentation fault", False),
-        ("Can't open file etc/x: No such file or directory", False),
-        ("Failed to read file, expected 40, got 10", False),
+        ("Error (criu/protobuf.c:73): Unexpected EOF on core-1.img\n" + THREAD, True),
+        ("Error (criu/image.c:560): Magic doesn't match for mm-1.img\n", True),
+        (THREAD, False),
+        ("Error (criu/cr-restore.c:1480): 33 killed by signal 9: Killed\n", False),
+        ("Error (criu/files-reg.c:2267): Can't open file etc/x: No such file or directory\n", False),
         ("", False),
     ],
 )
-def test_what_another_attempt_may_not_meet(reason: str, passes: bool) -> None:
-    assert log_text.passes(reason) is passes
+def test_only_damage_that_shows_is_damage(log: str, damaged: bool) -> None:
+    assert log_text.damaged(log) is damaged
 
 
 def test_a_missing_log_has_no_text(tmp_path: pathlib.Path) -> None:

@@ -47,7 +47,7 @@ async def boot(call: Call, ssh_keys: tuple[PublicKey, ...] = ()) -> None:
 
 
 async def _resumed(call: Call) -> bool:
-    """False: what was saved cannot be brought back, ever.  A cause that may pass is raised, since a start drops it."""
+    """False: what was saved is damaged, and can never come back.  Else a start would drop what may come back."""
     try:
         await call.host.restore(call.ctid, None, call.console.say)
     except BadCheckpoint as error:
