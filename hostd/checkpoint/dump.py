@@ -40,7 +40,8 @@ class DumpSpec:
     in the container's own network namespace; *runtime* is the name of what is /.vz;
     *cgroups* are the container's directories, one per hierarchy.  *lower* and *upper* are the directories of
     an overlay root (*lower* as the template's tree, *upper* on the mounted disk image), None for other
-    roots.  *openvz*: its /proc is the server's.  *settings*, *configured* and *counted* as in `Saved`.
+    roots; *disk* is where the root is mounted on the host.  *openvz*: its /proc is the server's.  *settings*,
+    *configured* and *counted* as in `Saved`.
     """
 
     pid: int
@@ -53,6 +54,7 @@ class DumpSpec:
     uid_count: int = IDS
     lower: Fd | None = None
     upper: Fd | None = None
+    disk: str = ""
     openvz: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
     counted: Mapping[str, list[int]] = field(default_factory=dict)
@@ -102,7 +104,7 @@ async def dump(spec: DumpSpec) -> None:
             raise Failure(Exit.CHKPNT, f"Checkpointing failed: {error}") from error
         with timed("dump: sync"):
             try:
-                await aside(lambda: images_dir.commit(spec.images_dir))
+                await aside(lambda: images_dir.commit(spec.images_dir, spec.disk))
             except OSError as error:
                 where = f"the container is down, and its checkpoint {spec.images_dir} may not be whole"
                 raise Failure(Exit.CHKPNT, f"Checkpointing failed: {where}: {error}") from error

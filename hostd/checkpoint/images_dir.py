@@ -1,6 +1,10 @@
 """The directory of a checkpoint: complete or absent, durable, and removed without ever following a mount.
 
-While a dump is in flight it is `Dump.CTID.part`; the rename to `Dump.CTID` is what makes it a checkpoint.
+    Dump.CTID       a checkpoint
+    Dump.CTID.part  a dump in flight; the rename is what makes it a checkpoint
+    Dump.CTID.old   the one before, until the new one is durable
+    Dump.CTID.gone  one that is used, or not wanted any more: being removed
+
 Beside CRIU's own files it holds:
 
     vzhost.json   what a restore must know (`saved.Saved`)
@@ -18,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from hostd.config import files
 from hostd.errors import Exit, Failure
 from hostd.kernel.fd import Fd
-from hostd.kernel.mount import mounts_below
+from hostd.kernel.mount import mounts_below, syncfs
 
 SAVED = "vzhost.json"
 BUSY = "busy"
@@ -46,14 +50,20 @@ def create(path: str, group: int) -> None:
     os.chmod(part(path), 0o710)
 
 
-def commit(path: str) -> None:
+def commit(path: str, disk: str = "") -> None:
     """Make `part(path)` durable and call it *path*; an older checkpoint of that name goes away.
+
+    *disk*: where the container's file system is mounted.  It is made durable first: memory that believes it has
+    written what a loss of power takes back must not be restored.
 
     Raises OSError when the disk does not take it.  It is called *path* all the same, and the older one stays beside
     it as `.old`: the container is gone, so this is all there is of it.
     """
     images = [f"{part(path)}/{name}" for name in os.listdir(part(path))]
     try:
+        if disk:
+            with Fd.open(disk, os.O_RDONLY | os.O_DIRECTORY) as root:
+                syncfs(root)
         with ThreadPoolExecutor(SYNCING) as pool:
             list(pool.map(files.sync, (image for image in images if not os.path.islink(image))))
         files.sync(part(path))
@@ -64,6 +74,51 @@ def commit(path: str) -> None:
         os.rename(part(path), path)
     files.sync(os.path.dirname(path))
     remove(f"{path}.old")
+
+
+def may_become(path: str) -> None:
+    """Raises Failure(16) where making the checkpoint *path* would remove what is none."""
+    for place, ours in ((path, SAVED), (part(path), BUSY), (f"{path}.old", SAVED)):
+        if os.path.isfile(place) or not os.path.lexists(place):
+            continue
+        if os.path.ismount(place) or not os.path.isdir(place) or os.path.islink(place):
+            raise Failure(Exit.CHKPNT, f"Checkpointing failed: {place} is in the way; name one that is not there")
+        if os.listdir(place) and not os.path.exists(f"{place}/{ours}"):
+            why = f"{place} is a directory with other things in it; name one that is not there"
+            raise Failure(Exit.CHKPNT, f"Checkpointing failed: {why}")
+
+
+def has_run(path: str) -> bool:
+    """The container has come back from the checkpoint *path*, and its disk may have changed since."""
+    return os.path.exists(f"{path}/{RESTORED}")
+
+
+def discard(path: str) -> None:
+    """The checkpoint *path* is none any more, at once and durably; then remove it.  Raises as `remove`, and OSError."""
+    _unmounted(path)
+    remove(f"{path}.gone")
+    os.rename(path, f"{path}.gone")
+    files.sync(os.path.dirname(path))
+    remove(f"{path}.gone")
+
+
+def leftovers(directory: str) -> list[str]:
+    """What crashes have left in *directory* of which there is no use, and nobody works there."""
+    found = [f"{directory}/{name}" for name in os.listdir(directory) if name.startswith("Dump.")]
+    return [path for path in found if _left_over(path)]
+
+
+def _left_over(path: str) -> bool:
+    whole, _, state = path.rpartition(".")
+    return state == "gone" or (state == "old" and exists(whole)) or (state == "part" and not _busy(path))
+
+
+def _busy(path: str) -> bool:
+    held = lock(path) if os.path.isdir(path) else None
+    if held is None:
+        return True
+    held.close()
+    return False
 
 
 def exists(path: str) -> bool:
@@ -91,11 +146,14 @@ def remove(path: str) -> None:
     """
     if not os.path.lexists(path):
         return
-    mounted = mounts_below(path)
-    if mounted:
-        raise Failure(Exit.SYSTEM, f"{path} stays: {mounted[0]} is mounted there; unmount it first")
+    _unmounted(path)
     with Fd.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY | os.O_DIRECTORY) as parent:
         _remove(os.path.basename(path), parent, os.lstat(path).st_dev)
+
+
+def _unmounted(path: str) -> None:
+    if mounted := mounts_below(path):
+        raise Failure(Exit.SYSTEM, f"{path} stays: {mounted[0]} is mounted there; unmount it first")
 
 
 def forget_restore(path: str) -> None:

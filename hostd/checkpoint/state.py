@@ -7,7 +7,8 @@ recorded pid.  What `inspect` finds:
               DONE      `Dump.CTID` is complete, the container is gone
               FAILED    the container runs on; the leftovers are removed here
     restore   RUNNING   wait
-              DONE      PID 1 is `pid` with `identity`, a child of the keeper
+              DONE      it has run, and may have changed its disk: PID 1 is `pid` with `identity`, a child of the
+                        keeper; `pid` is 0 when it has ended since
               FAILED    kill what is in the container's cgroup; the checkpoint can be restored again
     NONE      nothing was begun, or it was finished and tidied up
 """
@@ -42,13 +43,13 @@ class Flight:
 NOTHING = Flight("", Phase.NONE)
 
 
-def inspect(path: str) -> Flight:
+def inspect(path: str, disk: str = "") -> Flight:
     """The last action on the checkpoint *path* (`Dump.CTID`).  Finishes the commit of a dump that lacks only
-    that.
+    that, with *disk* as in `images_dir.commit`.
     """
     part = images_dir.part(path)
     if os.path.isdir(part):
-        return _dump(path, part)
+        return _dump(path, part, disk)
     if not os.path.isdir(path):
         return NOTHING
     lock = images_dir.lock(path)
@@ -58,9 +59,9 @@ def inspect(path: str) -> Flight:
         return _restore(path)
 
 
-async def settled(path: str) -> Flight:
+async def settled(path: str, disk: str = "") -> Flight:
     """Like `inspect`, after whatever is in flight has ended."""
-    while (found := await asyncio.to_thread(inspect, path)).phase is Phase.RUNNING:
+    while (found := await asyncio.to_thread(inspect, path, disk)).phase is Phase.RUNNING:
         await asyncio.to_thread(_wait, images_dir.part(path) if found.action == "dump" else path)
     return found
 
@@ -74,20 +75,20 @@ def _wait(directory: str) -> None:
         lock.close()
 
 
-def _dump(path: str, part: str) -> Flight:
+def _dump(path: str, part: str, disk: str) -> Flight:
     lock = images_dir.lock(part)
     if lock is None:
         return Flight("dump", Phase.RUNNING)
     with lock:
         if os.path.exists(f"{part}/{images_dir.DUMPED}") and not os.path.exists(f"{part}/{images_dir.REFUSED}"):
-            images_dir.commit(path)
+            images_dir.commit(path, disk)
             return Flight("dump", Phase.DONE)
         images_dir.remove(part)
     return Flight("dump", Phase.FAILED, "the dump was interrupted")
 
 
 def _restore(path: str) -> Flight:
-    if os.path.exists(f"{path}/{images_dir.RESTORED}"):
+    if images_dir.has_run(path):
         return _found(path)
     if os.path.exists(f"{path}/{images_dir.RESTORE_LOG}"):
         reason = log_text.reason(log_text.read(f"{path}/{images_dir.RESTORE_LOG}"))
@@ -100,4 +101,4 @@ def _found(path: str) -> Flight:
         pid = int(log_text.read(f"{path}/{images_dir.PID}") or "0")
         return Flight("restore", Phase.DONE, pid=pid, identity=Process.open(pid).identity)
     except (ProcessLookupError, ValueError, OSError) as error:
-        return Flight("restore", Phase.FAILED, f"PID 1 is gone: {error}")
+        return Flight("restore", Phase.DONE, f"PID 1 is gone: {error}")

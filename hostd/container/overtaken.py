@@ -10,7 +10,10 @@ from hostd.config.paths import Paths
 
 
 async def forget(paths: Paths, ctid: int) -> None:
-    """Remove the checkpoint of a container that runs, or is about to.  Failure, OSError."""
+    """Remove the checkpoint of a container that runs, or is about to: then no loss of power brings it back.
+
+    Failure, OSError.
+    """
     path = paths.dump(ctid)
     if os.path.lexists(path):
-        await asyncio.to_thread(images_dir.remove, path)
+        await asyncio.to_thread(images_dir.discard, path)

@@ -13,7 +13,8 @@ from hostd.checkpoint.cgmap import Group
 from hostd.checkpoint.dev_tree import DevTree, Node
 from hostd.checkpoint.network import Network, attributes, messages
 from hostd.checkpoint.state import Flight, Phase
-from hostd.errors import BadCheckpoint
+from hostd.config import files
+from hostd.errors import BadCheckpoint, Failure
 
 ME = os.getgid()
 
@@ -63,6 +64,59 @@ def test_a_disk_that_fails_at_the_end_loses_no_images(path: str, monkeypatch: py
     make(path, "newer")
     images_dir.commit(path)
     assert os.listdir(os.path.dirname(path)) == ["Dump.101"]
+
+
+def test_the_disk_is_durable_before_the_memory_that_goes_with_it(
+    path: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(images_dir, "syncfs", lambda root: done.append(f"syncfs {root.what}"))
+    monkeypatch.setattr(files, "sync", lambda name: done.append(f"sync {os.path.basename(name)}"))
+    make(path)
+    images_dir.commit(path, str(tmp_path))
+    assert done == [f"syncfs {tmp_path}", "sync vzhost.json", "sync Dump.101.part", f"sync {tmp_path.name}"]
+
+
+def test_a_checkpoint_that_is_not_wanted_is_none_at_once_and_durably(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loss of power in the middle of the removal must not bring it back, nor a killed daemon leave it for good."""
+    make(path)
+    images_dir.commit(path)
+    done: list[str] = []
+    monkeypatch.setattr(files, "sync", lambda name: done.append(f"sync {name}"))
+    monkeypatch.setattr(images_dir, "_remove", lambda name, *_: done.append(f"remove {name}"))
+    images_dir.discard(path)
+    assert done == [f"sync {os.path.dirname(path)}", "remove Dump.101.gone"]
+    assert not images_dir.exists(path)
+    assert images_dir.leftovers(os.path.dirname(path)) == [f"{path}.gone"]
+    monkeypatch.undo()
+    make(path)
+    images_dir.commit(path)
+    images_dir.discard(path)
+    assert os.listdir(os.path.dirname(path)) == []
+
+
+@pytest.mark.parametrize("name", ["Dump.101", "Dump.101.part", "Dump.101.old"])
+def test_a_directory_of_somebody_elses_is_in_the_way(path: str, tmp_path: pathlib.Path, name: str) -> None:
+    images_dir.may_become(path)
+    (tmp_path / name).mkdir()
+    images_dir.may_become(path)
+    (tmp_path / name / "precious").touch()
+    with pytest.raises(Failure, match=f"{name} is a directory with other things in it") as caught:
+        images_dir.may_become(path)
+    assert caught.value.exit_code == 16
+
+
+def test_a_link_is_in_the_way_and_an_older_checkpoint_is_not(path: str, tmp_path: pathlib.Path) -> None:
+    make(path)
+    images_dir.commit(path)
+    make(path)
+    (tmp_path / "Dump.101.part" / images_dir.BUSY).touch()
+    images_dir.may_become(path)
+    (tmp_path / "elsewhere").symlink_to(tmp_path)
+    with pytest.raises(Failure, match="is in the way"):
+        images_dir.may_become(f"{tmp_path}/elsewhere")
 
 
 @pytest.mark.root
@@ -140,6 +194,15 @@ def test_a_restored_init_is_found_by_its_pid_when_the_daemon_was_killed(path: st
         file.write(str(os.getpid()))
     found = state.inspect(path)
     assert (found.phase, found.pid) == (Phase.DONE, os.getpid())
+
+
+def test_a_restored_init_that_has_ended_has_run(path: str) -> None:
+    """Its disk is not as it was saved: this is no restore that failed."""
+    make(path)
+    images_dir.commit(path)
+    open(f"{path}/{images_dir.RESTORED}", "w").close()
+    found = state.inspect(path)
+    assert (found.phase, found.pid) == (Phase.DONE, 0)
 
 
 def test_settled_waits_for_the_end(path: str) -> None:

@@ -3,6 +3,7 @@
 from contextlib import ExitStack, suppress
 
 from hostd.cgroup.tree import CtCgroup
+from hostd.checkpoint import images_dir
 from hostd.checkpoint.dump import DumpSpec, check, dump
 from hostd.config import live
 from hostd.container import counters, faults
@@ -22,6 +23,7 @@ async def chkpnt(ct: Container, path: str, report: Report) -> None:
     """
     record = ct.record
     assert record is not None
+    images_dir.may_become(path)
     with ExitStack() as owned:
         lower, upper = layers(record, owned)
         spec = DumpSpec(
@@ -35,6 +37,7 @@ async def chkpnt(ct: Container, path: str, report: Report) -> None:
             cgroups=tuple(CtCgroup(ct.world.tree, ct.ctid).paths()),
             lower=lower,
             upper=upper,
+            disk=record.root,
             openvz=record.openvz,
             settings=record.live,
             counted=await counters.total(ct),
