@@ -2,7 +2,6 @@
 
 import os
 import select
-import signal
 from collections.abc import Callable, Mapping, Sequence
 
 from hostd.checkpoint import images_dir, log_text, netfilter
@@ -35,7 +34,8 @@ HOOK = f"{RUN}/hook"
 ALL_STOPPED, NAMESPACES_MADE, BEFORE_RESUME = "network-lock", "post-setup-namespaces", "pre-resume"
 ALL_SAVED = "post-dump"  # of a dump, the last before the tasks end
 # CRIU runs it at every stage, without its own descriptors; at some it asks us, and waits.  When hostd is gone, or could
-# not do its part, there is no answer: a dump is given up and the container goes on; the next hostd undoes a restore.
+# not do its part, there is no answer: a dump is given up and the container goes on; a restore ends before any task
+# runs, by the death of PID 1, since CRIU would resume all the same.
 # From ALL_STOPPED on a dump needs no hostd: what could not be loaded again the hook finds by itself.
 HOOK_TEXT = f"""#!/bin/sh
 case $CRTOOLS_SCRIPT_ACTION in
@@ -46,16 +46,18 @@ case $CRTOOLS_SCRIPT_ACTION in
         exit 1 ;;
     *) exit 0 ;;
 esac
-echo $CRTOOLS_SCRIPT_ACTION >/proc/$PPID/fd/{ASK} && read -r answer </proc/$PPID/fd/{ANSWER}
+echo $CRTOOLS_SCRIPT_ACTION >/proc/$PPID/fd/{ASK} && read -r answer </proc/$PPID/fd/{ANSWER} && exit 0
+[ $CRTOOLS_SCRIPT_ACTION = {BEFORE_RESUME} ] && kill -9 $CRTOOLS_INIT_PID
+exit 1
 """
 
 
 class CriuFailed(Exception):
-    """The message is the reason, from CRIU's log.  *passing*: another attempt may find what this one lacked."""
+    """The message is the reason, from CRIU's log.  *damaged*: the images are not what was written."""
 
-    def __init__(self, reason: str, *, passing: bool = False) -> None:
+    def __init__(self, reason: str, *, damaged: bool = False) -> None:
         super().__init__(reason)
-        self.passing = passing
+        self.damaged = damaged
 
 
 def dump(criu: Sequence[str], arguments: Sequence[str], lock: Fd, at_stage: Callable[[str], None]) -> None:
@@ -130,7 +132,7 @@ def _with_hook(
 def _check(what: str, status: int, log: str) -> None:
     if status == 0:
         return
-    reason = log_text.reason(log_text.read(log)) or log_text.reason(log_text.read(OUTPUT))
+    said = log_text.read(log)
+    reason = log_text.reason(said) or log_text.reason(log_text.read(OUTPUT))
     how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-    passing = status == -signal.SIGKILL or log_text.passes(reason)
-    raise CriuFailed(reason or f"{what} {how} and gave no reason", passing=passing)
+    raise CriuFailed(reason or f"{what} {how} and gave no reason", damaged=log_text.damaged(said))

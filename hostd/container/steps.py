@@ -25,13 +25,15 @@ class Step(Generic[Context]):
     """One step of an operation on *Context*.
 
     A cancelled operation waits for the step it is in, unless that `stops` by itself: one that is cancelled has ended
-    all it began, or leaves it to its undo.
+    all it began, or leaves it to its undo.  Of one that `seals` the operation there is no way back once it is done:
+    being cancelled meanwhile comes too late.
     """
 
     name: str
     do: Callable[[Context], Awaitable[None]]
     undo: Callable[[Context], Awaitable[None]] = nothing
     stops: bool = False
+    seals: bool = False
 
 
 async def whole(work: Awaitable[None]) -> None:
@@ -97,13 +99,18 @@ async def run(operation: str, steps: Sequence[Step[Context]], context: Context) 
             faults.point(f"{operation}.{step.name}")
             begun.append(step)
             with timed(f"{operation}: {step.name}"):
-                await (step.do(context) if step.stops else whole(step.do(context)))
+                await _done(step, context)
         faults.point(f"{operation}.end")
     except BaseException as error:
         if isinstance(error, Exception) and begun:
             error.add_note(f"{operation}: {begun[-1].name}")
         await undo(begun, context)
         raise
+
+
+def _done(step: Step[Context], context: Context) -> Awaitable[None]:
+    work = step.do(context)
+    return work if step.stops else unstoppable(work) if step.seals else whole(work)
 
 
 async def undo(steps: Sequence[Step[Context]], context: Context) -> None:

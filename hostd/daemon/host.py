@@ -24,7 +24,7 @@ from hostd.config.cache import ConfCache
 from hostd.config.model import STOP_TIMEOUT, CtConfig, expand
 from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
-from hostd.container import numproc, overtaken, services, trees, unkept
+from hostd.container import numproc, services, trees, unkept
 from hostd.container.container import BY_ITSELF, Container
 from hostd.container.ops import (
     apply,
@@ -57,7 +57,7 @@ from hostd.log import timed
 from hostd.userdata.logins import Logins
 from hostd.userdata.plan import Plan
 
-COMING_UP = ("start", "restore", "reboot")  # operations during which PID 1 is there, but nobody was told
+COMING_UP = ("start", "restore", "restored", "reboot")  # operations during which PID 1 is there, but nobody was told
 
 
 class Host:
@@ -291,7 +291,6 @@ class Host:
             config = self.confs.ct(ctid)
             with timed("restore:"):
                 await restore.restore(ct, config, dumpfile or self.paths.dump(ctid), report)
-                await overtaken.forget(self.paths, ctid)
         self._registry.events.tell(ctid, "restored")
 
 

@@ -6,6 +6,7 @@ import asyncio
 import glob
 import os
 import socket
+import time
 from collections.abc import Sequence
 
 from hostd.checkpoint import state
@@ -15,29 +16,32 @@ from hostd.container import overtaken, rescue
 from hostd.container import record as records
 from hostd.container.container import Container
 from hostd.container.init_link import ChannelLost, InitLink
-from hostd.container.ops import apply, create, destroy, first_boot, start
+from hostd.container.ops import apply, create, destroy, first_boot, restore, start
 from hostd.container.record import Record
 from hostd.container.report import to_log
+from hostd.daemon import leftovers
 from hostd.daemon.keeper_link import ChildExit, KeeperLink
 from hostd.daemon.registry import Registry, how_it_ended
 from hostd.errors import VzError
-from hostd.image import template
+from hostd.kernel.clocks import Clocks
+from hostd.kernel.mount import is_mounted
 from hostd.kernel.process import Process
 from hostd.log import about, log
 from hostd.net import venet
-from hostd.storage import trash
 
 REATTACH_TIMEOUT = 10.0  # seconds
 PATIENCE = 5.0  # seconds for all containers together, until commands are served
 
 # What the next daemon does with an operation that the last one left in the middle.  A start is undone (nobody was told
-# that it worked); what was on its way down goes on down; a container that wanted to be started again is started; a
-# change of a running one is taken back; anything else left the container running.
+# that it worked), and so is a restore up to the moment when its tasks run; what was on its way down goes on down; a
+# container that wanted to be started again is started; a change of a running one is taken back; anything else left the
+# container running.
 UNDO, FINISH, KEEP, AGAIN, REVERT = "undo", "finish", "keep", "again", "revert"
 CUT_OFF = {
     "": KEEP,
     "start": UNDO,
     "restore": UNDO,
+    "restored": KEEP,
     "mount": UNDO,
     "umount": FINISH,
     "stop": FINISH,
@@ -45,6 +49,8 @@ CUT_OFF = {
     "chkpnt": KEEP,
     "set": REVERT,
 }
+
+UNSETTLED = ("set", "restored")  # what runs may not be what is noted
 
 
 def load(registry: Registry) -> None:
@@ -93,7 +99,8 @@ async def recover(registry: Registry, keeper: KeeperLink) -> Sequence[tuple[Cont
         if not work.done():
             registry.background(work)
             slow.append((ct, work))
-    await asyncio.to_thread(_sweep, registry.world.paths)
+    in_flight = [ct.record.dump for ct in registry.known() if ct.record is not None]
+    await asyncio.to_thread(leftovers.sweep, registry.world.paths, in_flight)
     _forget_strays(registry, keeper)
     await venet.sweep()
     for ct in again:
@@ -154,8 +161,7 @@ async def _make_the_best(ct: Container, record: Record) -> None:
 
 async def _one(registry: Registry, ct: Container, record: Record, keeper: KeeperLink) -> None:
     if record.dump:
-        # A criu that the last daemon started is let finish: killed in the middle it would take the container along.
-        log.info("checkpoint: %s", (await state.settled(record.dump)).phase.value)
+        await _settle_checkpoint(registry, record)
     try:
         process = Process.reopen(record.pid, record.identity) if record.pid else None
     except OSError as error:  # no descriptors, no memory: that says nothing of the container
@@ -175,6 +181,16 @@ async def _one(registry: Registry, ct: Container, record: Record, keeper: Keeper
     log.info("cut off in the middle: %s; %s", record.intent, fate)
     if fate != AGAIN:
         await start.release(ct, to_log)
+
+
+async def _settle_checkpoint(registry: Registry, record: Record) -> None:
+    """A criu that the last daemon started is let finish: killed in the middle it would take the container along."""
+    found = await state.settled(record.dump, record.root if is_mounted(record.root) else "")
+    log.info("checkpoint: %s", found.phase.value)
+    if found.action == "restore" and found.phase is state.Phase.DONE:  # it runs by now, or has run
+        record.intent, record.dump, record.pid, record.identity = "restored", "", found.pid, found.identity
+        record.try_save(registry.world.paths)
+        await overtaken.forget(registry.world.paths, record.ctid)
 
 
 async def _without_init(registry: Registry, ct: Container, record: Record, keeper: KeeperLink) -> None:
@@ -201,9 +217,12 @@ async def _without_init(registry: Registry, ct: Container, record: Record, keepe
 
 async def _take_over(registry: Registry, ct: Container, record: Record) -> None:
     """A running container: back to a working channel."""
-    reverting, restored = CUT_OFF[record.intent] == REVERT, record.intent == ""
-    if not reverting:
+    intent = record.intent
+    if intent not in UNSETTLED:
         record.intent = record.dump = ""
+    if intent == "restored" and ct.process is not None:
+        restore.note_birth(ct, ct.process, Clocks.now())
+        record.started = record.started or time.clock_gettime(time.CLOCK_BOOTTIME)
     try:
         await asyncio.wait_for(_reconnect(registry, ct, record), REATTACH_TIMEOUT)
         log.info("taken over")
@@ -213,9 +232,10 @@ async def _take_over(registry: Registry, ct: Container, record: Record) -> None:
         ct.awake.begin()
         first_boot.go_on(ct)
     record.try_save(registry.world.paths)
-    if restored:  # and perhaps a moment ago, by a daemon that came no further
+    if intent in ("", "restored"):  # and perhaps a moment ago, by a daemon that came no further
         await overtaken.forget(registry.world.paths, ct.ctid)
-    if reverting:
+    if intent in UNSETTLED:
+        log.info("cut off in the middle: %s; made to agree with what is noted", intent)
         await apply.settle(ct, registry.world.load_config(ct.ctid))
 
 
@@ -239,22 +259,6 @@ async def _use(ct: Container, record: Record, link: InitLink) -> None:
     record.channel = pair.number("ino")
     ct.keep_link()
     await ct.fetch_words()
-
-
-def _sweep(paths: Paths) -> None:
-    """Remove what belongs to no container: half-made images and templates.  What resists stays.
-
-    A half-made private area has a note of its create, and went with that.
-    """
-    for work in (
-        lambda: trash.sweep(paths.vzrm_dir),
-        lambda: trash.sweep_unfinished(paths.template_dir, paths.vzrm_dir),
-        lambda: template.sweep(paths),
-    ):
-        try:
-            work()
-        except Exception:
-            log.exception("cannot remove what an earlier daemon left")
 
 
 def _forget_strays(registry: Registry, keeper: KeeperLink) -> None:

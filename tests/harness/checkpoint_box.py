@@ -16,7 +16,7 @@ from hostd.cgroup.tree import CgroupTree, CtCgroup
 from hostd.checkpoint import criu
 from hostd.checkpoint.dump import DumpSpec, dump
 from hostd.checkpoint.restore import RestoreSpec, restore
-from hostd.errors import Failure
+from hostd.errors import VzError
 from hostd.kernel import caps, seccomp
 from hostd.kernel.facade import check, lib
 from hostd.kernel.fd import Fd
@@ -210,7 +210,7 @@ class Ct:
         self.channel.settimeout(patient(10))
         try:
             self.process = asyncio.run(restore(self.restore_spec(theirs)))
-        except Failure:
+        except VzError:
             no_link()
             raise
         self.new_pair()

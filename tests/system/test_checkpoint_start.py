@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tests.harness import leaks
+from tests.harness import leaks, machine
 from tests.harness.installation import Vz
 from tests.harness.needs import CHECKPOINTS
 
@@ -94,3 +94,57 @@ def test_a_start_that_fails_before_anything_runs_keeps_the_checkpoint(vz: Vz) ->
     assert vz.status(101) == SUSPENDED
     os.unlink(script)
     assert "Restoring completed successfully" in vz.ctl("start", "101").stdout
+
+
+COUNT = """
+n=$(cat /count 2>/dev/null || echo 0)
+while :; do n=$((n + 1)); echo $n >/count.new && mv /count.new /count; sync /count; done
+"""
+
+
+@pytest.mark.parametrize("point", ["revive.alive", "restore.forgotten", "reach.held", "restore.caught_up"])
+def test_who_runs_again_goes_on_though_hostd_is_killed(vz: Vz, point: str) -> None:
+    """Restored once more, old memory would come over a disk that is newer."""
+    vz.start(101, "--ipadd", "192.0.2.1", "--hostname", "old")
+    vz.ctl("exec2", "101", f"setsid sh -c '{COUNT}' counter >/dev/null 2>&1 </dev/null &")
+    machine.until("it counts", lambda: counted(vz) > 0)
+    vz.ctl("chkpnt", "101")
+    vz.ctl("set", "101", "--ipadd", "192.0.2.5", "--ipdel", "192.0.2.1", "--hostname", "new", "--ram", "200M", "--save")
+    vz.stop_hostd()
+    with open(f"{vz.prefix}/fault", "w", encoding="ascii") as file:
+        file.write(f"{point}:daemon")
+    vz.start_hostd(VZ_FAULT=f"@{file.name}")
+    vz.ctl("restore", "101", check=None)
+    vz.wait_status(101, "exist mounted running")
+    assert not os.path.lexists(vz.paths.dump(101))
+    before = counted(vz)
+    machine.until("it goes on counting", lambda: counted(vz) > before)
+    assert vz.ctl("exec2", "101", "hostname").stdout == "new\n"
+    vz.ping("192.0.2.5")
+    assert vz.vzlist("-H", "-o", "physpages.l", "101").split() == [str((200 << 20) // 4096)]
+
+
+def counted(vz: Vz) -> int:
+    return int(vz.ctl("exec2", "101", "cat /count", check=None).stdout or 0)
+
+
+def test_what_cannot_be_written_inside_does_not_end_it(vz: Vz) -> None:
+    """A directory is where its name is to be written: a line says so, and it has come back."""
+    vz.start(101, "--hostname", "old")
+    vz.ctl("exec2", "101", "rm /etc/hostname && mkdir /etc/hostname /etc/hostname/x && echo kept >/run/memory")
+    vz.ctl("chkpnt", "101")
+    vz.ctl("set", "101", "--hostname", "new", "--save")
+    said = vz.ctl("start", "101").stdout
+    assert "Restoring completed successfully" in said and "Warning: files inside stay as they were saved" in said
+    assert vz.ctl("exec2", "101", "cat /run/memory").stdout == "kept\n"
+
+
+def test_a_checkpoint_replaces_nothing_but_a_checkpoint(vz: Vz) -> None:
+    vz.start(101)
+    precious = f"{vz.prefix}/precious"
+    os.mkdir(precious)
+    with open(f"{precious}/data", "w", encoding="ascii") as file:
+        file.write("mine")
+    said = vz.ctl("chkpnt", "101", "--dumpfile", precious, check=16)
+    assert said.stderr.startswith(f"Checkpointing failed: {precious} is a directory with other things in it")
+    assert os.listdir(precious) == ["data"] and vz.answers(101)

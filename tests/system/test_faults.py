@@ -25,7 +25,8 @@ MOUNTED = "exist mounted down"
 DOWN = "exist unmounted down"
 SUSPENDED = "exist unmounted down suspended"
 GONE = "deleted unmounted down"
-HALF = (".tmp", ".new", ".part", ".creating", ".destroying")  # names end like this only while something is done
+# Names end like this only while something is done.
+HALF = (".tmp", ".new", ".part", ".old", ".gone", ".creating", ".destroying")
 VICTIMS = ("daemon", "keeper", "both")
 CREATE = ("create", "101", "--ostemplate", "busybox", "--ipadd", "192.0.2.1", "--name", "web")
 

@@ -133,6 +133,27 @@ def test_a_cancelled_step_is_let_finish_and_then_undone() -> None:
     assert journal.done == ["do a", "do slow", "undo slow", "undo a"]
 
 
+def test_of_a_step_that_seals_there_is_no_way_back() -> None:
+    async def work(journal: Journal, reached: asyncio.Event, go_on: asyncio.Event) -> None:
+        async def slow(journal: Journal) -> None:
+            reached.set()
+            await go_on.wait()
+            journal.done.append("do slow")
+
+        await steps.run("op", [step("a"), Step("slow", slow, seals=True)], journal)
+        await asyncio.sleep(0)  # no cancel is left over
+
+    assert cancel_in_the_middle(work).done == ["do a", "do slow"]
+
+
+def test_a_step_that_seals_and_fails_is_undone() -> None:
+    journal = Journal()
+    last = step("b", fails=True)
+    with pytest.raises(OSError, match="No space left"):
+        asyncio.run(steps.run("op", [step("a"), Step("b", last.do, last.undo, seals=True)], journal))
+    assert journal.done == ["do a", "do b", "undo b", "undo a"]
+
+
 def test_steps_together_are_all_done_before_a_failure_of_one_undoes_them() -> None:
     journal = Journal()
     reached = asyncio.Event()

@@ -89,10 +89,9 @@ def _remember(ct: Container, change: LiveChange) -> None:
 
 
 async def settle(ct: Container, config: CtConfig) -> None:
-    """A change was cut off: make what runs agree with *config* and the record again."""
+    """A change was cut off, or what follows a restore: make what runs agree with *config* and the record again."""
     record, world = ct.record, ct.world
     assert record is not None
-    log.info("cut off in the middle: set; taken back")
     config = effective(ct.ctid, live.over(config.raw, record.live), world.load_globals())
     cgroup = CtCgroup(world.tree, ct.ctid)
     try:

@@ -1,13 +1,19 @@
-"""restore: a checkpoint comes back to life, as the keeper's child, on a fresh channel."""
+"""restore: a checkpoint comes back to life, as the keeper's child, on a fresh channel.
+
+Up to `revive` all of it is undone when it fails.  From then on the container runs and writes to its disk: the
+checkpoint is no longer good for it, and whatever cannot be done is told, and ends nothing.
+"""
 
 import asyncio
 import os
 import socket
 import time
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from hostd.cgroup import notes
+from hostd.cgroup.tree import CtCgroup
 from hostd.checkpoint import images_dir
 from hostd.checkpoint.restore import (
     RestoreSpec,
@@ -26,6 +32,7 @@ from hostd.container import (
     host_side,
     init_side,
     lease,
+    overtaken,
     rescue,
     scripts,
     socket_limits,
@@ -36,11 +43,13 @@ from hostd.container.ops import meanwhile, start
 from hostd.container.record import Record
 from hostd.container.report import Report
 from hostd.container.run import Run
-from hostd.container.steps import Step, run, together
+from hostd.container.steps import Step, run, together, unstoppable
 from hostd.container.storage import container_root, let_go
 from hostd.errors import AlreadyRunning, Exit, Failure, VzError
 from hostd.kernel.clocks import Clocks
 from hostd.kernel.fd import Fd
+from hostd.kernel.process import Process
+from hostd.log import log
 from hostd.net import venet
 
 INSIDE = "venet0"
@@ -81,6 +90,9 @@ async def limit(run: Resurrection) -> None:
 async def prepare_network(run: Resurrection) -> None:
     """The pair with both ends on the host: CRIU takes the container's end in, with the addresses it had."""
     host_side.note_network(run)
+    assert run.settings is not None
+    other = {*run.settings.had.addresses} ^ {*run.settings.wanted.addresses}
+    run.record.trying = [str(address) for address in other]
     run.save()
     faults.point("network.noted")
     run.device = await run.world.network.pair(run.ct.ctid, run.record.host_if, run.configuration.addresses)
@@ -97,6 +109,7 @@ async def revive(run: Resurrection) -> None:
     rec.openvz = saved_openvz(run.images)
     if rec.openvz:
         await world.note_openvz(ct)
+    run.save()  # all that a daemon must know to take it over, should we die once it lives
     runtime = await asyncio.to_thread(_runtime, run)
     with ExitStack() as owned:
         root = owned.enter_context(await container_root(rec))
@@ -122,12 +135,20 @@ async def revive(run: Resurrection) -> None:
     world.keeper.child(rec.child_name, process)
     faults.point("revive.told")
     rec.pid, rec.identity = process.pid, process.identity
-    with suppress(FileNotFoundError):  # it has ended already; who reaches for it hears why
-        clocks = Clocks.of(process.pid)  # that go on where they were when it was saved
-        notes.born(run.cgroup, (clocks or run.clocks).boottime, own=clocks is not None)
+    note_birth(ct, process, run.clocks)
     ct.born(process)
     ct.connect(InitLink(ours, ct.on_event, ct.on_lost))
-    run.save()
+    rec.intent, rec.dump = "restored", ""
+    rec.try_save(world.paths)
+
+
+def note_birth(ct: Container, process: Process, otherwise: Clocks) -> None:
+    """When its uptime was 0: its clocks go on where they were when it was saved."""
+    try:
+        clocks = Clocks.of(process.pid)
+    except OSError:  # it has ended already; who reaches for it hears why
+        return
+    notes.born(CtCgroup(ct.world.tree, ct.ctid), (clocks or otherwise).boottime, own=clocks is not None)
 
 
 def _runtime(run: Resurrection) -> str:
@@ -135,6 +156,25 @@ def _runtime(run: Resurrection) -> str:
         return run.world.runtimes.at(run.record.runtime)
     except VzError as error:
         raise Failure(Exit.RESTORE, f"Restoring failed: {error.message}") from error
+
+
+async def go_on(run: Resurrection) -> None:
+    """It lives."""
+    world, ct = run.world, run.ct
+    with _as_far_as_it_goes(run, f"its checkpoint {world.paths.dump(ct.ctid)} must not be restored again, but stays"):
+        await overtaken.forget(world.paths, ct.ctid)
+    faults.point("restore.forgotten")
+    with _as_far_as_it_goes(run, "its init does not answer"):
+        await reach(run)
+    faults.point("restore.reached")
+    await catch_up(run)
+    faults.point("restore.caught_up")
+    run.record.started = time.clock_gettime(time.CLOCK_BOOTTIME)
+    run.record.intent, run.record.trying = "", []
+    run.record.try_save(world.paths)
+    if not ct.running:
+        raise Failure(Exit.RESTORE, "Restoring failed: it came back, and has ended at once")
+    ct.awake.begin()
 
 
 async def reach(run: Resurrection) -> None:
@@ -148,7 +188,6 @@ async def reach(run: Resurrection) -> None:
     faults.point("reach.held")
     await run.ct.fetch_words()
     link.tell("resume")
-    run.save()
 
 
 async def _new_pair(link: InitLink | None) -> tuple[InitLink, Message]:
@@ -162,26 +201,36 @@ async def catch_up(run: Resurrection) -> None:
     these = run.settings
     assert these is not None
     before, after = these.had, these.wanted
-    await meanwhile.limit(run, these)
-    await host_side.limit_sockets(run, socket_limits.of(after))
-    meanwhile.give_devices(run, these)
-    meanwhile.limit_inside(run, these)
-    if run.ct.link is None:
-        return
+    with _as_far_as_it_goes(run, "limits stay as they were saved"):
+        await meanwhile.limit(run, these)
+    with _as_far_as_it_goes(run, "sockets are not limited"):
+        await host_side.limit_sockets(run, socket_limits.of(after))
+    with _as_far_as_it_goes(run, "devices stay as they were saved"):
+        meanwhile.give_devices(run, these)
+    with _as_far_as_it_goes(run, "limits inside stay as they were saved"):
+        meanwhile.limit_inside(run, these)
     had, has = {one.ip for one in before.addresses}, {one.ip for one in after.addresses}
     if had != has:
-        with run.ct.netns() as netns:
+        with _as_far_as_it_goes(run, "inside are the addresses that were saved"), run.ct.netns() as netns:
             await venet.readdress(netns, come=has - had, gone=had - has)
-    await furnish.write_all(run.ct.link, furnish.changed(before, after))
+    if run.ct.link is None:
+        return
+    with _as_far_as_it_goes(run, "files inside stay as they were saved"):
+        await furnish.write_all(run.ct.link, furnish.changed(before, after))
     if after.hostname not in ("", before.hostname):
-        await run.ct.link.ask("hostname", name=after.hostname)
+        with _as_far_as_it_goes(run, "it is called as it was saved"):
+            await run.ct.link.ask("hostname", name=after.hostname)
 
 
-async def commit(run: Resurrection) -> None:
-    run.record.started = time.clock_gettime(time.CLOCK_BOOTTIME)
-    run.record.intent = run.record.dump = ""
-    run.save()
-    run.ct.awake.begin()
+@contextmanager
+def _as_far_as_it_goes(run: Resurrection, otherwise: str) -> Iterator[None]:
+    """What fails here is told, while there is somebody to whom it matters."""
+    try:
+        yield
+    except (OSError, VzError) as error:
+        log.error("restored, but %s: %s", otherwise, error)
+        if run.ct.running:
+            run.report(f"Warning: {otherwise}: {error}")
 
 
 STEPS = (
@@ -195,15 +244,14 @@ STEPS = (
     Step[Resurrection]("limits", limit),
     Step[Resurrection]("mount", scripts.mount, scripts.umount, stops=True),
     Step[Resurrection]("network", prepare_network, host_side.unplug_network),
-    Step[Resurrection]("revive", revive, init_side.kill_init),
-    Step[Resurrection]("reach", reach),
-    Step[Resurrection]("settings", catch_up),
-    Step[Resurrection]("commit", commit),
+    Step[Resurrection]("revive", revive, init_side.kill_init, seals=True),
 )
 
 
 async def restore(ct: Container, config: CtConfig, path: str, report: Report) -> None:
-    """Bring the checkpoint *path* back; when that fails it is still there, and can be restored again."""
+    """Bring the checkpoint *path* back.  When that fails it is still there and can be restored again, unless the
+    container has run.
+    """
     if ct.running:
         raise AlreadyRunning("Container is already running")
     if not images_dir.exists(path):
@@ -223,9 +271,12 @@ async def restore(ct: Container, config: CtConfig, path: str, report: Report) ->
         await run("restore", STEPS, this)
     except BaseException:
         ct.buried()
+        if images_dir.has_run(path):
+            await overtaken.forget(ct.world.paths, ct.ctid)
         await let_go(this.record)
         raise
     report("\tresume...")
+    await unstoppable(go_on(this))
     report("Container start in progress...")
     report("Restoring completed successfully")
 
