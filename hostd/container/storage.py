@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from hostd.config.model import CtConfig
 from hostd.config.paths import Paths
@@ -80,7 +80,8 @@ async def let_go(record: Record) -> None:
     """
     image = record.storage.get("image")
     if image:
-        await asyncio.to_thread(loopdev.left, record.private, image)
+        with suppress(OSError):  # nobody can tell; the container is down all the same
+            await asyncio.to_thread(loopdev.left, record.private, image)
 
 
 def new_storage_spec(paths: Paths, config: CtConfig) -> StorageSpec:

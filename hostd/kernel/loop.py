@@ -15,6 +15,7 @@ LOOP_GET_STATUS64 = 0x4C05
 LOOP_CONFIGURE = 0x4C0A
 LOOP_CTL_GET_FREE = 0x4C82
 LOOP_MAJOR = 7
+BLOCK_DEVICES = "/sys/block"
 CONTROL_PATH = "/dev/loop-control"
 CONTROL = os.makedev(10, 237)  # MISC_MAJOR, LOOP_CTRL_MINOR: opening it loads the driver
 LO_FLAGS_READ_ONLY = 1
@@ -82,10 +83,30 @@ def attach(
 
 def open_loop(number: int) -> Loop:
     """The attached device *number* again, after a restart; FileNotFoundError when it has no file."""
-    loop = Loop(number, _open(number, os.O_RDWR))
-    if backing(loop.path) is None:
-        raise FileNotFoundError(errno.ENOENT, "loop device has no file", loop.path)
-    return loop
+    try:
+        loop = Loop(number, _open(number, os.O_RDWR))
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # a node without a device
+            raise
+    else:
+        if backing(loop.path) is not None:
+            return loop
+        loop.fd.close()
+    raise FileNotFoundError(errno.ENOENT, "loop device has no file", f"/dev/loop{number}")
+
+
+def device_of(file: tuple[int, int]) -> str | None:
+    """Path of a device that has *file* (st_dev, st_ino) behind it, whoever attached it there; OSError.
+
+    Every device that has a file is asked.  The names in sysfs tell nothing: a file can have several, or lie below
+    another mount, and ours show none of their directory.
+    """
+    for name in os.listdir(BLOCK_DEVICES):
+        if name.startswith("loop") and os.path.isdir(f"{BLOCK_DEVICES}/{name}/loop"):
+            device = f"/dev/{name}"
+            if backing(device) == file:
+                return device
+    return None
 
 
 def backing(device: str) -> tuple[int, int] | None:

@@ -95,6 +95,7 @@ class Overlay:
             raise Failure(
                 Exit.FS_MOUNTED, f"{image} is mounted: stop or unmount CT {spec.ctid} to resize its disk"
             )
+        loopdev.refuse_attached(image)
         before = Superblock.read(image)
         replace(note, resizing=True).write(spec.private)
         try:

@@ -75,6 +75,19 @@ def test_an_attached_device_is_found_again(image: str) -> None:
         loop.open_loop(device.number)
 
 
+def test_whoever_attached_a_file_its_device_is_found(image: str) -> None:
+    found = os.stat(image)
+    file = (found.st_dev, found.st_ino)
+    assert loop.device_of(file) is None
+    os.link(image, f"{image}.link")
+    device = loop.attach(f"{image}.link")
+    try:
+        assert loop.device_of(file) == device.path
+    finally:
+        device.detach()
+    machine.until("it is let go", lambda: loop.device_of(file) is None)
+
+
 def test_a_missing_node_is_made(image: str) -> None:
     device = loop.attach(image)
     number = os.stat(device.path).st_rdev
