@@ -27,8 +27,7 @@ def being_made(private: str) -> Iterator[str]:
         os.mkdir(part, 0o700)
         yield part
         files.sync(part)
-        os.rename(part, private)
-        files.sync(os.path.dirname(private))
+        _put(part, private)
     except OSError as error:
         _remove(part)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -63,6 +62,16 @@ def copy_tree(source: str, target: str) -> None:
         raise Failure(Exit.FS_NO_DISK_SPACE, f"no disk space left to copy {source}")
     reason = complaint.splitlines()[0] if complaint else "cp failed"
     raise Failure(Exit.FS_NEW_VE_PRVT, f"cannot copy {source}: {reason}")
+
+
+def _put(part: str, private: str) -> None:
+    """Whoever undoes a create that failed knows by *part* that nothing of it is at its place."""
+    os.rename(part, private)
+    try:
+        files.sync(os.path.dirname(private))
+    except OSError:
+        os.rename(private, part)
+        raise
 
 
 def _remove(part: str) -> None:

@@ -1,14 +1,16 @@
 """Creates and destroys that were cut off, by the files they left: no record, as after a loss of power."""
 
 import asyncio
+import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
-from hostd.config import skeleton
+from hostd.config import files, skeleton
 from hostd.config.model import GlobalConfig, effective
 from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
@@ -19,6 +21,8 @@ from hostd.container.world import World
 from hostd.daemon import recover
 from hostd.daemon.registry import Registry
 from hostd.errors import Failure
+from hostd.storage.base import StorageSpec
+from hostd.storage.private import being_made
 
 CONF = 'VE_PRIVATE="/var/lib/vz/private/$VEID"\nVE_LAYOUT="simfs"\nNAME="web"\n'
 
@@ -76,6 +80,15 @@ def test_one_whose_script_has_not_ended_is_undone(disk: Disk) -> None:
     disk.area(disk.private)
     assert disk.settle(create) == "undo"
     assert disk.files() == set()
+
+
+@pytest.mark.parametrize("script", ["", create.UNSCRIPTED])
+def test_what_was_put_in_the_place_of_one_that_was_cut_off_stays(disk: Disk, script: str) -> None:
+    disk.put(disk.paths.ct_creating(101), CONF + script)
+    disk.area(f"{disk.private}.tmp")
+    disk.area(disk.private, "restored")
+    assert disk.settle(create) == "undo"
+    assert disk.files() == {"101"} and os.listdir(disk.private) == ["restored"]
 
 
 def test_an_undone_create_leaves_the_file_that_was_there(disk: Disk) -> None:
@@ -149,3 +162,72 @@ def test_two_creates_in_one_place_at_once(disk: Disk, monkeypatch: pytest.Monkey
 
     asyncio.run(scene())
     assert os.listdir(config.private) == ["etc"]
+
+
+class InNoHurry:
+    """A layout that makes private areas, and does *meanwhile* before they are in their places."""
+
+    def __init__(self, meanwhile: Callable[[str], None]) -> None:
+        self._meanwhile = meanwhile
+
+    def create(self, private: str) -> None:
+        with being_made(private) as part:
+            os.mkdir(f"{part}/etc")
+            self._meanwhile(private)
+
+
+def undone(disk: Disk, layout: InNoHurry, monkeypatch: pytest.MonkeyPatch, *then: Step[create.Creation]) -> Failure:
+    """What a create of CT 101 fails with."""
+    config = effective(101, VeConf.parse(CONF), GlobalConfig.load(disk.paths))
+
+    async def unpack(this: create.Creation) -> None:
+        this.spec = cast(StorageSpec, this.config.private)
+
+    steps = (create.NOTE, Step("template", unpack), create.PRIVATE, *then)
+    monkeypatch.setattr(create, "STEPS", steps)
+    monkeypatch.setattr(create, "layout_named", lambda _name: layout)
+    making = Container(cast(World, SimpleNamespace(paths=disk.paths)), 101)
+    with pytest.raises(Failure) as failed:
+        asyncio.run(create.create(making, config, None, lambda line: None))
+    return failed.value
+
+
+def restored(private: str) -> None:
+    os.makedirs(f"{private}/restored")
+
+
+def linked(private: str) -> None:
+    os.mkdir(f"{os.path.dirname(private)}/elsewhere")
+    os.symlink("elsewhere", private)
+
+
+@pytest.mark.parametrize(("meanwhile", "code"), [(restored, 44), (linked, 48)])
+def test_what_is_put_in_its_place_while_it_is_made_stays(
+    disk: Disk, meanwhile: Callable[[str], None], code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert undone(disk, InNoHurry(meanwhile), monkeypatch).exit_code == code
+    assert disk.files() == {"101"}
+    assert os.path.islink(disk.private) == (meanwhile is linked)
+
+
+def test_what_it_made_itself_goes(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(_this: create.Creation) -> None:
+        raise Failure(3, "of the script")
+
+    assert undone(disk, InNoHurry(lambda _private: None), monkeypatch, Step("script", fail)).message == "of the script"
+    assert disk.files() == set()
+
+
+def test_one_whose_place_the_disk_does_not_take_goes(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    sync = files.sync
+
+    def broken(path: str) -> None:
+        if path == os.path.dirname(disk.private):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        sync(path)
+
+    with monkeypatch.context() as failing:
+        failing.setattr(files, "sync", broken)
+        with pytest.raises(Failure, match="Input/output error"):
+            InNoHurry(lambda _private: None).create(disk.private)
+    assert disk.files() == set()

@@ -40,12 +40,18 @@ class Creation(OnDisk):
     plan: Plan | None = None
     spec: StorageSpec | None = None
     replaced: VeConf | None = None  # the file that was in the place of the configuration
+    private_made: bool = False  # what is at the place of the private area is its own
     root_made: bool = False
     parents: tuple[str, ...] = ()  # directories above the private area that had to be made, the innermost first
 
     @property
     def note(self) -> str:
         return self.paths.ct_creating(self.ctid)
+
+    @property
+    def unfinished(self) -> bool:
+        """What it makes is not at its place yet: what is there is somebody else's."""
+        return os.path.lexists(self.config.private + UNFINISHED)
 
 
 UNSCRIPTED = "# The script of the distribution has not ended.\n"  # at the end of a note
@@ -75,10 +81,10 @@ async def settle(paths: Paths, ctid: int, globals: GlobalConfig) -> str:
     """After a crash: finish or undo the create that the note of *ctid* tells of; answers which.  VzError, OSError."""
     config = effective(ctid, VeConf.load(paths.ct_creating(ctid)), globals)
     cut_off = Creation(paths, config, to_log)
-    if _filled(config.private) and not unscripted(paths, ctid):
+    if _filled(config.private) and not cut_off.unfinished and not unscripted(paths, ctid):
         await run("create", (NAME, CONF), cut_off)
         return "finish"
-    cut_off.root_made = True
+    cut_off.private_made, cut_off.root_made = not cut_off.unfinished, True
     await undo((NOTE, PLAN, PRIVATE, POSTCREATE), cut_off)
     return "undo"
 
@@ -128,10 +134,13 @@ async def _fill(this: Creation) -> None:
     assert this.spec is not None
     this.parents = tuple(_missing(os.path.dirname(this.config.private)))
     await asyncio.to_thread(layout_named(this.config.layout).create, this.spec)
+    this.private_made = True
 
 
 async def _empty(this: Creation) -> None:
-    for path in (this.config.private, this.config.private + UNFINISHED):
+    """While the template was unpacked somebody may have put a private area there: from a backup, say."""
+    place = this.config.private
+    for path in (place, place + UNFINISHED) if this.private_made else (place + UNFINISHED,):
         if os.path.lexists(path):
             await asyncio.to_thread(discard, path, this.paths.vzrm_dir)
             files.sync(os.path.dirname(path))
