@@ -75,10 +75,15 @@ def _mount_storage(run: Run) -> tuple[str, ...]:
 
 
 def _fit(layout: Layout, spec: StorageSpec) -> tuple[str, ...]:
-    """DISKSPACE may have been changed while the container ran.  What cannot be done is no reason not to start."""
+    """DISKSPACE may have been changed while the container ran.  What cannot be done is no reason not to start.
+
+    A damaged disk is one: what is written to it as it is may cost all the rest.
+    """
     try:
         layout.resize(spec)
     except Failure as failure:
+        if failure.exit_code == Exit.RESOURCE:
+            raise Failure(Exit.FS_CANTMOUNT, failure.message) from failure
         return (f"Warning: {failure.message}; the disk keeps its size",)
     return ()
 

@@ -95,7 +95,10 @@ class Layout(Protocol):
         """Rename the private area into *trash* and have it deleted in the background."""
 
     def resize(self, spec: StorageSpec) -> None:
-        """Make the limits of the stopped container those of *spec*."""
+        """Make the limits of the stopped container those of *spec*.
+
+        Failure(RESOURCE): the storage must not be opened.  With any other it is as it was.
+        """
 
     def template_of(self, paths: Paths, private: str) -> str | None:
         """The template tree an existing private area stands on, None when on none."""

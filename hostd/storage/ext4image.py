@@ -37,6 +37,7 @@ _FEATURES = (
 _GUESS = 64  # blocks for everything else: rather too many than too few, or the journal finds no place
 # mke2fs leaves the end of a disk unused that is too small for a group.  With smaller groups the end is elsewhere.
 _GROUPS = (8 * BLOCK, 8 * BLOCK - 128)
+REPAIRED, UNCORRECTED = 1, 4  # what e2fsck ends with; the second is a bit
 _FICLONE = 0x40049409  # linux/fs.h
 
 
@@ -143,12 +144,12 @@ def resize(path: str, wanted_kib: int) -> None:
 
     How much ext4 needs for itself is known afterwards only: resize, look, correct.  The number of inodes follows
     the size.  May be repeated after a crash.  Raises Failure: FS_NO_DISK_SPACE when more is stored than would
-    fit, RESOURCE when the image is damaged beyond what may be repaired without asking.
+    fit, and the image is sound; RESOURCE when it must not be mounted, for it is damaged beyond what may be repaired
+    without asking, or nobody knows.
     """
     with open(path, "rb") as lock:  # the programs inherit it: one that outlives us is waited for
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if _run_locked(["e2fsck", "-f", "-p", path], lock.fileno()).returncode > 1:  # 1: repaired
-            raise Failure(Exit.RESOURCE, f"{path} is damaged: run e2fsck -f on it")
+        _check(path, lock.fileno())
         for attempt in range(5):
             now = Superblock.read(path)
             missing = wanted_kib * 1024 // BLOCK - now.capacity
@@ -157,10 +158,21 @@ def resize(path: str, wanted_kib: int) -> None:
             more = int(missing / (1 - now.inode_share)) if attempt == 0 else missing
             try:
                 _set_size(path, now.blocks + more, lock.fileno(), f"cannot resize {path} to {wanted_kib} KiB")
-            except Failure:
-                if attempt == 0:
+            except Failure as failure:
+                if attempt == 0 or failure.exit_code == Exit.RESOURCE:
                     raise
                 break  # as near as it gets
+
+
+def _check(path: str, lock: int) -> None:
+    """Repair what may be repaired without asking.  Raises Failure(RESOURCE) unless *path* is sound afterwards."""
+    done = _run_locked(["e2fsck", "-f", "-p", path], lock)
+    if done.returncode in (0, REPAIRED):
+        return
+    if done.returncode > 0 and done.returncode & UNCORRECTED:
+        raise Failure(Exit.RESOURCE, f"{path} is damaged: run e2fsck -f on it")
+    reason = f"e2fsck ended with {done.returncode}: {_last_line(done.stdout)}"
+    raise Failure(Exit.RESOURCE, f"{path} cannot be checked: {reason}")
 
 
 def _set_size(path: str, wanted: int, lock: int, what: str) -> None:
@@ -170,6 +182,7 @@ def _set_size(path: str, wanted: int, lock: int, what: str) -> None:
     done = _run_locked(["resize2fs", path, f"{wanted * BLOCK // 1024}K"], lock)
     os.truncate(path, Superblock.read(path).blocks * BLOCK)
     if done.returncode:
+        _check(path, lock)  # resize2fs marks the file system as one with errors, and leaves it so
         raise Failure(Exit.FS_NO_DISK_SPACE, f"{what}: {_last_line(done.stdout)}")
 
 

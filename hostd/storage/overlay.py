@@ -100,8 +100,9 @@ class Overlay:
         replace(note, resizing=True).write(spec.private)
         try:
             ext4image.resize(image, wanted.space_kib)
-        except Failure:
-            if Superblock.read(image).blocks == before.blocks:  # as it was
+        except Failure as failure:
+            # As it was, and sound; otherwise the mark has the next start look at it again.
+            if failure.exit_code != Exit.RESOURCE and Superblock.read(image).blocks == before.blocks:
                 note.write(spec.private)
             raise
         Note(note.tree, wanted.space_kib).write(spec.private)
