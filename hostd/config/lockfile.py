@@ -5,10 +5,15 @@
     IDENTITY\\n       of ours only: tells the holder from a later process with the same pid, also after a boot
 
 The file appears by link(2) from a temporary one, so it is never seen half written.
+
+On a full disk there is none: whoever has to make room must be able to stop or destroy a container.  Another program
+that holds the lock is honoured then, and our own commands exclude each other as ever.
 """
 
+import errno
 import os
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -16,11 +21,13 @@ from hostd.config.paths import Paths
 from hostd.errors import Exit, Failure, Locked
 from hostd.kernel.boot import boot_id
 from hostd.kernel.process import Process
+from hostd.log import log
 
 _SUFFIX = ".lck"
 _HALF = f"{_SUFFIX}."  # in the names of files on their way in or out
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
-_ours: set[str] = set()  # the lock files that this process holds
+_ours: dict[str, str] = {}  # the lock files that this process holds, and what for
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +54,27 @@ class CtLock:
     def __enter__(self) -> "CtLock":
         if not os.path.isdir(self._directory):
             raise Failure(Exit.VE_LCKDIR_NOTSET, f"No lock directory {self._directory} (LOCKDIR of vz.conf)")
+        if self.path in _ours:
+            raise locked_by(os.getpid(), _command(_ours[self.path], self.path))
         try:
             self._take()
         except OSError as error:
-            raise Failure(Exit.SYSTEM, f"Unable to create lock file {self.path}: {error.strerror}") from error
-        _ours.add(self.path)
+            if error.errno not in _FULL:
+                raise Failure(Exit.SYSTEM, f"Unable to create lock file {self.path}: {error.strerror}") from error
+            self._go_without(error)
+        _ours[self.path] = self._action
         return self
+
+    def _go_without(self, error: OSError) -> None:
+        if os.path.lexists(self.path):
+            with suppress(OSError):  # of a dead one: it stays, and is as good as none
+                self._clear_stale()
+        log.warning("no lock file %s: %s; other programs do not see that it is locked", self.path, error.strerror)
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _ours.discard(self.path)
+        _ours.pop(self.path, None)
         try:
             if _read(self.path).pid == os.getpid():
                 os.unlink(self.path)
@@ -170,10 +187,14 @@ def locked_by(pid: int, command: str) -> Locked:
     return Locked(f"Locked by: pid {pid}, cmdline {command}\nContainer already locked")
 
 
+def _command(action: str, path: str) -> str:
+    return f"vzctl {action} {os.path.basename(path).removesuffix(_SUFFIX)}"
+
+
 def _command_line(found: Holder, path: str) -> str:
     """What the holder does.  A daemon's own command line would not tell: it holds the lock for a command."""
     if found.identity and found.action:
-        return f"vzctl {found.action} {os.path.basename(path).removesuffix(_SUFFIX)}"
+        return _command(found.action, path)
     try:
         with open(f"/proc/{found.pid}/cmdline", "rb") as file:
             words = file.read(4096).rstrip(b"\0").replace(b"\0", b" ")

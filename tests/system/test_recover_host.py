@@ -167,3 +167,16 @@ def test_a_daemon_begins_with_a_full_run(vz: Vz) -> None:
             assert vz.ctl("exec2", "101", "echo calm").stdout == "calm\n"
             vz.ctl("stop", "101", "--fast")
         vz.stop_hostd()
+
+
+def test_a_full_disk_with_the_locks(vz: Vz) -> None:
+    """As guests make it that fill their sparse disks."""
+    vz.create(101)
+    vz.stop_hostd()
+    with small_disk(vz.paths.lock_dir):
+        vz.ctl("start", "101")
+        with filled(vz.paths.lock_dir):
+            vz.ctl("stop", "101", "--fast")
+            assert f"no lock file {vz.paths.lock(101)}" in machine.read(vz.paths.log_file)
+            vz.ctl("destroy", "101")
+        vz.stop_hostd()

@@ -1,8 +1,10 @@
 """The lock file, the names: what other programs see on the disk."""
 
+import errno
 import os
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -139,6 +141,48 @@ def test_no_lock_directory(paths: Paths) -> None:
     with pytest.raises(Failure) as error, CtLock(paths, 101, "x"):
         pytest.fail("locked nowhere")
     assert error.value.exit_code == 77 and paths.lock_dir in error.value.message
+
+
+@pytest.fixture(params=["mkstemp", "link", "write"])
+def full(request: pytest.FixtureRequest, paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk with the lock directory is full: nothing new, or nothing in it."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EDQUOT if request.param == "link" else errno.ENOSPC, "No space left on device")
+
+    module = {"mkstemp": tempfile, "link": os, "write": os}[request.param]
+    monkeypatch.setattr(module, "fchmod" if request.param == "write" else request.param, refuse)
+
+
+def test_a_full_disk_keeps_nobody_from_stopping(full: None, paths: Paths, caplog: pytest.LogCaptureFixture) -> None:
+    """Who has to make room must be able to; commands of ours exclude each other all the same."""
+    with CtLock(paths, 101, "stop"):
+        assert os.listdir(paths.lock_dir) == []
+        assert f"no lock file {paths.lock(101)}: No space left on device" in caplog.text
+        with pytest.raises(Locked) as error, CtLock(paths, 101, "start"):
+            pytest.fail("two holders")
+        assert f"pid {os.getpid()}, cmdline vzctl stop 101" in error.value.message
+    with CtLock(paths, 101, "start"):
+        pass
+
+
+def test_the_lock_of_another_program_holds_on_a_full_disk(full: None, paths: Paths) -> None:
+    with living_process() as pid:
+        write(paths, f"{pid}\n\n")
+        with pytest.raises(Locked), CtLock(paths, 101, "stop"):
+            pytest.fail("taken from a living process")
+    with CtLock(paths, 101, "stop") as lock:
+        assert lock.removed_stale == paths.lock(101)
+
+
+def test_any_other_trouble_is_said(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    with pytest.raises(Failure, match="Unable to create lock file") as error, CtLock(paths, 101, "stop"):
+        pytest.fail("locked nowhere")
+    assert error.value.exit_code == 3 and error.value.message.endswith("Read-only file system")
 
 
 def conf(paths: Paths, ctid: int, name: str) -> None:
