@@ -8,8 +8,8 @@ import errno
 import glob
 import os
 import queue
+import secrets
 import subprocess
-import tempfile
 import threading
 
 from hostd.errors import Exit, Failure
@@ -76,17 +76,14 @@ def delete_later(path: str) -> None:
 
 
 def _place(trash: str) -> str:
-    """A new directory in *trash*."""
+    """A new name in *trash*.  Nothing is made there: on a full disk there is room for a name, but for no directory."""
     os.makedirs(trash, mode=0o700, exist_ok=True)
-    return tempfile.mkdtemp(prefix=PREFIX, dir=trash)
+    return os.path.join(trash, PREFIX + secrets.token_hex(8))
 
 
 def _renamed(path: str, place: str) -> str:
-    try:
-        os.rename(path, place)  # replaces an empty directory
-    except OSError:
-        os.rmdir(place)
-        raise
+    """By its slash the kernel takes a directory only: a link in the trash is one of ours, and followed."""
+    os.rename(path, f"{place}/")
     return place
 
 
