@@ -197,7 +197,8 @@ def test_nothing_else_writes_to_the_disk_of_a_suspended_container(vz: Vz) -> Non
     vz.ctl("chkpnt", "101")
     with open(f"{vz.prefix}/script", "w", encoding="ascii") as file:
         file.write("touch /written\n")
-    for words in (("runscript", "101", f"{vz.prefix}/script"), ("set", "101", "--userpasswd", "root:x")):
+    script, password = ("runscript", "101", f"{vz.prefix}/script"), ("set", "101", "--userpasswd", "root:x")
+    for words in (script, password, ("mount", "101")):
         assert "Container is suspended" in vz.ctl(*words, check=31).stderr
     assert vz.status(101) == SUSPENDED
     vz.ctl("restore", "101")

@@ -93,8 +93,8 @@ def test_version_and_help(fake: Fake) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["runscript", "101", "s.sh"], ["set", "101", "--userpasswd", "root:x", "--diskspace", "2G", "--save"],
-              ["set", "101", "--sshkey", "key.pub"]],
+    "words", [["mount", "101"], ["runscript", "101", "s.sh"], ["set", "101", "--sshkey", "key.pub"],
+              ["set", "101", "--userpasswd", "root:x", "--diskspace", "2G", "--save"]],
     ids=" ".join,
 )  # fmt: skip
 def test_nothing_writes_to_the_disk_of_a_suspended_container(fake: Fake, words: list[str]) -> None:

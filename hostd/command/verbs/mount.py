@@ -9,5 +9,6 @@ async def run(call: Call) -> int:
         call.console.error("Container is already mounted")
         return Exit.OK
     call.private_area()
+    call.not_suspended()
     await call.host.mount(call.ctid, call.console.say)
     return Exit.OK
