@@ -111,6 +111,16 @@ def test_a_destroy_is_finished(disk: Disk, left: str) -> None:
     assert disk.files() == {"101.conf.destroyed", "101.mount.destroyed"}
 
 
+def test_no_memory_of_it_stays(disk: Disk) -> None:
+    """Neither a checkpoint nor what one left that was cut off, or could not be made durable."""
+    disk.put(disk.paths.ct_destroying(101))
+    kept = f"{disk.paths.dump_dir}/Dump.1011.part"
+    for path in (*(f"{disk.paths.dump(101)}{end}" for end in ("", ".part", ".old")), kept):
+        disk.area(path)
+    disk.settle(destroy)
+    assert os.listdir(disk.paths.dump_dir) == [os.path.basename(kept)]
+
+
 def test_a_later_container_with_the_number_is_not_harmed(disk: Disk) -> None:
     disk.put(disk.paths.ct_destroying(101), "")
     disk.put(disk.paths.ct_conf(101))
