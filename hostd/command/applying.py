@@ -72,20 +72,22 @@ async def _resize_back(call: Call, conf: VeConf, error: BaseException) -> None:
 
 
 def _change(call: Call, changes: Changes, logins: Logins, facts: Facts, conf: VeConf, *, reset_ub: bool) -> Change:
-    """From what runs now, whatever the file says by now, to what it shall be: with --reset_ub what the file says."""
+    """From what runs now, whatever the files say by now, to what it shall be: with --reset_ub what they say."""
     globals = call.host.confs.globals()
+    keys = _UBC_KEYS if reset_ub else changes.keys
     now, then = live.over(conf, facts.live), live.over(conf, facts.live)
     for key in _UBC_KEYS if reset_ub else ():
         then.set(key, conf.get(key) or "")
     changes.edit(then)
     for key in live.STARTED:  # of these the container has the new value after a restart
         then.set(key, now.get(key) or "")
-    before, after = effective(call.ctid, now, globals), effective(call.ctid, then, globals)
+    before = live.running(call.ctid, conf, facts.live, globals)
+    after = effective(call.ctid, then, globals, but=facts.live.keys() - (keys - set(live.STARTED)))
     had, has = ({one.ip for one in config.addresses} for config in (before, after))
     return Change(
         before=before,
         after=after,
-        keys=_UBC_KEYS if reset_ub else changes.keys,
+        keys=keys,
         add=tuple(one for one in after.addresses if one.ip not in had),
         delete=tuple(one for one in before.addresses if one.ip not in has),
         logins=logins,

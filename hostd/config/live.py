@@ -5,7 +5,7 @@ They are kept as texts by key, "" for what is not set: the files may say somethi
 
 from collections.abc import Mapping
 
-from hostd.config.model import CtConfig, GlobalConfig
+from hostd.config.model import CtConfig, GlobalConfig, effective
 from hostd.config.reader import OWN_KEYS
 from hostd.config.settings import SETTINGS
 from hostd.config.veconf import VeConf
@@ -33,6 +33,13 @@ def over(conf: VeConf, running: Texts) -> VeConf:
     for key, value in running.items():
         found.set(key, value) if value else found.unset(key)
     return found
+
+
+def running(ctid: int, conf: VeConf, texts: Texts, globals: GlobalConfig) -> CtConfig:
+    """What a container has that runs with *texts*.  What it was started without it has not got by a default that has
+    come into vz.conf since.
+    """
+    return effective(ctid, over(conf, texts), globals, but=texts.keys())
 
 
 def resumed(then: Texts, said_then: Texts, says_now: Texts) -> dict[str, str]:

@@ -4,7 +4,7 @@
 be used raises BadConfig with the file, the key and the value: nothing is guessed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 from hostd.config import addresses, bounds, meminfo, permits, places, values
@@ -158,9 +158,9 @@ def load_raw(paths: Paths, ctid: int) -> VeConf:
         raise NoConfig(f"Unable to read {error.filename}: {error.strerror}") from error
 
 
-def effective(ctid: int, own: VeConf, globals: GlobalConfig) -> CtConfig:
-    """What *own* means, with the defaults of vz.conf.  Raises BadConfig."""
-    read = Reader((own, globals.raw))
+def effective(ctid: int, own: VeConf, globals: GlobalConfig, *, but: Set[str] = frozenset()) -> CtConfig:
+    """What *own* means, with the defaults of vz.conf *but* for these keys.  Raises BadConfig."""
+    read = Reader((own, globals.raw), but)
     number = values.integer
     private, root = places_of(own, globals, ctid)
     return CtConfig(

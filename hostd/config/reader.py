@@ -1,6 +1,6 @@
 """Typed look-up of values in files of configuration."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import TypeVar
 
 from hostd.config.veconf import VeConf
@@ -16,15 +16,16 @@ OWN_KEYS = frozenset((
 
 
 class Reader:
-    """The files, the container's own first."""
+    """The files, the container's own first; of *own* keys only that one is asked, as of OWN_KEYS."""
 
-    __slots__ = ("files",)
+    __slots__ = ("files", "own")
 
-    def __init__(self, files: tuple[VeConf, ...]) -> None:
+    def __init__(self, files: tuple[VeConf, ...], own: Set[str] = frozenset()) -> None:
         self.files = files
+        self.own = OWN_KEYS | own
 
     def value(self, key: str, parse: Callable[[str], T], default: T) -> T:
-        for file in self.files[:1] if key in OWN_KEYS else self.files:
+        for file in self.files[:1] if key in self.own else self.files:
             text = file.get(key)
             if text:
                 try:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from hostd.command.host import Facts
 from hostd.kernel import topology
 from tests.harness.fake_host import Fake, Said
 
@@ -41,3 +42,28 @@ def test_processors_that_the_host_has_not(fake: Fake, monkeypatch: pytest.Monkey
     said = fake.ctl("set", "101", "--cpumask", "3,1-2", "--nodemask", "all", "--save")
     assert said.stdout.splitlines()[:2] == ["Setting CPU mask: 1-3", "Setting NUMA node mask: all"]
     assert 'CPUMASK="1-3"' in fake.conf(101)
+
+
+@pytest.mark.parametrize("argv", [("--numproc", "100"), ("--reset_ub",)])
+def test_what_it_runs_without_is_no_later_default(fake: Fake, argv: tuple[str, ...]) -> None:
+    """A default that has come into vz.conf since the start is nothing that it has: it is still to be written."""
+    fake.up(101)
+    fake.host.states[101] = Facts(
+        exists=True, mounted=True, running=True, live={"NUMPROC": "", "PHYSPAGES": "0:256", "SWAPPAGES": ""}
+    )
+    with open(fake.paths.vz_conf, "a", encoding="utf-8") as file:
+        file.write('NUMPROC="100"\nSWAPPAGES="0:512"\n')
+    assert fake.ctl("set", "101", *argv).code == 0
+    (change,) = fake.host.changes
+    assert (change.before.numproc, change.after.numproc) == (None, 100)
+    reset = argv == ("--reset_ub",)
+    assert (change.before.swap, change.after.swap) == (None, 2 << 20 if reset else None), "not asked for, no change"
+    assert change.after.ram == (None if reset else 1 << 20)
+
+
+def test_a_setting_that_is_emptied_falls_back_to_the_default(fake: Fake) -> None:
+    fake.up(101, 'NAMESERVER="192.0.2.1"\n')
+    fake.host.states[101] = Facts(exists=True, mounted=True, running=True, live={"NAMESERVER": "192.0.2.1"})
+    assert fake.ctl("set", "101", "--nameserver", "", "--save").code == 0
+    (change,) = fake.host.changes
+    assert (change.before.nameservers, change.after.nameservers) == (("192.0.2.1",), ("inherit",)), "vz.conf's"

@@ -33,3 +33,10 @@ def test_features_are_those_of_the_start() -> None:
     assert live.resumed(tun, tun, none) == tun
     assert live.resumed(none, none, tun) == none
     assert live.resumed({}, {}, tun) == tun, "an older checkpoint, which does not say"
+
+
+def test_what_runs_without_a_key_got_no_default_of_it_since() -> None:
+    globals = GlobalConfig.from_conf(Paths("/p"), VeConf.parse('PHYSPAGES="0:65536"\nNUMPROC="9"\n'))
+    had = live.running(101, VeConf.parse('CPUS="2"\n'), {"PHYSPAGES": "", "CPUS": "1"}, globals)
+    assert (had.ram, had.cpus) == (None, 1)
+    assert had.numproc == 9, "of a key that is not told of, the files speak"

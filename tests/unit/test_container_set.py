@@ -207,3 +207,15 @@ def test_a_set_that_was_cut_off_leaves_the_features_of_the_start(
     monkeypatch.setattr(Container, "netns", lambda ct: nullcontext())
     asyncio.run(apply.settle(box.ct, effective(101, VeConf.parse('FEATURES="fuse:on"\n'), globals)))
     assert attached == [(DeviceRule("c", devices.TUN.major, devices.TUN.minor, "rwm", True),) if running else ()]
+
+
+def test_a_set_that_was_cut_off_brings_no_later_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of vz.conf that was not there at the start: what is on record says that it runs without."""
+    box = Box(tmp_path, monkeypatch)
+    globals = GlobalConfig.from_conf(box.ct.world.paths, VeConf.parse('PHYSPAGES="0:65536"\n'))
+    box.ct.world.load_globals = lambda: globals  # type: ignore[misc]
+    for module, name in ((device_filter, "protect"), (socket_limits, "put")):
+        monkeypatch.setattr(module, name, lambda *_: None)
+    monkeypatch.setattr(Container, "netns", lambda ct: nullcontext())
+    asyncio.run(apply.settle(box.ct, effective(101, VeConf(), globals)))
+    assert box.ram == [None]

@@ -8,7 +8,7 @@ from ipaddress import ip_interface
 from hostd.cgroup.tree import CtCgroup
 from hostd.config import live
 from hostd.config.addresses import Interface
-from hostd.config.model import CtConfig, effective
+from hostd.config.model import CtConfig
 from hostd.container import device_filter, device_nodes, devices, faults, furnish, inner_limits, socket_limits
 from hostd.container.container import Container
 from hostd.container.host_side import check_masks, limits_of, set_limits
@@ -92,7 +92,7 @@ async def settle(ct: Container, config: CtConfig) -> None:
     """A change was cut off, or what follows a restore: make what runs agree with *config* and the record again."""
     record, world = ct.record, ct.world
     assert record is not None
-    config = effective(ct.ctid, live.over(config.raw, record.live), world.load_globals())
+    config = live.running(ct.ctid, config.raw, record.live, world.load_globals())
     cgroup = CtCgroup(world.tree, ct.ctid)
     try:
         await undo.limits(cgroup, limits_of(config, record))

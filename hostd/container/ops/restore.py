@@ -25,7 +25,7 @@ from hostd.checkpoint.restore import (
 )
 from hostd.checkpoint.restore import restore as criu_restore
 from hostd.config import live
-from hostd.config.model import CtConfig, effective
+from hostd.config.model import CtConfig
 from hostd.container import (
     faults,
     furnish,
@@ -288,4 +288,4 @@ def _settings(ct: Container, config: CtConfig, path: str) -> tuple[dict[str, str
 
 
 def _with(ct: Container, config: CtConfig, running: live.Texts) -> CtConfig:
-    return effective(ct.ctid, live.over(config.raw, running), ct.world.load_globals())
+    return live.running(ct.ctid, config.raw, running, ct.world.load_globals())
