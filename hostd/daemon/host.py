@@ -21,9 +21,8 @@ from hostd.command.host import (
 )
 from hostd.config import announce, live
 from hostd.config.cache import ConfCache
-from hostd.config.model import STOP_TIMEOUT, CtConfig, expand
+from hostd.config.model import STOP_TIMEOUT, CtConfig
 from hostd.config.paths import Paths
-from hostd.config.veconf import VeConf
 from hostd.container import numproc, services, trees, unkept
 from hostd.container.container import BY_ITSELF, Container
 from hostd.container.ops import (
@@ -44,12 +43,11 @@ from hostd.container.ops import (
     stop,
 )
 from hostd.container.ops.apply import LiveChange
-from hostd.container.record import Record
 from hostd.container.steps import unstoppable
-from hostd.daemon import usage
+from hostd.daemon import usage, whereabouts
 from hostd.daemon.monitor import Monitor
 from hostd.daemon.registry import Registry
-from hostd.errors import BadConfig, Exit, Failure, NotRunning, VzError
+from hostd.errors import Exit, Failure, NotRunning, VzError
 from hostd.kernel.fd import Fd
 from hostd.kernel.features import ROWS, probe
 from hostd.kernel.mount import is_mounted
@@ -82,7 +80,7 @@ class Host:
     def facts(self, ctid: int) -> Facts:
         ct = self._registry.get(ctid)
         record = ct.record if ct is not None else None
-        private, root = self._places(ctid, record)
+        private, root = whereabouts.places(self.paths, self.confs, ctid, record)
         running = ct is not None and ct.running and record is not None and record.intent not in COMING_UP
         exists = bool(private) and os.path.isdir(private)
         up = time.clock_gettime(time.CLOCK_BOOTTIME) - record.started if running and record is not None else None
@@ -99,26 +97,6 @@ class Host:
     async def settled(self, ctid: int) -> None:
         if ct := self._registry.get(ctid):
             await ct.settled()
-
-    def _places(self, ctid: int, record: Record | None) -> tuple[str, str]:
-        """VE_PRIVATE and VE_ROOT: of what is mounted, else what the file says, else vz.conf; "" without a file.
-
-        Of a file with a bad value elsewhere, or one that is no configuration, as well.
-        """
-        try:
-            raw = self.confs.raw(ctid)
-        except BadConfig:
-            raw = VeConf()
-        except VzError:
-            return "", ""
-        if record is not None and record.root:
-            return record.private, record.root
-        private, root = raw.get("VE_PRIVATE"), raw.get("VE_ROOT")
-        try:
-            private, root = private or self.confs.globals().private, root or self.confs.globals().root
-        except VzError:
-            return "", ""
-        return self.paths.below(expand(private, ctid)), self.paths.below(expand(root, ctid))
 
     def addresses(self) -> Iterable[tuple[int, str]]:
         return (

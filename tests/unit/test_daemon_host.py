@@ -1,6 +1,7 @@
 """The machine as the commands have it: what it notes of a container, and what it waits for."""
 
 import asyncio
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -18,6 +19,7 @@ from hostd.container.ops import apply, start, stop
 from hostd.container.ops.apply import LiveChange
 from hostd.container.record import Record
 from hostd.container.world import World
+from hostd.daemon import host
 from hostd.daemon.host import Host
 from hostd.daemon.monitor import Monitor
 from hostd.daemon.registry import Registry
@@ -97,3 +99,13 @@ def test_nobody_else_is_waited_for(box: Box) -> None:
             await asyncio.wait_for(box.host.settled(101), 10)
 
     asyncio.run(scene())
+
+
+def test_what_is_mounted_is_so_without_a_file(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`exist` is for one that has both its file and its private area."""
+    box.ct.record = Record(ctid=101, private=str(box.paths.prefix), root="/mounted")
+    monkeypatch.setattr(host, "is_mounted", lambda path: path == "/mounted")
+    seen = [box.host.facts(101)]
+    os.remove(box.paths.ct_conf(101))
+    seen.append(box.host.facts(101))
+    assert [(one.exists, one.mounted, one.running) for one in seen] == [(True, True, True), (False, True, True)]
