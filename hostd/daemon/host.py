@@ -80,7 +80,7 @@ class Host:
     def facts(self, ctid: int) -> Facts:
         ct = self._registry.get(ctid)
         record = ct.record if ct is not None else None
-        private, root = whereabouts.places(self.paths, self.confs, ctid, record)
+        private, root = self._places(ctid)
         running = ct is not None and ct.running and record is not None and record.intent not in COMING_UP
         exists = bool(private) and os.path.isdir(private)
         up = time.clock_gettime(time.CLOCK_BOOTTIME) - record.started if running and record is not None else None
@@ -93,6 +93,10 @@ class Host:
             uptime=up,
             live=record.live if running and record is not None else {},
         )
+
+    def _places(self, ctid: int) -> tuple[str, str]:
+        ct = self._registry.get(ctid)
+        return whereabouts.places(self.paths, self.confs, ctid, ct.record if ct is not None else None)
 
     async def settled(self, ctid: int) -> None:
         if ct := self._registry.get(ctid):
@@ -127,6 +131,8 @@ class Host:
     async def create(self, ctid: int, options: CreateOptions, report: Report) -> None:
         ct = self._registry[ctid]
         async with ct.acting("create"):
+            create.check_free(ct, *self._places(ctid))
+            await start.release(ct, report)  # a record of something that is gone
             ct.world.require(options.config)
             await create.create(ct, options.config, options.plan, report)
 

@@ -8,14 +8,14 @@ from typing import cast
 
 import pytest
 
-from hostd.command.host import Change
+from hostd.command.host import Change, CreateOptions
 from hostd.config import live, skeleton
 from hostd.config.cache import ConfCache
 from hostd.config.model import CtConfig, effective
 from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
 from hostd.container.container import Container, Ended
-from hostd.container.ops import apply, start, stop
+from hostd.container.ops import apply, create, start, stop
 from hostd.container.ops.apply import LiveChange
 from hostd.container.record import Record
 from hostd.container.world import World
@@ -23,6 +23,7 @@ from hostd.daemon import host
 from hostd.daemon.host import Host
 from hostd.daemon.monitor import Monitor
 from hostd.daemon.registry import Registry
+from hostd.errors import VzError
 from hostd.kernel.process import Process
 
 
@@ -33,7 +34,7 @@ class Box:
         self.paths = Paths(str(directory))
         skeleton.install(self.paths)
         self.confs = ConfCache(self.paths)
-        world = SimpleNamespace(paths=self.paths, load_config=self.confs.ct)
+        world = SimpleNamespace(paths=self.paths, load_config=self.confs.ct, require=lambda config: None)
         self.registry = Registry(cast(World, world))
         self.host = Host(self.registry, self.paths, self.confs, cast(Monitor, None))
         VeConf.parse("").save(self.paths.ct_conf(101))
@@ -109,3 +110,31 @@ def test_what_is_mounted_is_so_without_a_file(box: Box, monkeypatch: pytest.Monk
     os.remove(box.paths.ct_conf(101))
     seen.append(box.host.facts(101))
     assert [(one.exists, one.mounted, one.running) for one in seen] == [(True, True, True), (False, True, True)]
+
+
+@pytest.mark.parametrize("state", ["running", "mounted", "down", "a file alone"])
+def test_no_create_over_a_container(box: Box, monkeypatch: pytest.MonkeyPatch, state: str) -> None:
+    """Another private area makes no other container of a number: a mistyped one must not take this one's place."""
+    old = box.host.paths.below("/old/101")
+    os.makedirs(f"{old}/etc" if state != "a file alone" else old)
+    VeConf.parse(f'VE_PRIVATE="{old}"\n').save(box.paths.ct_conf(101))
+    made: list[CtConfig] = []
+
+    async def make(ct: Container, config: CtConfig, *_: object) -> None:
+        made.append(config)
+
+    monkeypatch.setattr(create, "create", make)
+    monkeypatch.setattr(create, "is_mounted", lambda path: state == "mounted")
+    if state != "running":
+        box.ct.process = box.ct.record = None
+    config = box.config('VE_PRIVATE="/elsewhere/101"\n')
+    wanted = box.host.create(101, CreateOptions(config.raw, config, None), lambda line: None)
+    if state == "a file alone":
+        asyncio.run(wanted)
+        assert made == [config]
+        return
+    with pytest.raises(VzError) as raised:
+        asyncio.run(wanted)
+    assert raised.value.exit_code == {"running": 32, "mounted": 41, "down": 44}[state] and made == []
+    if state == "down":
+        assert raised.value.message == f"Private area already exists in {old}"

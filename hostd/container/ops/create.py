@@ -24,7 +24,8 @@ from hostd.container.ops.script import SomehowRunning
 from hostd.container.report import Report, to_log
 from hostd.container.steps import Step, run, undo
 from hostd.container.storage import layout_named, new_storage_spec
-from hostd.errors import Exit, Failure
+from hostd.errors import AlreadyRunning, Exit, Failure
+from hostd.kernel.mount import is_mounted
 from hostd.storage.base import StorageSpec
 from hostd.storage.trash import discard
 from hostd.userdata.plan import Plan
@@ -58,13 +59,29 @@ UNSCRIPTED = "# The script of the distribution has not ended.\n"  # at the end o
 _in_the_making: set[str] = set()  # private areas: what two containers were given, the second would undo
 
 
+def check_free(ct: Container, private: str, root: str) -> None:
+    """There is no container of this number, at *private* and *root*: the new one's configuration would take the place
+    of its own, wherever the new private area is.  Raises AlreadyRunning, Failure(41) and Failure(44).
+    """
+    if ct.running:
+        raise AlreadyRunning("Container is already running")
+    if root and is_mounted(root):
+        raise Failure(Exit.FS_MOUNTED, f"CT {ct.ctid} exists and is mounted at {root}")
+    if private and _filled(private):
+        raise _in_the_way(private)
+
+
+def _in_the_way(private: str) -> Failure:
+    return Failure(Exit.FS_PRVT_AREA_EXIST, f"Private area already exists in {private}")
+
+
 async def create(ct: Container, config: CtConfig, plan: Plan | None, report: Report) -> None:
     """Make the private area of *config* and save its text, and what the first boot is to do by *plan*.
 
     All of it is there afterwards, or nothing.
     """
     if _filled(config.private) or config.private in _in_the_making:
-        raise Failure(Exit.FS_PRVT_AREA_EXIST, f"Private area already exists in {config.private}")
+        raise _in_the_way(config.private)
     layout_named(config.layout)
     paths = ct.world.paths
     script = dists.script(paths, config, dists.POST_CREATE, report)
