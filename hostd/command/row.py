@@ -9,11 +9,8 @@ from hostd.command.figures import Usage
 from hostd.command.host import Facts
 from hostd.config import values
 from hostd.config.model import GlobalConfig
+from hostd.config.reader import OWN_KEYS
 from hostd.config.veconf import VeConf
-
-_OWN = frozenset(
-    ("NAME", "HOSTNAME", "DESCRIPTION", "IP_ADDRESS", "OSTEMPLATE", "ORIGIN_SAMPLE", "NETFILTER")
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +28,7 @@ class Row:
         if key in self.facts.live:
             return self.facts.live[key] or None
         found = self.conf.get(key)
-        if not found and key not in _OWN:
+        if not found and key not in OWN_KEYS:
             found = self.globals.raw.get(key)
         return found or None
 

@@ -13,6 +13,7 @@ from typing import Protocol
 from hostd.command.console import Console
 from hostd.command.host import Host
 from hostd.config import files, values
+from hostd.config.reader import Reader
 from hostd.errors import BadConfig, VzError
 
 HELP = """Usage: vz start|stop|restart|status
@@ -101,12 +102,18 @@ class _Service:
 
     def _is_to_start(self, ctid: int, noted: Iterable[int]) -> bool:
         try:
-            conf = self._host.confs.raw(ctid)
+            onboot, disabled = (_yes(self._said(ctid, key)) for key in ("ONBOOT", "DISABLED"))
         except BadConfig:
             return True  # vzctl says what is wrong with it
-        onboot = (conf.get("ONBOOT") or "").lower()
-        wanted = onboot == "yes" or (ctid in noted and onboot != "no")
-        return wanted and not self._host.facts(ctid).running and (conf.get("DISABLED") or "").lower() != "yes"
+        wanted = onboot or (ctid in noted and onboot is None)
+        return wanted and not self._host.facts(ctid).running and not disabled
+
+    def _said(self, ctid: int, key: str) -> str:
+        """By the container's file, else by vz.conf; one value, so that a bad one of another key does not matter here.
+
+        Raises NoConfig and BadConfig.
+        """
+        return Reader((self._host.confs.raw(ctid), self._globals)).value(key, str.strip, "")
 
     def _noted(self) -> list[int]:
         """Those that ran when the service was stopped."""
@@ -135,8 +142,7 @@ class _Service:
     def _order(self, ctid: int) -> tuple[bool, int]:
         """Without BOOTORDER: after all that have one."""
         try:
-            order = (self._host.confs.raw(ctid).get("BOOTORDER") or "").strip()
-            return True, int(order)
+            return True, int(self._said(ctid, "BOOTORDER"))
         except (ValueError, VzError):
             return False, 0
 
@@ -158,7 +164,7 @@ class _Service:
 
     async def _stop(self, ctid: int) -> bool:
         """It may take all the processors it can get for that."""
-        if (self._host.confs.raw(ctid).get("CPULIMIT") or "0") != "0":
+        if self._said(ctid, "CPULIMIT") not in ("", "0"):
             await self._vzctl("--skiplock", "set", str(ctid), "--cpulimit", "0")
         return self._told(f"Stopping CT {ctid}", await self._vzctl("--skiplock", "stop", str(ctid)))
 
@@ -172,3 +178,11 @@ class _Service:
         else:
             self._console.error(f"{what}: {why}")
         return code == OK
+
+
+def _yes(text: str) -> bool | None:
+    """None: neither yes nor no, as OpenVZ 7's `auto`, for which it counts whether the container ran."""
+    try:
+        return values.yes_no(text)
+    except ValueError:
+        return None

@@ -35,6 +35,20 @@ def in_globals(fake: Fake, line: str) -> None:
         file.write(f"{line}\n{text}")
 
 
+def test_defaults_of_all_containers(fake: Fake) -> None:
+    """ONBOOT and BOOTORDER may stand in vz.conf; DISABLED there would be for none: VIRTUOZZO is."""
+    for line in ('ONBOOT="yes"', 'BOOTORDER="5"', 'DISABLED="yes"'):
+        in_globals(fake, line)
+    fake.ct(101)
+    fake.ct(102, 'ONBOOT="no"\nBOOTORDER="9"\n')
+    fake.ct(103, 'BOOTORDER="9"\n')
+    fake.ct(104, 'BOOTORDER="1"\n')
+    in_order = "".join(f"Starting CT {ctid}: done\n" for ctid in (103, 101, 104))
+    assert fake.service("start") == Said(0, in_order, "")
+    listed = fake.vzlist("-aHo", "ctid,onboot,bootorder,disabled").stdout.split("\n")
+    assert listed[0].split() == ["101", "yes", "5", "no"], "vzlist has it the same way"
+
+
 def test_who_is_started(fake: Fake) -> None:
     fake.ct(101, 'ONBOOT="yes"\n')
     fake.ct(102, 'ONBOOT="no"\n')
