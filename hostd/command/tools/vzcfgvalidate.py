@@ -40,12 +40,13 @@ async def run(tool: Tool) -> int:
         raise Usage("Usage: vzcfgvalidate [-r|-i] [-v yes|no] FILE")
     word = tool.parsed.words[0]
     conf = conf_file.load(tool, word, "Container configuration file {} not found")
+    was = conf.copy()
     async with AsyncExitStack() as stack:
         repair = await _repair(tool, stack)
         if not await validate(tool, conf, repair, vswap=_vswap(tool)):
             return PROBLEM
-    if tool.parsed.has("repair") or tool.parsed.has("interactive"):
-        conf_file.save(tool, conf, word)
+    if repaired := {key: text for key, text in conf.items() if text != was.get(key)}:
+        conf_file.put(tool, word, was, repaired)  # the user may have taken an hour to answer
     tool.console.note(SUCCESS)
     return 0
 
