@@ -16,12 +16,18 @@ def over(argv: list[str]) -> None:
     options, rest = split(argv)
     if options is None or any(word in NO_COLORS for word in argv):
         return
-    line = ["watch", *options, "--", place.program(), *rest]
+    line = ["watch", *options, "--", *map(quoted, (place.program(), *rest))]
     for directory in place.environment("PATH", "/usr/bin:/bin").split(":"):
         try:
             posix.execv(f"{directory}/watch", line)
         except OSError:
             continue
+
+
+def quoted(word: str) -> str:
+    """*word* for sh(1), to which watch(1) gives all its words joined by blanks."""
+    plain = word and all(char.isalnum() or char in "-_./:,=@%+" for char in word)
+    return word if plain else "'" + word.replace("'", "'\\''") + "'"
 
 
 def split(argv: list[str]) -> "tuple[list[str] | None, list[str]]":

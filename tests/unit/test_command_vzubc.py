@@ -1,6 +1,7 @@
 """vzubc and the text of /proc/user_beancounters, to the letter."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hostd.command import user_beancounters
 from hostd.command.figures import Counter, Usage
 from hostd.command.host import Facts
 from hostd.command.row import Row
+from hostd.command.tools import vzubc
 from hostd.config.veconf import VeConf
 from tests.harness.fake_host import Fake, Said
 
@@ -174,6 +176,14 @@ def rows(fake: Fake) -> list[Row]:
     return [Row(101, UP, fake.host.usages[101], VeConf.load(fake.paths.ct_conf(101)), globals)]
 
 
+@pytest.mark.parametrize(
+    ("part", "text"),
+    [(0, "- "), (3, "0.3%"), (54, "5%"), (94, "9%"), (95, "10%"), (99, "10%"), (100, "10%"), (999, "99%")],
+)
+def test_percents(part: int, text: str) -> None:
+    assert vzubc._percent(part, 1000) == text
+
+
 def test_the_text_of_user_beancounters(fake: Fake) -> None:
     lines = user_beancounters.text(rows(fake)).splitlines()
     assert lines[:4] == [
@@ -212,3 +222,10 @@ def test_what_is_no_such_text(text: str) -> None:
 )
 def test_what_watch_gets(line: str, options: str | None, rest: str) -> None:
     assert watch.split(line.split()) == (None if options is None else options.split(), rest.split())
+
+
+@pytest.mark.parametrize("word", ["101", "my ct", "", "it's", "$(id)", "a;b", "-qh", "ü", "*", "x\ny"])
+def test_words_reach_what_watch_starts(word: str) -> None:
+    line = " ".join(watch.quoted(one) for one in ("printf", "%s", word))
+    assert subprocess.run(("sh", "-c", line), stdout=subprocess.PIPE, check=True).stdout.decode() == word
+    assert watch.quoted("/usr/sbin/vzubc") == "/usr/sbin/vzubc", "as it is in the title"

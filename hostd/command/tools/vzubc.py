@@ -277,4 +277,7 @@ def _percent(part: int, whole: int) -> str:
     percent = round(part / whole * 100, 1)
     if percent == 0:
         return "- "
-    return (f"{percent:.1g}" if percent < 10 else f"{int(percent)}") + "%"
+    if percent < 10:
+        percent = float(f"{percent:.1g}")  # 10 of what is nearly that
+        return f"{percent:g}%"
+    return f"{int(percent)}%"
