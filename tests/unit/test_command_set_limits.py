@@ -67,3 +67,22 @@ def test_a_setting_that_is_emptied_falls_back_to_the_default(fake: Fake) -> None
     assert fake.ctl("set", "101", "--nameserver", "", "--save").code == 0
     (change,) = fake.host.changes
     assert (change.before.nameservers, change.after.nameservers) == (("192.0.2.1",), ("inherit",)), "vz.conf's"
+
+
+@pytest.mark.parametrize("make", [Fake.ct, Fake.up])
+def test_processors_of_no_nodes(fake: Fake, make: Callable[[Fake, int, str], str]) -> None:
+    """`auto` would do nothing."""
+    make(fake, 101, "A=1\n")
+    line = 'CPUMASK="auto" means the processors of the nodes in NODEMASK (give --nodemask as well)\n'
+    assert fake.ctl("set", "101", "--cpumask", "auto", "--save") == Said(21, "", line)
+    assert fake.conf(101) == "A=1\n" and fake.asked() == []
+    assert fake.ctl("set", "101", "--cpumask", "auto", "--nodemask", "all", "--save").code == 0
+    make(fake, 102, 'NODEMASK="0"\n')
+    assert fake.ctl("set", "102", "--cpumask", "auto", "--save").code == 0
+
+
+def test_processors_of_nodes_that_only_run(fake: Fake) -> None:
+    fake.up(101)
+    fake.host.states[101] = Facts(exists=True, mounted=True, running=True, live={"NODEMASK": "0"})
+    assert fake.ctl("set", "101", "--cpumask", "auto").code == 0
+    assert fake.ctl("set", "101", "--cpumask", "auto", "--save").code == 21, "the file would say so alone"

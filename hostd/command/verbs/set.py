@@ -15,7 +15,7 @@ from hostd.command.call import Call
 from hostd.command.changes import Changes
 from hostd.command.host import Facts, StopOptions
 from hostd.command.verbs import start
-from hostd.config import announce, combined, names
+from hostd.config import announce, combined, live, names
 from hostd.config.model import effective
 from hostd.config.settings import BY_OPTION, Effect, Setting
 from hostd.config.veconf import VeConf
@@ -71,6 +71,9 @@ async def run(call: Call) -> int:
         names.check(call.host.paths, call.ctid, name)  # before anything is changed
     if request.changes.keys & {"FEATURES", "INIT"}:
         combined.check(effective(call.ctid, request.changes.edited(conf), call.host.confs.globals()))
+    if request.changes.keys & {"CPUMASK", "NODEMASK"}:
+        others = conf if request.save else live.over(conf, facts.live)
+        combined.check_masks(request.changes.edited(others), call.host.confs.globals().raw)
     code = await _apply(call, request, facts, conf)
     if request.save:
         _save(call, request, conf)
