@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from hostd.command.call import Call
 from hostd.command.changes import Changes
-from hostd.config import live
+from hostd.config import live, plain
 from hostd.config.model import effective
 from hostd.config.settings import BY_KEY, Effect
 from hostd.config.veconf import VeConf
@@ -57,7 +57,7 @@ def _load(call: Call, name: str) -> VeConf:
     except OSError as error:
         raise Failure(Exit.APPLY_CONFIG, f"Sample config file not found: {path}") from error
     effective(call.ctid, sample, call.host.confs.globals())  # refuses what cannot be used
-    return sample
+    return plain.sizes(sample)
 
 
 def _with(found: Changes, texts: dict[str, str]) -> Changes:

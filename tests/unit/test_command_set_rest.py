@@ -2,6 +2,7 @@
 
 import pytest
 
+from hostd.config.veconf import VeConf
 from hostd.errors import Failure
 from tests.harness.fake_host import Fake, Said
 
@@ -122,6 +123,24 @@ def test_nothing_asked_of_what_is_not_enforced(fake: Fake) -> None:
         said = fake.ctl("set", "101", option, "0")
         assert said.code == 21 and f"{option} is not enforced yet" in said.stderr
     assert "UB limits" not in fake.ctl("set", "101", "--numiptent", "100", "--save").stdout
+
+
+def test_a_sample_of_openvz_is_stored_in_plain_numbers(fake: Fake) -> None:
+    """libvirt reads no suffixes; a number without one is what the file says, not what an option would mean."""
+    sample = (
+        'PHYSPAGES="0:256M"\nSWAPPAGES="0:512M"\nKMEMSIZE="1M"\nPRIVVMPAGES="unlimited"\nDISKSPACE="2G:2.2G"\n'
+        'DISKINODES="131072:144179"\nIOLIMIT="10M"\nCPUUNITS="1000" # usual\n'
+    )
+    plain = (
+        'PHYSPAGES="0:65536"\nSWAPPAGES="0:131072"\nKMEMSIZE="1048576"\nPRIVVMPAGES="unlimited"\n'
+        'DISKSPACE="2097152:2306867"\nDISKINODES="131072:144179"\nIOLIMIT="10485760"\n'
+    )
+    VeConf.parse(sample).save(fake.paths.sample_conf("old"))
+    fake.ct(101)
+    assert fake.ctl("set", "101", "--applyconfig", "old", "--save").code == 0
+    assert set(plain.splitlines()) <= set(fake.conf(101).splitlines())
+    assert fake.ctl("create", "102", "--config", "old").code == 0
+    assert fake.conf(102).startswith(f'{plain}CPUUNITS="1000" # usual\n'), "and the rest as it stands there"
 
 
 def test_reset_ub(fake: Fake) -> None:

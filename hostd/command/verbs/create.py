@@ -6,7 +6,7 @@ from hostd.command import changes, disk, edge, given, typed_places
 from hostd.command.call import Call
 from hostd.command.host import CreateOptions
 from hostd.command.sample import OF_ONE_CONTAINER
-from hostd.config import announce, names
+from hostd.config import announce, names, plain
 from hostd.config.model import GlobalConfig, effective, places_of
 from hostd.config.values import file_name
 from hostd.config.veconf import VeConf
@@ -89,7 +89,7 @@ def _configuration(call: Call, options: list[tuple[str, str]], globals: GlobalCo
 
 def _template_defaults(call: Call, template: str, conf: VeConf) -> None:
     """What NAME.conf beside the tarball says, where *conf* says nothing."""
-    found = templates.defaults(call.host.paths, template)
+    found = plain.sizes(templates.defaults(call.host.paths, template))
     for key, value in found.items():
         if key in OF_ONE_CONTAINER:
             raise BadConfig(f"{found.place(key)}: {key} is of one container, no default of a template")
@@ -128,7 +128,7 @@ def _sample(call: Call, name: str) -> VeConf:
     path = call.host.paths.sample_conf(name)
     try:
         file_name(name)
-        return VeConf.load(path)
+        return plain.sizes(VeConf.load(path))
     except (OSError, ValueError) as error:
         raise Failure(Exit.CP_CONFIG, f"Sample config file not found: {path}") from error
 
