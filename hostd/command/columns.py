@@ -117,6 +117,19 @@ def _uptime(row: Row) -> str | None:
     return f"{days:03d}d{hours:02d}h:{minutes:02d}m:{seconds:02d}s"
 
 
+def _iolimit(row: Row) -> int | None:
+    """Bytes per second; a file may say it with a suffix."""
+    found = row.pair("IOLIMIT", values.io_bytes)
+    return None if found is None else found[0]
+
+
+def _overcommit(row: Row) -> float | None:
+    text = row.text("VM_OVERCOMMIT") or ""
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
+        return None
+    return float(text) if "." in text else int(text)
+
+
 def _vswap(row: Row) -> bool:
     return row.text("PHYSPAGES") is not None and row.text("SWAPPAGES") is not None
 
@@ -254,7 +267,7 @@ COLUMNS: tuple[Column, ...] = (
     _number("cpuunits", "CPUUNI", 7, default=1000),
     _number("cpus", "CPUS", 5),
     _number("ioprio", "IOP", 3),
-    _number("iolimit", "IOLIMIT", 10),
+    _column("iolimit", "IOLIMIT", 10, lambda row: _shown(_iolimit(row)), _iolimit),
     _number("iopslimit", "IOPS", 4),
     _boolean("onboot", "ONBOOT", 6, lambda row: row.boolean("ONBOOT")),
     _number("bootorder", "BOOTORDER", 10),
@@ -262,7 +275,7 @@ COLUMNS: tuple[Column, ...] = (
     _switches("features", "FEATURES", -15),
     _boolean("vswap", "VSWAP", 5, _vswap),
     _boolean("disabled", "DISABL", 6, lambda row: bool(row.boolean("DISABLED"))),
-    _conf("vm_overcommit", "VM_OVC", 6),
+    _column("vm_overcommit", "VM_OVC", 6, lambda row: row.text("VM_OVERCOMMIT"), _overcommit),
     _column("netfilter", "NETFILTER", -9, lambda row: row.text("NETFILTER") or "stateless"),
     _switches("capability", "CAPABILITY", -32),
 )

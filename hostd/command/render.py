@@ -69,6 +69,8 @@ def _json(value: object, indent: str) -> str:
             return f"{value:.3f}"
         case Load():
             return f"{value:.2f}"
+        case float():
+            return str(value)
         case dict() if value:
             inner = [f"{deeper}{quoted(key)}: {_json(one, deeper)}" for key, one in value.items()]
             return "{\n" + ",\n".join(inner) + f"\n{indent}}}"

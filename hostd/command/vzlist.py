@@ -86,7 +86,10 @@ async def _list(host: Host, console: Console, parsed: Parsed) -> int:
     if sort is not None:
         rows = _sorted(rows, sort, descending=(parsed.last("sort") or "").startswith("-"))
     console.show(_rendered(parsed, columns, rows))
-    return 0
+    unknown = sorted(set(wanted) - set(host.ids())) if wanted else []
+    if unknown:
+        console.error(f"Container(s) not found: {' '.join(map(str, unknown))}")
+    return 1 if unknown else 0
 
 
 def _rendered(parsed: Parsed, columns: Sequence[Column], rows: Sequence[Row]) -> str:

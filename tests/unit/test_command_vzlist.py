@@ -165,6 +165,30 @@ def test_refused(fake: Fake, argv: list[str], text: str) -> None:
     assert fake.vzlist(*argv) == Said(1, "", text)
 
 
+def test_one_of_those_named_is_not_there(fake: Fake) -> None:
+    text = "Container(s) not found: 777 999\n"
+    assert fake.vzlist("-H1", "102", "999", "777", "101") == Said(1, "       101\n       102\n", text)
+    said = fake.vzlist("-j", "-o", "ctid", "101", "999", "777")
+    assert (said.code, json.loads(said.stdout), said.stderr) == (1, [{"ctid": 101}], text)
+
+
+@pytest.mark.parametrize(
+    ("line", "field", "shown", "value"),
+    [
+        ('IOLIMIT="10M"', "iolimit", "10485760", 10485760),
+        ('IOLIMIT="fast"', "iolimit", "-", None),
+        ('VM_OVERCOMMIT="1.5"', "vm_overcommit", "1.5", 1.5),
+        ('VM_OVERCOMMIT="2"', "vm_overcommit", "2", 2),
+        ('VM_OVERCOMMIT="much"', "vm_overcommit", "much", None),
+        ("", "vm_overcommit", "-", None),
+    ],
+)
+def test_numbers_of_a_file(fake: Fake, line: str, field: str, shown: str, value: float | None) -> None:
+    fake.ct(105, f"{line}\n")
+    assert fake.vzlist("-Ho", field, "105").stdout.strip() == shown
+    assert json.loads(fake.vzlist("-jo", field, "105").stdout) == [{field: value}]
+
+
 def test_nothing_to_show(tmp_path: os.PathLike[str]) -> None:
     fake = Fake(str(tmp_path))
     assert fake.vzlist() == Said(0, "", "Container(s) not found\n")
