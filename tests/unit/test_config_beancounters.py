@@ -63,3 +63,11 @@ def test_our_samples_are_complete(fake: Fake, sample: str) -> None:
     with open(f"{fake.paths.conf_dir}/{sample}", encoding="ascii") as file:
         fake.ct(101, file.read())
     assert fake.ctl("start", "101").code == 0
+
+
+@pytest.mark.parametrize("vswap", ["yes", "no"])
+def test_the_light_sample_has_every_parameter_and_they_fit(fake: Fake, vswap: str) -> None:
+    """Of the classic equations but the one by which there would be no limit of RAM."""
+    said = fake.run("vzcfgvalidate", "-v", vswap, fake.paths.sample_conf("light"))
+    about_ram = [line for line in said.stderr.splitlines() if "physpages" in line or "swappages" in line]
+    assert said.stderr.splitlines() in (about_ram, ["Validation completed: success"])

@@ -170,7 +170,10 @@ def test_the_default_tree(tmp_path: os.PathLike[str]) -> None:
     assert globals.paths.lock_dir == paths.lock_dir and os.path.isdir(paths.lock_dir)
     assert os.stat(f"{tmp_path}/var/lib/vz/private").st_mode & 0o777 == 0o700
     assert not os.path.exists(f"{tmp_path}/var/lib/vz/private/$VEID")
-    for name in ("basic", "vswap-256m", "vswap-512m", "vswap-1g", "vswap-2g", "vswap-4g"):
+    assert VeConf.load(paths.ct_conf(0)).get("CPUUNITS") == "1000"
+    names = "basic light vswap-256m vswap-512m vswap-1024m vswap-1g vswap-2g vswap-4g"
+    assert [f"ve-{name}.conf-sample" for name in names.split()] == list(skeleton.SAMPLES)
+    for name in names.split():
         config = effective(1, VeConf.load(paths.sample_conf(name)), globals)
         assert config.ram and config.numproc and config.diskspace_kib and config.onboot is False, name
     assert effective(1, VeConf.load(paths.sample_conf("vswap-256m")), globals).ram == 256 << 20

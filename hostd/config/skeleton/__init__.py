@@ -8,7 +8,10 @@ from hostd.errors import NoGlobalConfig
 
 SAMPLES = tuple(
     f"ve-{name}.conf-sample"
-    for name in ("basic", "vswap-256m", "vswap-512m", "vswap-1g", "vswap-2g", "vswap-4g")
+    for name in (
+        *("basic", "light"),
+        *("vswap-256m", "vswap-512m", "vswap-1024m", "vswap-1g", "vswap-2g", "vswap-4g"),
+    )
 )
 _HERE = os.path.dirname(__file__)
 
@@ -56,8 +59,8 @@ def _configuration(paths: Paths) -> None:
         for directory in (tree, f"{tree}/conf", f"{tree}/names"):
             os.mkdir(directory, 0o755)
         _copy("vz.conf", f"{tree}/vz.conf", paths)
-        for sample in SAMPLES:
-            _copy(sample, f"{tree}/conf/{sample}", paths)
+        for name in ("0.conf", *SAMPLES):
+            _copy(name, f"{tree}/conf/{name}", paths)
         os.rename(tree, paths.etc_dir)
 
 
