@@ -6,7 +6,7 @@ Everything is parsed and validated before anything is changed: `read` raises, `C
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from hostd.config import permits, values
+from hostd.config import clamped, permits, values
 from hostd.config.addresses import Interface, addresses, addresses_text
 from hostd.config.settings import BY_OPTION, KEY_ORDER, Effect, Setting
 from hostd.config.veconf import VeConf
@@ -19,7 +19,7 @@ _MERGED = ("FEATURES", "CAPABILITY", *permits.READERS)  # what is not named stay
 @dataclass(frozen=True, slots=True)
 class Changes:
     """`texts`: new text by key; `passwords` by user.  Addresses are told as edits: all removed, these removed, these
-    added.
+    added.  `clamped`: a line for each value that was more than there can be.
     """
 
     texts: Mapping[str, str] = field(default_factory=dict)
@@ -28,6 +28,7 @@ class Changes:
     remove: tuple[Interface, ...] = ()
     remove_all: bool = False
     passwords: Mapping[str, str] = field(default_factory=dict)
+    clamped: tuple[str, ...] = ()
 
     @property
     def keys(self) -> frozenset[str]:
@@ -68,9 +69,10 @@ def read(given: Iterable[tuple[str, str]]) -> Changes:
     texts: dict[str, str] = {}
     add: tuple[Interface, ...] = ()
     remove: tuple[Interface, ...] = ()
-    remove_all, passwords = False, dict[str, str]()
+    remove_all, passwords, notes = False, dict[str, str](), []
     for row, value in rows:
         text = _parsed(row, value)
+        notes.append(clamped.line(row, value, text))
         match row.option:
             case "ipadd":
                 add += addresses(text)
@@ -90,7 +92,8 @@ def read(given: Iterable[tuple[str, str]]) -> Changes:
             case _:
                 texts[row.key] = text
     unique = addresses(addresses_text(add))
-    return Changes(texts, tuple(row for row, _ in rows), unique, remove, remove_all, passwords)
+    settings = tuple(row for row, _ in rows)
+    return Changes(texts, settings, unique, remove, remove_all, passwords, tuple(filter(None, notes)))
 
 
 def _parsed(row: Setting, value: str) -> str:

@@ -86,3 +86,28 @@ def test_processors_of_nodes_that_only_run(fake: Fake) -> None:
     fake.host.states[101] = Facts(exists=True, mounted=True, running=True, live={"NODEMASK": "0"})
     assert fake.ctl("set", "101", "--cpumask", "auto").code == 0
     assert fake.ctl("set", "101", "--cpumask", "auto", "--save").code == 21, "the file would say so alone"
+
+
+@pytest.mark.parametrize(
+    ("option", "given", "stored"),
+    [
+        ("iolimit", "9T", "2147483647"),
+        ("privvmpages", "99999999999999999999", "unlimited"),
+        ("privvmpages", "1:99999999999T", "1:unlimited"),
+        ("ram", "9999999999T", "0:2251799813685248"),
+        ("diskspace", "99999999999999999999", "unlimited:unlimited"),
+    ],
+)
+def test_more_than_there_can_be_is_told(fake: Fake, option: str, given: str, stored: str) -> None:
+    fake.ct(101)
+    said = fake.ctl("set", "101", f"--{option}", given, "--save")
+    line = f"Warning: --{option} {given} is more than there can be: it becomes {stored}\n"
+    assert said.code == 0 and said.stdout.count(line) == 1
+    assert f'{option.upper() if option != "ram" else "PHYSPAGES"}="{stored}"\n' in fake.conf(101)
+
+
+@pytest.mark.parametrize("words", ["--iolimit 2047", "--iolimit unlimited", "--ram unlimited", "--diskspace unlimited",
+                                   "--privvmpages 5:unlimited", "--kmemsize 9223372036854775807"])  # fmt: skip
+def test_as_much_as_there_can_be_is_nothing_to_tell(fake: Fake, words: str) -> None:
+    fake.ct(101)
+    assert "more than" not in fake.ctl("set", "101", *words.split(), "--save").stdout

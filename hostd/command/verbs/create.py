@@ -66,6 +66,8 @@ def _configuration(call: Call, options: list[tuple[str, str]], globals: GlobalCo
     made.
     """
     asked = changes.read((name, value) for name, value in options if name in _SETTINGS)
+    for line in asked.clamped:
+        call.console.say(line)
     _check_name(call, asked.texts.get("NAME"))
     layout = _layout(call)
     conf, sample = _base(call, globals)

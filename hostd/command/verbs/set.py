@@ -118,7 +118,7 @@ async def _request(call: Call, conf: VeConf) -> Request:
         changes=whole.changes,
         logins=Logins(whole.changes.passwords, given.ssh_keys(call)),
         plan=data.plan if data else None,
-        notes=whole.notes,
+        notes=(*whole.changes.clamped, *whole.notes),
     )
 
 
