@@ -1,6 +1,7 @@
 """Acting on the processes of one cgroup directory and on the directories below it.  Plain paths; blocking."""
 
 import errno
+import math
 import os
 import select
 import signal
@@ -13,10 +14,10 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 _POLL = 0.002  # seconds; v1 has no events, so here and there looking again is all one can do
 
 
-def procs(path: str) -> list[int]:
-    """The pids in *path* and below; [] when it is gone."""
+def procs(path: str, until: float = math.inf) -> list[int]:
+    """The pids in *path* and below; [] when it is gone.  Not all of them when it takes longer than *until*."""
     found = _pids(files.read_optional(f"{path}/cgroup.procs"))
-    for directory, name in walk(path):
+    for directory, name in walk(path, until):
         # Not by its own path, which may be too long; and a cgroup has no links to be led astray by.
         found += _pids(files.read_optional(f"/proc/self/fd/{directory}/{name}/cgroup.procs"))
     return found
@@ -26,8 +27,9 @@ def _pids(text: str | None) -> list[int]:
     return [int(pid) for pid in (text or "").split() if pid != "0"]  # 0: of another pid namespace
 
 
-def walk(path: str) -> Iterator[tuple[int, str]]:
-    """(directory, name) of every cgroup below *path*, deepest first; none when it is gone.
+def walk(path: str, until: float = math.inf) -> Iterator[tuple[int, str]]:
+    """(directory, name) of every cgroup below *path*, deepest first; none when it is gone.  Ends early at *until*, a
+    time of time.monotonic().
 
     *directory* is a descriptor, open until the next pair is asked for.  One at a time and no paths: the guest
     may nest deeper than a path may be long, and than we may have files open.
@@ -36,7 +38,7 @@ def walk(path: str) -> Iterator[tuple[int, str]]:
     try:
         here = os.open(path, _FOLDER)
         trail = [("", _children(here))]
-        while trail:
+        while trail and time.monotonic() <= until:
             name, children = trail[-1]
             if children:
                 child = children.pop()

@@ -13,6 +13,7 @@ import errno
 import os
 
 from hostd.cgroup import control
+from hostd.cgroup.loosen import loosen
 from hostd.cgroup.root import CgroupTree
 from hostd.errors import Exit, Failure
 from hostd.kernel.fd import Fd
@@ -157,11 +158,12 @@ class CtCgroup:
         return control.frozen_v1(self._freezer())
 
     def kill(self) -> None:
-        """SIGKILL to every process, frozen ones and those being forked included; does not wait;
-        idempotent.
+        """SIGKILL to every process, frozen ones and those being forked included, and nothing left that could keep
+        them from ending: its limits of time and I/O are gone then.  Does not wait; idempotent.
         """
         if not (self._unified and control.kill(self._unified)):
             self._kill_one_by_one()
+        loosen(self.path)
 
     def _kill_one_by_one(self) -> None:
         """Without cgroup.kill (pure v1): frozen first, so that no fork escapes."""
@@ -169,8 +171,6 @@ class CtCgroup:
         if freezer is not None and os.path.isdir(freezer):
             control.freeze_v1(freezer, 1.0)
         control.signal_all(self.paths()[-1])
-        if freezer is not None:
-            control.write_if_there(f"{freezer}/freezer.state", "THAWED")
 
     def _freezer(self) -> str:
         path = self.path("freezer")

@@ -13,6 +13,7 @@ from hostd.kernel import probes
 from tests.harness import machine
 from tests.harness.installation import Vz
 from tests.harness.needs import CHECKPOINTS, needs
+from tests.harness.patience import patient
 from tests.harness.reboots import reboot
 from tests.system.test_processors import allowed
 
@@ -78,6 +79,21 @@ def test_iolimit_holds_after_a_restore(vz: Vz) -> None:
     assert rate(vz, write("direct", 12), 12 * MIB) < BURST * 4 * MIB
     vz.ctl("set", "101", "--iolimit", "0")
     assert rate(vz, write("direct", 48), 48 * MIB) > BURST * 4 * MIB
+
+
+@needs("io")
+@pytest.mark.parametrize("kind", ["direct", "buffered"])
+def test_iolimit_does_not_hold_up_a_stop(vz: Vz, kind: str) -> None:
+    """With it this would take minutes: no signal wakes who waits for a disk."""
+    vz.start(101)
+    vz.ctl("set", "101", "--iolimit", "100K")
+    how = {"direct": "oflag=direct", "buffered": "conv=fsync"}[kind]
+    vz.popen("vzctl", "exec", "101", f"dd if=/dev/zero of=/root/big bs=64M count=1 {how}")
+    waits = "grep -q '^[0-9]* (dd) D' /proc/[0-9]*/stat"
+    machine.until("dd waits", lambda: vz.ctl("exec", "101", waits, check=None).code == 0)
+    began = time.monotonic()
+    vz.ctl("stop", "101", "--fast")
+    assert time.monotonic() - began < patient(8)
 
 
 def test_simfs_has_no_disk_to_limit(vz: Vz) -> None:
