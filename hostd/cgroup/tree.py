@@ -10,9 +10,10 @@ level between the limited cgroup and the guest's root, would cost every containe
 """
 
 import errno
+import math
 import os
 
-from hostd.cgroup import control
+from hostd.cgroup import control, files
 from hostd.cgroup.loosen import loosen
 from hostd.cgroup.root import CgroupTree
 from hostd.errors import Exit, Failure
@@ -23,6 +24,11 @@ __all__ = ["CgroupTree", "CtCgroup"]
 # What a delegated cgroup's owner may write: the directory itself and what moves processes.
 _OWNED_V1 = ("", "/cgroup.procs", "/tasks")
 _OWNED_V2 = ("", "/cgroup.procs", "/cgroup.threads", "/cgroup.subtree_control")
+
+# How many cgroups it may make below its own, and how deep: each is kernel memory of the host's, one of 65535 memory
+# cgroups of the machine, and a step of every walk.  systemd makes some 60, and so does that of each container inside.
+# v1 has no such files.
+_INSIDE = {"cgroup.max.descendants": "4096", "cgroup.max.depth": "64"}
 
 
 class CtCgroup:
@@ -64,6 +70,7 @@ class CtCgroup:
             for path in self.paths():
                 self._make(path)
                 made.append(path)
+            self._bound()
             if uid_base is not None:
                 self._delegate(uid_base)
         except OSError as error:
@@ -82,6 +89,11 @@ class CtCgroup:
         except FileNotFoundError:  # somebody removed the root since the last container
             self.tree.prepare(again=True)
             os.mkdir(path)
+
+    def _bound(self) -> None:
+        if self._unified:
+            for name, most in _INSIDE.items():
+                files.write(f"{self._unified}/{name}", most)
 
     def _delegate(self, owner: int) -> None:
         for path in self._v1:
@@ -124,9 +136,11 @@ class CtCgroup:
 
     # its processes
 
-    def procs(self) -> list[int]:
-        """The pids of all processes in it and in the sub-cgroups that the guest made."""
-        return control.procs(self.paths()[-1])
+    def procs(self, until: float = math.inf) -> list[int]:
+        """The pids of all processes in it and in the sub-cgroups that the guest made; as many as are found *until*
+        then.
+        """
+        return control.procs(self.paths()[-1], until)
 
     def freeze(self, timeout: float = 10.0) -> None:
         """Stop all its processes; returns when all have stopped.  Raises Failure, thawed, after *timeout*

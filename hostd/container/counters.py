@@ -55,15 +55,15 @@ class Look:
     @cached_property
     def _pids(self) -> tuple[list[int], float]:
         until = time.monotonic() + PATIENCE  # it may have made many cgroups, too
-        return self.cgroup.procs(), until
+        return self.cgroup.procs(until), until
 
     @property
     def pids(self) -> Iterator[int]:
         """Of all its processes, as long as there is time for them.  Raises TooLong."""
         found, until = self._pids
+        _in_time(until)  # else these are not all
         for pid in found:
-            if time.monotonic() > until:
-                raise TooLong
+            _in_time(until)
             yield pid
 
     @cached_property
@@ -82,6 +82,11 @@ class Look:
     def over(self) -> bool:
         """PID 1 has ended: what was counted may be of whoever has its number now."""
         return ended(self._pidfd)
+
+
+def _in_time(until: float) -> None:
+    if time.monotonic() > until:
+        raise TooLong
 
 
 def _of_sockets(pick: Callable[[sockets.Sockets], int]) -> Callable[[Look], int | None]:

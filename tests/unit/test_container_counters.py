@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from types import SimpleNamespace
 from typing import cast
 
@@ -9,6 +10,7 @@ import pytest
 
 from hostd.cgroup import stats
 from hostd.cgroup.stats import Counter
+from hostd.cgroup.tree import CtCgroup
 from hostd.container import counters, socket_limits
 from hostd.container.container import Container
 from hostd.container.counters import Locks, Look
@@ -21,7 +23,7 @@ NAMES = frozenset(("numfile", "numflock", "numtcpsock"))
 @pytest.fixture
 def ct(monkeypatch: pytest.MonkeyPatch) -> Container:
     """A container of one process: this."""
-    cgroup = SimpleNamespace(procs=lambda: [os.getpid()], unified=lambda: None)
+    cgroup = SimpleNamespace(procs=lambda until: [os.getpid()], unified=lambda: None)
     monkeypatch.setattr(counters, "CtCgroup", lambda tree, ctid: cgroup)
     monkeypatch.setattr(stats, "counters", lambda cgroup, names: {"numproc": Counter(1)})
     world = SimpleNamespace(tree=None)
@@ -50,6 +52,24 @@ def test_more_locks_than_anybody_waits_for(ct: Container) -> None:
 def test_processes_that_take_too_long_leave_the_rest_known(ct: Container, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counters, "PATIENCE", -1.0)
     assert known(ct, {}) == {"numproc", "numtcpsock"}
+
+
+def test_so_many_cgroups_that_not_all_of_its_processes_are_found(
+    ct: Container, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Perhaps none: that is no count of zero."""
+    monkeypatch.setattr(counters, "PATIENCE", 0.01)
+    given: list[float] = []
+
+    def procs(until: float) -> list[int]:
+        given.append(until)
+        time.sleep(0.02)
+        return []
+
+    look = Look(ct, NAMES, dict)
+    look.cgroup = cast(CtCgroup, SimpleNamespace(procs=procs, unified=lambda: None))
+    assert set(counters._counted(look)) == {"numproc", "numtcpsock"}
+    assert len(given) == 1 and given[0] < time.monotonic()
 
 
 def test_a_second_checkpoint_forgets_nothing_of_the_time_before_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
