@@ -29,6 +29,7 @@ OK, FAILED, BAD_ARGUMENT, NOT_RUNNING = 0, 1, 2, 3
 
 ROUNDS = 3  # of a stop: a container may be held by another action
 PAUSE = 1.0  # seconds between two of them
+LIFTED = {"CPULIMIT": "--cpulimit", "IOLIMIT": "--iolimit", "IOPSLIMIT": "--iopslimit"}  # of who is to stop
 
 Act = Callable[[int], Awaitable[bool]]
 
@@ -163,9 +164,10 @@ class _Service:
         return await self._stop(ctid)
 
     async def _stop(self, ctid: int) -> bool:
-        """It may take all the processors it can get for that."""
-        if self._said(ctid, "CPULIMIT") not in ("", "0"):
-            await self._vzctl("--skiplock", "set", str(ctid), "--cpulimit", "0")
+        """It may take all the processors and all of the disk that it can get for that."""
+        live = self._host.facts(ctid).live  # what the file says is not what runs, and perhaps nothing at all
+        if slow := [option for key, option in LIFTED.items() if (live.get(key) or "0") != "0"]:
+            await self._vzctl("--skiplock", "set", str(ctid), *(word for option in slow for word in (option, "0")))
         return self._told(f"Stopping CT {ctid}", await self._vzctl("--skiplock", "stop", str(ctid)))
 
     async def _umount(self, ctid: int) -> bool:

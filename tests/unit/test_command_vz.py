@@ -1,6 +1,7 @@
 """vz: which containers the service starts and stops, in which order, and what it says."""
 
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -25,6 +26,10 @@ def ran(fake: Fake, *ctids: int) -> None:
     for ctid in ctids:
         with open(f"{fake.paths.reboot_dir}/{ctid}", "w", encoding="ascii"):
             pass
+
+
+def has(fake: Fake, ctid: int, **live: str) -> None:
+    fake.host.states[ctid] = replace(fake.host.facts(ctid), live=live)
 
 
 def in_globals(fake: Fake, line: str) -> None:
@@ -113,10 +118,28 @@ def test_a_stop_suspends_and_the_next_start_resumes(fake: Fake) -> None:
 def test_a_stop_stops_and_unmounts(fake: Fake) -> None:
     in_globals(fake, "VE_STOP_MODE=stop")
     fake.up(101, "CPULIMIT=10\n")
+    has(fake, 101, CPULIMIT="10")
     fake.ct(102, mounted=True)
     assert fake.service("stop") == Said(0, "Stopping CT 101: done\nUnmounting CT 102: done\n", "")
     assert done(fake) == [("apply", 101), ("stop", 101), ("umount", 102)]
     assert fake.host.changes[0].after.cpulimit == 0 and "CPULIMIT=10" in fake.conf(101)
+
+
+def test_what_slows_a_stop_is_lifted_whatever_the_file_says(fake: Fake) -> None:
+    """By what runs: one has its limits by `set` alone, one lost them so, and of one the file is damaged."""
+    in_globals(fake, "VE_STOP_MODE=stop")
+    fake.up(101, "BOOTORDER=1\n")
+    has(fake, 101, CPULIMIT="10", IOLIMIT="1048576", IOPSLIMIT="50")
+    fake.up(102, "BOOTORDER=2\nCPULIMIT=10\nIOLIMIT=1048576\n")
+    has(fake, 102, CPULIMIT="0", IOLIMIT="")
+    fake.up(103, "this is no configuration\n")
+    has(fake, 103, CPULIMIT="10")
+    fake.up(104, "BOOTORDER=3\n")
+    said = fake.service("stop")
+    assert said == Said(0, "".join(f"Stopping CT {ctid}: done\n" for ctid in (103, 101, 102, 104)), "")
+    assert done(fake) == [("stop", 103), ("apply", 101), ("stop", 101), ("stop", 102), ("stop", 104)]
+    (change,) = fake.host.changes
+    assert (change.after.cpulimit, change.after.iolimit, change.after.iopslimit) == (0, 0, 0)
 
 
 def test_what_cannot_be_suspended_is_stopped(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
