@@ -2,6 +2,7 @@
 it was.
 """
 
+import errno
 import os
 
 import pytest
@@ -130,6 +131,18 @@ def test_force_saves_anyway(fake: Fake) -> None:
     assert said == Said(1, saved(fake), "memory is in use\n")
     assert fake.conf(101) == 'PHYSPAGES="0:256"\n'
     assert fake.ctl("set", "101", "--force", "--ram", "1M").code == 20
+
+
+def test_an_error_of_the_system_is_a_failure_to_apply_as_well(fake: Fake) -> None:
+    fake.up(101, "A=1\n")
+    fake.host.failure = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    not_saved = "Error: failed to apply some parameters, not saving configuration file!\n"
+    why = "Error: No space left on device\n"
+    assert fake.ctl("set", "101", "--hostname", "x", "--save") == Said(3, "", why + not_saved)
+    assert fake.ctl("set", "101", "--hostname", "x") == Said(3, "", why)
+    assert fake.conf(101) == "A=1\n"
+    assert fake.ctl("set", "101", "--hostname", "x", "--save", "--force") == Said(3, saved(fake), why)
+    assert fake.conf(101) == 'A=1\nHOSTNAME="x"\n'
 
 
 def test_a_failing_save_takes_the_name_back(fake: Fake) -> None:

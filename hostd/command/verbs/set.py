@@ -176,14 +176,15 @@ async def _apply(call: Call, request: Request, facts: Facts, conf: VeConf) -> in
             await applying.running(call, request.changes, request.logins, facts, conf, reset_ub=request.reset_ub)
         else:
             await applying.down(call, request.changes, request.logins, facts, conf)
-    except VzError as error:
+    except (VzError, OSError) as error:  # as of a full disk inside
         if not request.save:
             raise
+        why, code = edge.report(error)
         if not request.force:
             text = "Error: failed to apply some parameters, not saving configuration file!"
-            raise Failure(error.exit_code, f"{edge.report(error)[0]}\n{text}") from error
-        call.console.error(edge.report(error)[0])
-        return error.exit_code
+            raise Failure(code, f"{why}\n{text}") from error
+        call.console.error(why)
+        return code
     for what in _idle(request):
         call.console.say(f"Warning: {what} {Effect.UNENFORCED.value}")
     unkept.tell(call, request.changes, conf)
