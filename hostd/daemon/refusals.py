@@ -20,6 +20,7 @@ class Refusals:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._listeners: list[Listener] = []
+        self._coming = 0  # who will be one, as soon as it is his turn
         self._stirred = registry.events.stirring()
         registry.last_look = self.look_last
         self._one = asyncio.Lock()  # at a time uses the watch: its own look, or a listener that comes
@@ -29,7 +30,11 @@ class Refusals:
     async def tell(self, listener: Listener) -> None:
         """Tell *listener* what is refused from now on, until cancelled."""
         try:
-            looking = await self._join(listener)
+            self._coming += 1
+            try:
+                looking = await self._join(listener)
+            finally:
+                self._coming -= 1
             await asyncio.shield(looking)
         finally:
             self._leave(listener)
@@ -40,7 +45,7 @@ class Refusals:
             if self._watch is None:
                 self._watch = Watch(self._stirred, self._tell)
             watch = self._watch
-            if self._listeners:
+            if self._looking is not None:
                 await watch.look(self._running())
             self._listeners.append(listener)
             await watch.begin(self._running())
@@ -55,10 +60,12 @@ class Refusals:
             self._listeners.remove(listener)
         if self._listeners or self._watch is None:
             return
-        if self._looking is not None:
-            self._looking.cancel()
-        else:
+        if self._looking is None:
             self._watch.close()
+        elif self._coming and not self._looking.done():
+            return  # he has it in use, or takes it over as it is
+        else:
+            self._looking.cancel()
         self._watch = self._looking = None
 
     async def _look_on(self, watch: "Watch") -> None:

@@ -9,6 +9,7 @@ from typing import cast
 import pytest
 
 from hostd.command.host import Event
+from hostd.container.container import Container
 from hostd.daemon import refusals
 from hostd.daemon.events import Events
 from hostd.daemon.monitor import Monitor
@@ -146,6 +147,29 @@ def test_one_who_leaves_while_he_comes(crowd: Crowd) -> None:
         heard = await crowd.listen()
         crowd.refused(101, processes=1)
         await until(lambda: heard == [(101, 1)])
+
+    play(crowd, scene)
+
+
+def test_one_who_comes_while_the_only_other_leaves(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
+    """He has the watch in use that would end with the other; what was refused before is no event for him."""
+    monkeypatch.setattr(refusals, "PERIOD", 1e9)
+    look = Watch.look
+
+    async def slow(watch: Watch, running: list[Container]) -> None:
+        await look(watch, running)
+        if len(crowd.tasks) == 2:
+            await crowd.end(0)
+
+    async def scene() -> None:
+        await crowd.listen(101)
+        crowd.refused(101, processes=3)
+        monkeypatch.setattr(Watch, "look", slow)
+        heard = await crowd.listen(101)
+        monkeypatch.setattr(Watch, "look", look)
+        crowd.refused(101, processes=4)
+        third = await crowd.listen(101)
+        assert (heard, third) == ([(101, 4)], [])
 
     play(crowd, scene)
 
