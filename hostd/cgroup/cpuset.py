@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 
-from hostd.cgroup import files
+from hostd.cgroup import control, files
 from hostd.cgroup.writes import Write
 from hostd.config.values import list_text, numbers
 
@@ -20,7 +20,7 @@ def mask(name: str, what: str) -> tuple[Mask, Mask]:
     """How the file *name* is written, on v1 and on v2."""
 
     def v1(path: str, wanted: str) -> Iterator[Write]:
-        return _along(f"{path}/{name}", [f"{below}/{name}" for below in _below(path)], what, wanted)
+        return _along(f"{path}/{name}", _below(path, name), what, wanted)
 
     def v2(path: str, wanted: str) -> Iterator[Write]:
         every = partial(_by_name, f"{os.path.dirname(path)}/{name}.effective")
@@ -44,21 +44,42 @@ def _along(top: str, below: list[str], what: str, wanted: str) -> Iterator[Write
     followers = [file for file in below if _held(file) == before]
     for file in (top, *followers) if after - before else ():
         yield Write(file, list_text(before | after), what, inner=file != top)
+    deeper: Callable[[], None] | None = partial(_give_up, top, after)
     for file in (*reversed(below), top):
         held = _held(file)
         if held - after:
-            yield Write(file, list_text(held & after or after), what, inner=file != top)
+            yield Write(file, list_text(held & after or after), what, shrink=deeper, inner=file != top)
+            deeper = None
 
 
-def _below(path: str) -> list[str]:
-    """Every cgroup below *path*, parents first.  The guest makes and removes them: what is gone, or so deep that its
-    path is too long, is passed over; should the kernel mind, it says so.
+def _below(path: str, name: str) -> list[str]:
+    """The file *name* of every cgroup below *path*, parents first.  The guest makes and removes them: what is gone is
+    passed over; should the kernel mind, it says so.  So is what is so deep that its path is too long.
     """
     found = [path]
     for directory in found:
         with suppress(OSError), os.scandir(directory) as entries:
-            found += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
-    return found[1:]
+            inside = (entry.path for entry in entries if entry.is_dir(follow_symlinks=False))
+            found += [one for one in inside if len(os.fsencode(f"{one}/{name}")) <= files.LONGEST]
+    return [f"{one}/{name}" for one in found[1:]]
+
+
+def _give_up(top: str, after: frozenset[int]) -> None:
+    """Before those above them shrink: what is too deep for a path.  That the guest does not get back."""
+    path, name = os.path.split(top)
+    for directory, inside in control.walk(path):
+        file = f"/proc/self/fd/{directory}/{inside}/{name}"
+        held = _held(file)
+        if held - after and _too_deep(directory, inside, name):
+            control.write_if_there(file, list_text(held & after or after))
+
+
+def _too_deep(directory: int, inside: str, name: str) -> bool:
+    try:
+        path = os.readlink(f"/proc/self/fd/{directory}")
+    except OSError:  # too long by itself
+        return True
+    return len(os.fsencode(f"{path}/{inside}/{name}")) > files.LONGEST
 
 
 def _held(file: str) -> frozenset[int]:

@@ -14,7 +14,6 @@ from hostd.cgroup.writes import V1_UNLIMITED, Write
 WHAT = "CPULIMIT and CPUS"
 PERIOD = 100_000  # microseconds: the kernel's default
 _QUOTA, _PERIOD = "cpu.cfs_quota_us", "cpu.cfs_period_us"
-_LONGEST = 4095  # bytes of a path
 
 
 def v1(path: str, percent: int) -> Iterator[Write]:
@@ -49,7 +48,7 @@ def _path(directory: int, name: str) -> str:
         path = f"{os.readlink(f'/proc/self/fd/{directory}')}/{name}/{_QUOTA}"
     except OSError:
         return ""
-    return path if len(os.fsencode(path)) <= _LONGEST else ""
+    return path if len(os.fsencode(path)) <= files.LONGEST else ""
 
 
 def _give_up(path: str, percent: int) -> None:

@@ -5,6 +5,8 @@ import select
 import time
 from collections.abc import Callable
 
+LONGEST = 4095  # bytes of a path; the guest may nest cgroups deeper
+
 
 def read(path: str) -> str:
     """The text of *path* without the last newline.  Raises OSError with the path."""

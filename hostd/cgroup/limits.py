@@ -91,6 +91,8 @@ def take_back(cgroup: CtCgroup, limits: Limits, previous: Limits | None = None) 
                 perform(items)
         except Failure as failure:
             stays[row.what] = failure
+        except OSError as error:  # in looking at what is there
+            stays[row.what] = Failure(Exit.SETUBC, f"{error.filename or 'its cgroup'}: {error.strerror}")
     return stays
 
 

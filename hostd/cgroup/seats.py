@@ -68,8 +68,8 @@ def _settle(tree: CgroupTree) -> None:
         path, after = step
         try:
             perform((_V2 if tree.mode == "v2" else _V1)(path, list_text(after)))
-        except Failure as failure:  # it leaves at this moment, or has cgroups of its own that mind
-            log.info("stays on its processors: %s", failure.message)
+        except (Failure, OSError) as error:  # it leaves at this moment, or has cgroups of its own that mind
+            log.info("stays on its processors: %s", error)
             del seated[path]
         else:
             held[path] = after

@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from hostd.cgroup.limits import NONE, Limits
 from hostd.cgroup.tree import CgroupTree, CtCgroup
 from hostd.config.values import numbers
 from hostd.errors import Exit, Failure
+from hostd.kernel.fd import Fd
+from tests.harness import fake_cgroups
 from tests.harness.fake_cgroups import writes
 
 V1 = {
@@ -129,6 +132,45 @@ def test_v1_takes_the_cgroups_inside_along(
     if before == NONE:
         assert (top / "docker" / "b" / "cpuset.cpus").read_text().strip() == "0-3"
     assert written
+
+
+def test_v1_takes_along_what_is_too_deep_for_a_path(
+    v1: CtCgroup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "write", fake_cgroups.write)
+    deepest = nested(tmp_path / "cpuset" / "vz" / "101", 20)
+    limits.apply(v1, Limits(cpumask="1"), NONE)
+    with open("cpuset.cpus", encoding="ascii", opener=partial(os.open, dir_fd=deepest.fileno())) as file:
+        assert file.read().strip() == "1"
+    limits.apply(v1, NONE, Limits(cpumask="1"))
+    assert limits.take_back(v1, Limits(cpumask="1"), NONE) == {}
+
+
+def nested(path: Path, depth: int) -> Fd:
+    """A cgroup so far below *path*, by directories with long names."""
+    here, name = Fd.open(str(path), os.O_DIRECTORY), "x" * 250
+    for _ in range(depth):
+        os.mkdir(name, dir_fd=here.fileno())
+        here = Fd(os.open(name, os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=here.fileno()))
+        with open("cpuset.cpus", "w", encoding="ascii", opener=partial(os.open, dir_fd=here.fileno())) as file:
+            file.write("0-3\n")
+    return here
+
+
+def test_a_row_that_cannot_even_be_looked_at_stays_and_the_others_do_not(
+    v2: CtCgroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = files.read_optional
+
+    def refuse(path: str | None) -> str | None:
+        if path and path.endswith("101/cpuset.mems"):
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), path)
+        return read(path)
+
+    limits.apply(v2, Limits(nodemask="1", iolimit=5, device="7:3"), NONE)
+    monkeypatch.setattr(files, "read_optional", refuse)
+    stays = limits.take_back(v2, NONE, Limits(nodemask="1", iolimit=5, device="7:3"))
+    assert list(stays) == ["NODEMASK"] and stays["NODEMASK"].message.endswith("cpuset.mems: File name too long")
 
 
 def test_v1_undo_of_a_mask(v1: CtCgroup, tmp_path: Path) -> None:

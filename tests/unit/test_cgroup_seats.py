@@ -1,5 +1,6 @@
 """Who runs on which processors, on trees of files."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,20 @@ def test_who_stays_moves_to_where_somebody_left(tree: CgroupTree, monkeypatch: p
     assert held(tree, 3) in ("0", "1")
     load = seats.loads({str(ctid): numbers(held(tree, ctid)) for ctid in masks})
     assert sorted(load[number] for number in range(4)) == [1, 1, 2, 2]
+
+
+def test_one_that_cannot_be_moved_is_nobodys_failure(tree: CgroupTree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with cgroups inside that cannot be looked at."""
+    monkeypatch.setattr(notes, "seated", lambda cgroup: ALL)
+    for ctid in (1, 2):
+        put(tree, ctid, "0")
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENAMETOOLONG, "File name too long")
+
+    monkeypatch.setattr(seats, "perform", refuse)
+    seats.settle(tree)
+    assert held(tree, 1) == held(tree, 2) == "0"
 
 
 def test_nobody_is_there(tree: CgroupTree) -> None:
