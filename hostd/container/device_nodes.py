@@ -27,12 +27,20 @@ def exchange(ct: Container, gone: Iterable[Device], come: Iterable[Device]) -> N
         make(ct, device)
 
 
-def take_back(ct: Container, gone: Iterable[Device], come: Iterable[Device]) -> None:
-    """What `exchange` did with the same: each node by itself, as far as the guest has put nothing in the way."""
-    for undo, devices in ((remove, come), (make, gone)):
-        for device in devices:
-            with suppress(Failure):
-                undo(ct, device)
+def take_back(ct: Container, gone: Iterable[Device], come: Iterable[Device]) -> list[Failure]:
+    """What `exchange` did with the same: each node by itself, as far as the guest has put nothing in the way.  Why some
+    of *gone* are missing; of *come* one that is left can be opened by nobody.
+    """
+    for device in come:
+        with suppress(Failure):
+            remove(ct, device)
+    missing = []
+    for device in gone:
+        try:
+            make(ct, device)
+        except Failure as failure:
+            missing.append(failure)
+    return missing
 
 
 def make(ct: Container, device: Device) -> None:

@@ -8,7 +8,6 @@ import os
 import resource
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
 from hostd.config.model import CtConfig
@@ -104,11 +103,15 @@ def apply(ct: Container, wanted: CtConfig, rows: tuple[Row, ...] = ROWS) -> None
             raise Failure(Exit.SETUBC, text, hint=_hint(error)) from error
 
 
-def take_back(ct: Container, before: CtConfig, rows: tuple[Row, ...] = ROWS) -> None:
-    """Give *ct* what it had, each of *rows* by itself, as far as that can be."""
+def take_back(ct: Container, before: CtConfig, rows: tuple[Row, ...] = ROWS) -> dict[str, Failure]:
+    """Give *ct* what it had, each of *rows* by itself.  Those for which that cannot be, by key, with the reason."""
+    stays: dict[str, Failure] = {}
     for row in rows:
-        with suppress(Failure):
+        try:
             apply(ct, before, (row,))
+        except Failure as failure:
+            stays[row.key] = failure
+    return stays
 
 
 def _hint(error: OSError) -> str:

@@ -15,8 +15,10 @@ from hostd.cgroup.limits import Limits
 from hostd.config.model import GlobalConfig, effective
 from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
-from hostd.container import device_filter, devices, socket_limits
+from hostd.container import device_filter, device_nodes, devices, inner_limits, socket_limits
 from hostd.container.container import Container
+from hostd.container.devices import Device
+from hostd.container.inner_limits import Row
 from hostd.container.ops import apply, keys, logins, password, undo
 from hostd.container.ops.apply import LiveChange
 from hostd.container.ops.undo import Undo
@@ -121,6 +123,41 @@ def test_what_stays_of_limits_that_were_refused_is_told_and_runs(
     stays = "PHYSPAGES and SWAPPAGES could not be taken back: 250 are in use"
     assert raised.value.message == f"cannot set IOLIMIT; {stays}"
     assert box.record.live == {"PHYSPAGES": "0:256", "NUMPROC": "9"}
+
+
+def test_an_inner_limit_that_cannot_be_taken_back_is_told_and_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was refused is as it was, whatever its taking back says."""
+
+    def put(key: str, *refused: int | None) -> Row:
+        def act(ct: Container, limit: int | None) -> None:
+            if limit in refused:
+                raise OSError(16, "in the way")
+
+        return Row(key, lambda config: config.numproc if key != "NUMFILE" else config.ram, act)
+
+    rows = (put("NUMPTY"), put("SHMPAGES", None), put("NUMFILE", None, 1 << 20))
+    monkeypatch.setattr(inner_limits, "ROWS", rows)
+    box = Box(tmp_path, monkeypatch)
+    texts = {"NUMPTY": "10", "SHMPAGES": "10", "NUMFILE": "11"}
+    box.change = replace(box.change, texts=texts)
+    with pytest.raises(Failure) as raised:
+        box.apply()
+    stays = "SHMPAGES could not be taken back: cannot set SHMPAGES to unlimited: in the way"
+    assert raised.value.message == f"cannot set NUMFILE to 1048576: in the way; {stays}"
+    assert box.record.live == {"PHYSPAGES": "", "NUMPROC": "9", "SHMPAGES": "10"}
+
+
+def test_a_node_that_cannot_be_made_again_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(ct: object, device: object) -> None:
+        raise Failure(86, f"cannot change {device}")
+
+    monkeypatch.setattr(device_nodes, "make", refuse)
+    monkeypatch.setattr(device_nodes, "remove", refuse)
+    gone, come = cast(list[Device], ["/dev/a", "/dev/b"]), cast(list[Device], ["/dev/c"])
+    told = device_nodes.take_back(cast(Container, None), gone, come)
+    assert [failure.message for failure in told] == ["cannot change /dev/a", "cannot change /dev/b"]
 
 
 def test_who_gives_up_is_told_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -165,7 +165,8 @@ async def _devices(ct: Container, change: LiveChange, undos: list[Undo]) -> None
 
     async def back() -> None:
         device_filter.protect(cgroup, devices.rules(old))
-        device_nodes.take_back(ct, gone, come)
+        if missing := device_nodes.take_back(ct, gone, come):
+            raise missing[0]
 
     undos.append(back)
     device_filter.protect(cgroup, devices.rules(new))
@@ -225,11 +226,14 @@ async def _names(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
 
 async def _inner(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
     """Last: a limit of PID 1 that was lowered cannot be raised again everywhere."""
-    rows = inner_limits.changed(change.old, change.new)
+    rows, done = inner_limits.changed(change.old, change.new), set[str]()
 
     async def back() -> None:
-        inner_limits.take_back(ct, change.old, rows)
+        stays = inner_limits.take_back(ct, change.old, rows)  # the one that was refused too, which may be half there
+        if known := {key: reason for key, reason in stays.items() if key in done}:
+            raise Stays(known)
 
-    if rows:
-        undos.append(back)
-        inner_limits.apply(ct, change.new, rows)
+    undos.append(back)
+    for row in rows:
+        inner_limits.apply(ct, change.new, (row,))
+        done.add(row.key)
