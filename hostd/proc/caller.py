@@ -76,9 +76,13 @@ class Group:
         return self._cgroups.directory(controller, self.number)
 
     def noted(self, name: str) -> int:
-        """What the host has noted at its cgroup under *name*; 0: nothing."""
-        text = self.noted_text(name)
-        return int(text) if text.isdigit() else 0
+        """What the host has noted at its cgroup under *name*; 0: nothing.  Less than that is a time before the host's
+        boot, in which a container was started that was restored here.
+        """
+        try:
+            return int(self.noted_text(name))
+        except ValueError:
+            return 0
 
     def noted_text(self, name: str) -> bytes:
         """As text; b"": nothing."""

@@ -141,6 +141,16 @@ def test_the_kernel_s_clock_is_its_own_or_the_machine_s(group: Group, monkeypatc
     assert (figures.uptime(group), figures.booted(group)) == (10 * 10**9, 900)
 
 
+def test_a_container_may_be_older_than_the_machine_runs(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was restored here."""
+    notes = {"trusted.vz.born": b"-90000000000", "trusted.vz.clocks": b"1"}
+    monkeypatch.setattr(Group, "noted_text", lambda _, name: notes.get(name, b""))
+    monkeypatch.setattr(time, "time_ns", lambda: 1000 * 10**9)
+    monkeypatch.setattr(time, "clock_gettime_ns", lambda _: 10 * 10**9)
+    assert (figures.uptime(group), figures.booted(group)) == (100 * 10**9, 900)
+    assert group.noted("trusted.vz.cpus") == 0
+
+
 def test_transfers(group: Group) -> None:
     disk = figures.transfers(group)["7:1"]
     assert (disk.reads, disk.read_bytes, disk.writes, disk.written) == (2, 4096, 1, 512)
