@@ -212,20 +212,26 @@ def _swap(at: Places, *, swap_alone: bool) -> Code:
 
 
 def _swap_pages(to: int, at: Places, which: int, *, swap_alone: bool) -> Code:
-    """*to*: the *which* of swap; R0 to R5 are lost, and the word on the stack."""
+    """*to*: the *which* of swap; R0 to R5 are lost, and the word on the stack.
+
+    On v1 both limits are the same number where nothing is limited: that is no swap of 0.
+    """
     if swap_alone:
         return _pages(to, at.swap + which)
     kept = _WORD - 8
-    both = f"both {to}"
+    both, unlimited = f"both {to}", f"both unlimited {to}"
     return [
         *_pages(to, at.memory + which),
         store(STACK, to, kept),
         *_pages(to, at.swap + which),
+        put_wide(R1, _UNLIMITED),
+        if_at_least(to, R1, unlimited),
         load(R1, STACK, kept),
         if_at_least(to, R1, both),
         move(to, R1),
         both,
         subtract(to, R1),
+        unlimited,
     ]
 
 
@@ -267,3 +273,4 @@ def _follow(pointer: int, offset: int, *, zero: bool = False) -> Code:
 
 
 _SHIFT = os.sysconf("SC_PAGE_SIZE").bit_length() - 1  # from pages to bytes
+_UNLIMITED = (1 << 63) - 1 >> _SHIFT  # PAGE_COUNTER_MAX
