@@ -21,11 +21,11 @@ def read(path: str, most: int = _MOST) -> bytes:
 class Cgroups:
     """Where the hierarchies are: *places* has a directory for each v1 controller, and "unified" for that of v2.
 
-    *root* is the cgroup that every container's is in.
+    *root* is the cgroup that every container's is in.  Where there is anything of v1, hostd limits by v1 alone.
     """
 
     def __init__(self, root: str, places: "dict[str, str]") -> None:
-        self.v1 = "memory" in places
+        self.v1 = any(name != "unified" for name in places)
         self._unified = places.get("unified", "")
         self._places = {name: f"{place}/{root}" for name, place in places.items()}
         self._mark = f":/{root}/".encode()
@@ -36,7 +36,7 @@ class Cgroups:
         return Group(self, number) if number else None
 
     def directory(self, controller: str, number: str) -> str:
-        """Without v1 everything is in the unified tree."""
+        """Without v1 everything is in the unified tree, with it nothing that v1 has files for."""
         place = self._places.get(controller) or self._places.get("unified", "")
         return f"{place}/{number}"
 

@@ -164,6 +164,16 @@ def test_files_that_are_not_there_are_no_limits(tmp_path: Path) -> None:
         assert figures.transfers(empty) == {} and figures.busy(empty) == (0, 0)
 
 
+def test_v1_without_a_memory_controller_is_v1(tmp_path: Path) -> None:
+    """With an empty tree of v2, or none."""
+    hybrid = {name: files for name, files in V1.items() if name != "memory"}
+    for at, files in enumerate((hybrid, {name: hybrid[name] for name in hybrid if name != "unified"})):
+        group = tree(tmp_path / str(at), files)  # type: ignore[arg-type]
+        assert figures.processors(group, Machine(), figures.allowed(group)) == 2
+        assert figures.busy(group) == (300, 40) and "7:1" in figures.transfers(group)
+        assert figures.memory(group, Machine()).total == 1024 * MIB
+
+
 @pytest.mark.parametrize(
     ("text", "number"),
     [
