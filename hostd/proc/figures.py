@@ -52,14 +52,24 @@ class Memory:
 
 def memory(group: "Group", host: "Host") -> Memory:
     machine = host.memory()
-    ram, used, swap, swap_used = (_memory_v1 if group.v1 else _memory_v2)(group)
+    ram, used, *of_swap = _limits(group)
     total, free, available = [machine.get(name, 0) << 10 for name in (b"MemTotal", b"MemFree", b"MemAvailable")]
     shown, counts = group.noted(MEMORY) or ram, stat(group)
     if shown < total:
         total, free = shown, max(0, shown - used)
         available = min(total, free + sum([counts.get(name, 0) for name in _CACHES]))
-    swap_total = min(swap, machine.get(b"SwapTotal", 0) << 10)
-    return Memory(total, free, available, swap_total, min(swap_used, swap_total), counts)
+    return Memory(total, free, available, *_of_the_machine(host, *of_swap), counts)
+
+
+def swap(group: "Group", host: "Host") -> tuple[int, int]:
+    """What it has of it and what of that is used, as `memory` has them, without the sums of its memory.stat."""
+    return _of_the_machine(host, *_limits(group)[2:])
+
+
+def _of_the_machine(host: "Host", limit: int, used: int) -> tuple[int, int]:
+    """No more swap than there is."""
+    total = min(limit, host.memory().get(b"SwapTotal", 0) << 10)
+    return total, min(used, total)
 
 
 def stat(group: "Group") -> "dict[bytes, int]":
@@ -71,6 +81,11 @@ def stat(group: "Group") -> "dict[bytes, int]":
 
 
 _UNLIMITED = 1 << 62
+
+
+def _limits(group: "Group") -> tuple[int, int, int, int]:
+    """What it may have of RAM and has in use, and the same of swap."""
+    return _memory_v1(group) if group.v1 else _memory_v2(group)
 
 
 def _memory_v1(group: "Group") -> tuple[int, int, int, int]:

@@ -3,6 +3,7 @@
 import time
 
 from hostd.proc import figures, openvz, texts
+from hostd.proc.effort import Effort
 from hostd.proc.host import Host, whole
 from hostd.proc.load import Loads
 from hostd.proc.points import ADDRESSES, BEANCOUNTERS, POINTS
@@ -28,11 +29,13 @@ class Files:
         group = self._cgroups.of(pid)
         if group is None:
             return whole(POINTS[name]) if name in POINTS else b""
-        key, now = (group.number, name), time.monotonic()
-        made, text = self._recent.pop(key, (0.0, b""))
-        if now - made > _FRESH:
-            made, text = now, getattr(self, f"_{name}")(group)
-        self._recent[key] = made, text
+        key = group.number, name
+        until, text = self._recent.pop(key, (0.0, b""))
+        if time.monotonic() > until:
+            effort = Effort()  # a guest may have made thousands of cgroups, of which the kernel makes one sum
+            text = getattr(self, f"_{name}")(group)
+            until = time.monotonic() + max(_FRESH, effort.rest())
+        self._recent[key] = until, text
         if len(self._recent) > _REMEMBERED:
             del self._recent[next(iter(self._recent))]
         return text
@@ -44,7 +47,7 @@ class Files:
         return texts.meminfo(self._host.memory(), figures.memory(group, self._host))
 
     def _swaps(self, group: "Group") -> bytes:
-        return texts.swaps(figures.memory(group, self._host))
+        return texts.swaps(*figures.swap(group, self._host))
 
     def _vmstat(self, group: "Group") -> bytes:
         names = self._host.text(POINTS["vmstat"]).split()[::2]

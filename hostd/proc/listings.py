@@ -5,13 +5,13 @@ To make one takes long where a container has many processes or cgroups, and all 
 
 import time
 
+from hostd.proc.effort import Effort
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _PART = 1.0  # seconds that the parts of one listing may be apart
-_LONG = 0.002  # seconds of a processor: where making took more, the list serves several listings,
-_RESTS = 10  # for so many times as long as it took: no container takes more than a tenth of the server's time
 _MOST = 256  # containers remembered
 
 
@@ -37,8 +37,6 @@ class _Kept:
     __slots__ = ("made", "pids", "rest")
 
     def __init__(self, make: "Callable[[], Iterable[int]]") -> None:
-        """Whether it is dear the processor says: on a busy machine everything takes long."""
-        begun, worked = time.monotonic(), time.process_time()
+        effort = Effort()
         self.pids = sorted(make())
-        self.made, worked = time.monotonic(), time.process_time() - worked
-        self.rest = (self.made - begun) * _RESTS if worked > _LONG else 0.0
+        self.made, self.rest = time.monotonic(), effort.rest()

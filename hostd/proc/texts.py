@@ -87,11 +87,12 @@ def vmstat(names: "list[bytes]", mine: "Memory", disks: "dict[str, Transfers]") 
     return b"".join([b"%s %d\n" % (name, values.get(name, 0)) for name in names])
 
 
-def swaps(mine: "Memory") -> bytes:
+def swaps(total: int, used: int) -> bytes:
+    """Bytes."""
     head = b"Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
-    if not mine.swap_total:
+    if not total:
         return head
-    size, used = mine.swap_total // _KIB, mine.swap_used // _KIB
+    size, used = total // _KIB, used // _KIB
     return head + b"%-40s%s\t%d\t%s%d\t%s%d\n" % (b"none", b"partition", size, _tab(size), used, _tab(used), -2)
 
 

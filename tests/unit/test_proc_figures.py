@@ -82,7 +82,7 @@ def test_memory_is_the_limit_and_what_is_used_of_it(group: Group) -> None:
 
 def test_swap_is_never_more_than_the_machine_has(group: Group) -> None:
     memory = figures.memory(group, Machine())
-    assert (memory.swap_total, memory.swap_used) == (64 * MIB, 10 * MIB)
+    assert (memory.swap_total, memory.swap_used) == (64 * MIB, 10 * MIB) == figures.swap(group, Machine())
 
 
 def test_without_a_limit_memory_is_the_machine_s(group: Group) -> None:
@@ -214,6 +214,7 @@ def test_a_file_of_proc_is_made_of_each_file_of_the_cgroup_once(
         made._host = Machine()
         assert made.text(name, 1)
         assert len(Noting.seen) == len(set(Noting.seen)) > 0, Noting.seen
+        assert "memory.stat" not in Noting.seen, "a sum over all cgroups of the guest's own"
 
 
 def test_lists_of_processors() -> None:
