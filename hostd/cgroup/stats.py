@@ -217,6 +217,7 @@ _V2: Mapping[str, Source] = {
     "shmpages": Source("memory", _keyed("memory.stat", "shmem"), failcnt=_refused_unseen, unit=PAGE),
     "swappages": Source(
         *("memory", _number("memory.swap.current"), _number("memory.swap.peak")),
+        # There is no .local of it: what limits of the guest's own refuse is counted as well.
         _refused_swap(_keyed("memory.swap.events", "fail"), _SHORT_V2),
         unit=PAGE,
     ),
