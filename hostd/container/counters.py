@@ -171,11 +171,15 @@ def _whole(row: Counter, seen: int, before: "list[int] | None") -> Counter:
 
 
 async def total(ct: Container) -> dict[str, list[int]]:
-    """The most and the refusals so far, for a checkpoint: they go on after it.  Nothing is counted for that."""
+    """The most and the refusals so far, for a checkpoint: they go on after it.  Nothing is counted for that.
+
+    Among the refusals are those whom the kernel has killed for memory (`stats.OOM_KILLS`).
+    """
     found = (await rows([(ct, stats.KEPT)])).get(ct.ctid, {})
     before = ct.record.counted if ct.record is not None else {}
     seen = ct.maxima.most if ct.maxima is not None else {}
-    refused = socket_limits.failures(CtCgroup(ct.world.tree, ct.ctid))
+    cgroup = CtCgroup(ct.world.tree, ct.ctid)
+    refused = {**socket_limits.failures(cgroup), stats.OOM_KILLS: stats.kills(cgroup)}
     counted = {}
     for name in {*before, *seen, *refused}:
         most, failures = before.get(name, (0, 0))

@@ -137,11 +137,12 @@ class Watch:
                     self._report(ct, which, number)
 
     def _report(self, ct: Container, which: str, number: int) -> None:
-        if which == stats.OOM_KILLS:
-            self._tell(ct.ctid, "oom", killed=number)
-            return
+        """With those of the time before a checkpoint."""
         earlier = ct.record.counted.get(which, [0, 0])[1] if ct.record is not None else 0
-        self._tell(ct.ctid, "limit", which=which, failcnt=number + earlier)
+        if which == stats.OOM_KILLS:
+            self._tell(ct.ctid, "oom", killed=number + earlier)
+        else:
+            self._tell(ct.ctid, "limit", which=which, failcnt=number + earlier)
 
     def _notice(self, running: list[Container]) -> None:
         """Who has come, and who has gone; a new start has a new cgroup."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+from hostd.cgroup import stats
 from hostd.cgroup.hierarchies import Hierarchy
 from hostd.cgroup.tree import CgroupTree
 from hostd.command.host import Event
@@ -28,7 +29,8 @@ class Box:
         self.stirred = asyncio.Event()
 
     def container(self, ctid: int, serial: int = 1, counted: int = 0) -> Container:
-        record = Record(ctid=ctid, serial=serial, counted={"numproc": [0, counted]} if counted else {})
+        before = {"numproc": [0, counted], stats.OOM_KILLS: [0, counted]} if counted else {}
+        record = Record(ctid=ctid, serial=serial, counted=before)
         self.refused(ctid)
         alive = cast(Process, SimpleNamespace(alive=lambda: True))
         return Container(cast(World, SimpleNamespace(tree=self.tree)), ctid, record=record, process=alive)

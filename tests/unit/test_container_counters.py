@@ -73,12 +73,15 @@ def test_so_many_cgroups_that_not_all_of_its_processes_are_found(
 
 
 def test_a_second_checkpoint_forgets_nothing_of_the_time_before_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    record = Record(ctid=101, counted={"numfile": [500, 0], "numpty": [3, 0], "numproc": [80, 7]})
+    before = {"numfile": [500, 0], "numpty": [3, 0], "numproc": [80, 7], stats.OOM_KILLS: [0, 2]}
+    record = Record(ctid=101, counted=before)
     seen = SimpleNamespace(most={"numfile": 20, "numpty": 9})
     monkeypatch.setattr(socket_limits, "failures", lambda cgroup: {"numtcpsock": 4})
+    monkeypatch.setattr(stats, "kills", lambda cgroup: 1)
     monkeypatch.setattr(counters, "CtCgroup", lambda tree, ctid: None)
     world = SimpleNamespace(tree=None)
     ct = cast(Container, SimpleNamespace(ctid=101, record=record, running=False, maxima=seen, world=world))
     assert asyncio.run(counters.total(ct)) == {
-        "numfile": [500, 0], "numpty": [9, 0], "numproc": [80, 7], "numtcpsock": [0, 4]
+        "numfile": [500, 0], "numpty": [9, 0], "numproc": [80, 7], "numtcpsock": [0, 4],
+        stats.OOM_KILLS: [0, 3],
     }  # fmt: skip

@@ -68,13 +68,13 @@ def test_who_comes_later_is_heard_from_his_start_on(box: Box) -> None:
     play(box, scene)
 
 
-def test_failcnt_goes_on_over_a_checkpoint(box: Box) -> None:
+def test_what_is_counted_goes_on_over_a_checkpoint(box: Box) -> None:
     async def scene(watch: Watch) -> None:
         one = box.container(101, counted=40)
         await watch.begin([one])
-        box.refused(101, processes=2)
+        box.refused(101, processes=2, kills=1)
         await watch.look([one])
-        assert box.told() == [(101, "limit", "numproc", 42)]
+        assert sorted(box.told(), key=str) == [(101, "limit", "numproc", 42), (101, "oom", "", 41)]
 
     play(box, scene)
 
