@@ -23,7 +23,7 @@ class CannotAsk(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """One container.  Bytes and seconds since its start; memory in bytes, *ram* None: no limit.  None: not known.
+    """One container.  Bytes and seconds since its start; *ram* and *swap_limit* None: no limit.  None: not known.
 
     *failures*: how often each of LIMITED refused something.  *pressure*: percent, by `cpu`, `memory` and `io`.
     """
@@ -36,6 +36,7 @@ class Container:
     memory: int
     ram: int | None
     swap: int
+    swap_limit: int | None
     failures: Mapping[str, int]
     cpu: float | None
     read: int | None
@@ -87,7 +88,7 @@ def read(text: bytes) -> tuple[Container, ...]:
 
 def _container(one: Mapping[str, object]) -> Container:
     counters = {name: _counter(one[name]) for name in LIMITED}
-    memory = counters["physpages"]
+    memory, swap = counters["physpages"], counters["swappages"]
     return Container(
         ctid=int(str(one["ctid"])),
         name=str(one["name"] or one["hostname"] or ""),
@@ -95,8 +96,9 @@ def _container(one: Mapping[str, object]) -> Container:
         uptime=float(str(one["uptime"] or 0)),
         processes=counters["numproc"]["held"],
         memory=memory["held"] * _PAGE,
-        ram=None if memory["limit"] in _NO_LIMIT else memory["limit"] * _PAGE,
-        swap=counters["swappages"]["held"] * _PAGE,
+        ram=_limit(memory),
+        swap=swap["held"] * _PAGE,
+        swap_limit=_limit(swap),
         failures={name: counter["failcnt"] for name, counter in counters.items()},
         cpu=_number(one["cputime"]),
         read=_whole(one["ioread"]),
@@ -105,6 +107,10 @@ def _container(one: Mapping[str, object]) -> Container:
         went=_whole(one["netout"]),
         pressure={resource: _number(one[name]) for resource, name in PRESSURES.items()},
     )
+
+
+def _limit(counter: Mapping[str, int]) -> int | None:
+    return None if counter["limit"] in _NO_LIMIT else counter["limit"] * _PAGE
 
 
 def _counter(value: object) -> dict[str, int]:

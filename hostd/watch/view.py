@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hostd.watch.rates import Row
+from hostd.watch.sample import Container
 
 _UNITS = ("", "K", "M", "G", "T", "P")
 
@@ -49,11 +50,12 @@ def age(seconds: float) -> str:
     return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{seconds:02}s"
 
 
-def _memory(row: Row) -> str:
-    one = row.container
-    if not one.running:
-        return "-"
-    return size(one.memory) if one.ram is None else f"{size(one.memory)}/{size(one.ram)}"
+def _of(used: Callable[[Row], float | None], limit: Callable[[Container], int | None]) -> Callable[[Row], str]:
+    def text(row: Row) -> str:
+        most = limit(row.container) if row.container.running else None
+        return size(used(row)) if most is None else f"{size(used(row))}/{size(most)}"
+
+    return text
 
 
 def _running(pick: Callable[[Row], float | None]) -> Callable[[Row], float | None]:
@@ -65,7 +67,7 @@ def _pair(first: Callable[[Row], float | None], second: Callable[[Row], float | 
 
 
 _memory_used = _running(lambda row: row.container.memory)
-_swap = _running(lambda row: row.container.swap)
+_swap_used = _running(lambda row: row.container.swap)
 _processes = _running(lambda row: row.container.processes)
 _failures = _running(lambda row: row.container.refused)
 _uptime = _running(lambda row: row.container.uptime)
@@ -80,8 +82,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("NAME", "N", lambda row: row.container.name or "-", lambda row: row.container.name, rising=True, left=True),
     Column("STATUS", "", lambda row: row.container.status, lambda row: row.container.status, left=True),
     Column("CPU%", "c", lambda row: share(row.cpu), lambda row: row.cpu),
-    Column("MEMORY", "m", _memory, _memory_used),
-    Column("SWAP", "w", lambda row: size(_swap(row)), _swap),
+    Column("MEMORY", "m", _of(_memory_used, lambda one: one.ram), _memory_used),
+    Column("SWAP", "w", _of(_swap_used, lambda one: one.swap_limit), _swap_used),
     Column("IO R W /s", "i", _pair(lambda row: row.read, lambda row: row.written), lambda row: row.io),
     Column("NET IN OUT /s", "n", _pair(lambda row: row.came, lambda row: row.went), lambda row: row.net),
     Column("PROCS", "p", _counted(_processes), _processes),

@@ -17,9 +17,10 @@ MIB = 1 << 20
 NOTHING: dict[str, float | None] = {"cpu": None, "memory": None, "io": None}
 NONE = {"numproc": 0, "physpages": 0, "swappages": 0}
 WEB = Container(
-    101, "web", "running", 90061.0, 7, 64 * MIB, 256 * MIB, 0, NONE, 10.0, 0, 4096, 100, 200, NOTHING | {"io": 12.5}
+    101, "web", "running", 90061.0, 7, 64 * MIB, 256 * MIB, 0, None, NONE, 10.0, 0, 4096, 100, 200,
+    NOTHING | {"io": 12.5},
 )
-DOWN = Container(102, "", "stopped", 0.0, 0, 0, None, 0, NONE, None, None, None, None, None, NOTHING)
+DOWN = Container(102, "", "stopped", 0.0, 0, 0, None, 0, None, NONE, None, None, None, None, None, NOTHING)
 
 
 def later(one: Container, **changes: object) -> Container:
@@ -46,8 +47,12 @@ def test_what_vzlist_prints_is_understood() -> None:
     one |= {"cputime": 10.0, "ioread": 0, "iowritten": 4096, "netin": 100, "netout": 200, "iopsi": 12.5}
     assert sample.read(json.dumps([one]).encode()) == (replace(WEB, failures=NONE | {"numproc": 1, "physpages": 2}),)
     for no_limit in (0, 2**31 - 1, 2**63 - 1):
-        one["physpages"] = counter(16384, no_limit, 0)
-        assert sample.read(json.dumps([one]).encode())[0].ram is None
+        one["physpages"] = one["swappages"] = counter(16384, no_limit, 0)
+        (read,) = sample.read(json.dumps([one]).encode())
+        assert read.ram is None and read.swap_limit is None
+    one["swappages"] = counter(1024, 8192, 0)
+    (read,) = sample.read(json.dumps([one]).encode())
+    assert (read.swap, read.swap_limit) == (4 * MIB, 32 * MIB)
 
 
 def test_rates() -> None:
@@ -74,6 +79,15 @@ def test_the_table() -> None:
     assert heading.split() == [word for column in view.COLUMNS for word in column.title.split()]
     assert " ".join(web.split()) == "101 web running 50.0 64M/256M 0 1.5M 0 0 0 7 12.5 0 1d01h"
     assert down.split() == ["102", "-", "stopped", *"---------"]
+
+
+def test_swap_is_shown_with_its_limit() -> None:
+    """As memory is; of one that is down it is nothing to know."""
+    one = replace(WEB, swap=4 * MIB, swap_limit=32 * MIB)
+    texts = [
+        view.BY_KEY["w"].text(row) for row in rows(None, Sample(52.0, (one, WEB, replace(one, status="stopped"))))
+    ]
+    assert texts == ["4.0M/32M", "0", "-"]
 
 
 @pytest.mark.parametrize("width", [50, 80, 100, 200])
