@@ -3,138 +3,20 @@
 import asyncio
 import errno
 import os
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
-from hostd.checkpoint import images_dir
-from hostd.config.paths import Paths
-from hostd.container.container import Container, Ended
-from hostd.container.ops import apply, start
 from hostd.container.record import Record
-from hostd.container.report import Report
-from hostd.container.world import World
 from hostd.daemon import recover
 from hostd.daemon.keeper_link import ChildExit, KeeperLink, KeptChild
-from hostd.daemon.registry import CLD_EXITED, CLD_KILLED, SIGHUP, SIGINT, Registry
-from hostd.errors import BadConfig
+from hostd.daemon.registry import CLD_EXITED, CLD_KILLED, SIGHUP, SIGINT
 from hostd.kernel.fd import Fd
 from hostd.kernel.process import Process
-from hostd.net import venet
+from tests.harness.recovery import Machine, init, machine, record_of
 
-
-class FakeKeeper:
-    """Remembers what it is told."""
-
-    def __init__(self) -> None:
-        self.children: dict[str, KeptChild] = {}
-        self.exits: dict[str, ChildExit] = {}
-        self.held: dict[str, Fd] = {}
-        self.adopted: list[str] = []
-        self.forgotten: list[str] = []
-
-    def child(self, name: str, process: Process) -> None:
-        self.adopted.append(name)
-
-    def forget(self, name: str) -> None:
-        self.forgotten.append(name)
-
-
-class Machine:
-    """An installation below a directory of its own, and the calls that recovery made of the operations."""
-
-    def __init__(self, prefix: Path) -> None:
-        self.paths = Paths(str(prefix))
-        recover.lay_out(self.paths)
-        os.makedirs(self.paths.lock_dir, exist_ok=True)
-        self.keeper = FakeKeeper()
-        self.cgroups: list[int] = []
-        self.calls: list[tuple[str, int]] = []
-        self.broken: set[int] = set()
-        world = SimpleNamespace(
-            paths=self.paths,
-            keeper=self.keeper,
-            tree=SimpleNamespace(ctids=lambda: self.cgroups, v1_roots=(), unified_root="/nowhere"),
-            load_config=self.no_config,
-            held=self.keeper.held,
-        )
-        self.registry = Registry(cast(World, world))
-
-    def no_config(self, ctid: int) -> None:
-        raise BadConfig(f"CT {ctid} has no configuration")
-
-    def note(self, what: str, ct: Container) -> None:
-        self.calls.append((what, ct.ctid))
-        if ct.ctid in self.broken:
-            raise RuntimeError("broken")
-
-    def recover(self) -> list[tuple[str, int]]:
-        """Run the recovery of a new daemon; what it did, in order."""
-
-        async def run() -> None:
-            recover.load(self.registry)
-            await recover.recover(self.registry, cast(KeeperLink, self.keeper))
-            await self.registry.settle()
-
-        asyncio.run(run())
-        return self.calls
-
-
-@pytest.fixture
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
-    made = Machine(tmp_path)
-
-    async def release(ct: Container, report: Report) -> None:
-        made.note("release", ct)
-        assert ct.record is not None
-        ct.record.remove(made.paths)
-        ct.buried()
-
-    async def settle(ct: Container, config: object) -> None:
-        made.note("revert", ct)
-
-    async def reconnect(registry: Registry, ct: Container, record: Record) -> None:
-        made.note("reconnect", ct)
-
-    async def start_again(self: Registry, ct: Container) -> None:
-        made.note("start again", ct)
-
-    async def aftermath(self: Registry, ct: Container, end: Ended) -> None:
-        made.note(f"aftermath {end.how}", ct)
-
-    async def no_sweep() -> None:
-        pass
-
-    monkeypatch.setattr(start, "release", release)
-    monkeypatch.setattr(apply, "settle", settle)
-    monkeypatch.setattr(recover, "_reconnect", reconnect)
-    monkeypatch.setattr(Registry, "start_again", start_again)
-    monkeypatch.setattr(Registry, "aftermath", aftermath)
-    monkeypatch.setattr(venet, "sweep", no_sweep)
-    return made
-
-
-@pytest.fixture
-def init() -> Iterator[Process]:
-    """A process that plays PID 1."""
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    process = Process.open(child.pid)
-    yield process
-    process.close()
-    child.communicate(b"\n")
-
-
-def record_of(ctid: int, intent: str, process: Process | None = None) -> Record:
-    record = Record(ctid=ctid, intent=intent, serial=ctid)
-    if process is not None:
-        record.pid, record.identity = process.pid, process.identity
-    return record
-
+__all__ = ["init", "machine"]  # fixtures
 
 ALIVE = [
     ("", "reconnect"),
@@ -182,42 +64,6 @@ def test_a_set_is_taken_back_after_the_channel_is_there(machine: Machine, init: 
     object.__setattr__(machine.registry.world, "load_config", lambda ctid: f"configuration of {ctid}")
     record_of(101, "set", init).save(machine.paths)
     assert machine.recover() == [("reconnect", 101), ("revert", 101)]
-
-
-@pytest.mark.parametrize("noted", [True, False])
-def test_a_restore_whose_tasks_run_is_taken_over(machine: Machine, init: Process, noted: bool) -> None:
-    """And its checkpoint is none any more: the disk goes on."""
-    object.__setattr__(machine.registry.world, "load_config", lambda ctid: f"configuration of {ctid}")
-    dump = machine.paths.dump(101)
-    os.makedirs(dump)
-    for name, text in ((images_dir.SAVED, "{}"), (images_dir.RESTORED, ""), (images_dir.PID, str(init.pid))):
-        Path(dump, name).write_text(text)
-    record = record_of(101, "restored", init) if noted else record_of(101, "restore")
-    record.dump = "" if noted else dump
-    record.save(machine.paths)
-    assert machine.recover() == [("reconnect", 101), ("revert", 101)]
-    assert init.alive() and os.listdir(machine.paths.dump_dir) == []
-
-
-def test_a_restored_one_that_has_ended_meanwhile_is_not_restored_again(machine: Machine) -> None:
-    dump = machine.paths.dump(101)
-    os.makedirs(dump)
-    for name, text in ((images_dir.SAVED, "{}"), (images_dir.RESTORED, ""), (images_dir.PID, str(2**22 + 1))):
-        Path(dump, name).write_text(text)
-    record = record_of(101, "restore")
-    record.dump = dump
-    record.save(machine.paths)
-    assert machine.recover() == [("release", 101)]
-    assert os.listdir(machine.paths.dump_dir) == []
-
-
-def test_what_is_left_of_checkpoints_goes(machine: Machine) -> None:
-    """What a loss of power has left, but nothing of a container that is suspended."""
-    for name in ("Dump.101", "Dump.101.old", "Dump.102.old", "Dump.103.part", "Dump.104.gone", "mine.part"):
-        os.makedirs(f"{machine.paths.dump_dir}/{name}")
-        Path(machine.paths.dump_dir, name, images_dir.SAVED).write_text("{}")
-    machine.recover()
-    assert sorted(os.listdir(machine.paths.dump_dir)) == ["Dump.101", "Dump.102.old", "mine.part"]
 
 
 def test_mounted_stays_mounted(machine: Machine) -> None:

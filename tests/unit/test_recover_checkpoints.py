@@ -1,0 +1,48 @@
+"""What a new daemon makes of checkpoints that the last one was at work on."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from hostd.checkpoint import images_dir
+from hostd.kernel.process import Process
+from tests.harness.recovery import Machine, init, machine, record_of
+
+__all__ = ["init", "machine"]  # fixtures
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_a_restore_whose_tasks_run_is_taken_over(machine: Machine, init: Process, noted: bool) -> None:
+    """And its checkpoint is none any more: the disk goes on."""
+    object.__setattr__(machine.registry.world, "load_config", lambda ctid: f"configuration of {ctid}")
+    dump = machine.paths.dump(101)
+    os.makedirs(dump)
+    for name, text in ((images_dir.SAVED, "{}"), (images_dir.RESTORED, ""), (images_dir.PID, str(init.pid))):
+        Path(dump, name).write_text(text)
+    record = record_of(101, "restored", init) if noted else record_of(101, "restore")
+    record.dump = "" if noted else dump
+    record.save(machine.paths)
+    assert machine.recover() == [("reconnect", 101), ("revert", 101)]
+    assert init.alive() and os.listdir(machine.paths.dump_dir) == []
+
+
+def test_a_restored_one_that_has_ended_meanwhile_is_not_restored_again(machine: Machine) -> None:
+    dump = machine.paths.dump(101)
+    os.makedirs(dump)
+    for name, text in ((images_dir.SAVED, "{}"), (images_dir.RESTORED, ""), (images_dir.PID, str(2**22 + 1))):
+        Path(dump, name).write_text(text)
+    record = record_of(101, "restore")
+    record.dump = dump
+    record.save(machine.paths)
+    assert machine.recover() == [("release", 101)]
+    assert os.listdir(machine.paths.dump_dir) == []
+
+
+def test_what_is_left_of_checkpoints_goes(machine: Machine) -> None:
+    """What a loss of power has left, but nothing of a container that is suspended."""
+    for name in ("Dump.101", "Dump.101.old", "Dump.102.old", "Dump.103.part", "Dump.104.gone", "mine.part"):
+        os.makedirs(f"{machine.paths.dump_dir}/{name}")
+        Path(machine.paths.dump_dir, name, images_dir.SAVED).write_text("{}")
+    machine.recover()
+    assert sorted(os.listdir(machine.paths.dump_dir)) == ["Dump.101", "Dump.102.old", "mine.part"]
