@@ -11,7 +11,7 @@ _NOISE = re.compile(
 # What CRIU says of images that are not what it has written.
 _DAMAGED = re.compile(
     r"Unexpected EOF|[Mm]agic doesn't match|Unknown image format|[Cc]orrupted|Failed unpacking"
-    r"|image file was truncated|image size mismatch"
+    r"|image file was truncated|image size mismatch|bytes while \d+ expected"
 )
 
 

@@ -35,7 +35,7 @@ ALL_STOPPED, NAMESPACES_MADE, BEFORE_RESUME = "network-lock", "post-setup-namesp
 ALL_SAVED = "post-dump"  # of a dump, the last before the tasks end
 # CRIU runs it at every stage, without its own descriptors; at some it asks us, and waits.  When hostd is gone, or could
 # not do its part, there is no answer: a dump is given up and the container goes on; a restore ends before any task
-# runs, by the death of PID 1, since CRIU would resume all the same.
+# runs, by the death of PID 1 and of CRIU, which would resume all the same, and waits for ever for who is dead.
 # From ALL_STOPPED on a dump needs no hostd: what could not be loaded again the hook finds by itself.
 HOOK_TEXT = f"""#!/bin/sh
 case $CRTOOLS_SCRIPT_ACTION in
@@ -47,7 +47,7 @@ case $CRTOOLS_SCRIPT_ACTION in
     *) exit 0 ;;
 esac
 echo $CRTOOLS_SCRIPT_ACTION >/proc/$PPID/fd/{ASK} && read -r answer </proc/$PPID/fd/{ANSWER} && exit 0
-[ $CRTOOLS_SCRIPT_ACTION = {BEFORE_RESUME} ] && kill -9 $CRTOOLS_INIT_PID
+[ $CRTOOLS_SCRIPT_ACTION = {BEFORE_RESUME} ] && kill -9 $CRTOOLS_INIT_PID $PPID
 exit 1
 """
 
