@@ -88,6 +88,14 @@ def may_become(path: str) -> None:
             raise Failure(Exit.CHKPNT, f"Checkpointing failed: {why}")
 
 
+def hold(path: str) -> Fd:
+    """The lock of the checkpoint *path*, of which a restore begins.  Failure(17) when another one is at work there."""
+    held = lock(path)
+    if held is None:
+        raise Failure(Exit.RESTORE, f"Restoring failed: {path} is in use by another restore")
+    return held
+
+
 def has_run(path: str) -> bool:
     """The container has come back from the checkpoint *path*, and its disk may have changed since."""
     return os.path.exists(f"{path}/{RESTORED}")
@@ -110,7 +118,9 @@ def leftovers(directory: str) -> list[str]:
 
 def _left_over(path: str) -> bool:
     whole, _, state = path.rpartition(".")
-    return state == "gone" or (state == "old" and exists(whole)) or (state == "part" and not _busy(path))
+    if state in ("gone", "old"):
+        return state == "gone" or exists(whole)
+    return (state == "part" or has_run(path)) and not _busy(path)
 
 
 def _busy(path: str) -> bool:
@@ -124,6 +134,11 @@ def _busy(path: str) -> bool:
 def exists(path: str) -> bool:
     """True when there is a complete checkpoint at *path*."""
     return os.path.exists(f"{path}/{SAVED}")
+
+
+def restorable(path: str) -> bool:
+    """There is one, and the disk that goes with it has not gone on: a loss of power may have kept it all the same."""
+    return exists(path) and not has_run(path)
 
 
 def lock(directory: str, *, wait: bool = False) -> Fd | None:

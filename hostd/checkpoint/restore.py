@@ -87,10 +87,7 @@ async def restore(spec: RestoreSpec) -> Process:
     """
     kept = saved.load(spec.images_dir)
     check(kept, spec)
-    lock = images_dir.lock(spec.images_dir)
-    if lock is None:
-        raise Failure(Exit.RESTORE, f"Restoring failed: {spec.images_dir} is in use by another restore")
-    with lock:
+    with images_dir.hold(spec.images_dir) as lock:
         images_dir.forget_restore(spec.images_dir)
         try:
             process, lost = await aside(lambda: _restore(spec, kept, criu.find(), lock))

@@ -89,7 +89,7 @@ class Host:
             mounted=bool(root) and is_mounted(root),
             running=running,
             unsettled=ct is not None and ct.unsettled,
-            suspended=exists and not running and images_dir.exists(self.paths.dump(ctid)),
+            suspended=exists and not running and images_dir.restorable(self.paths.dump(ctid)),
             uptime=up,
             live=record.live if running and record is not None else {},
         )

@@ -99,8 +99,9 @@ async def recover(registry: Registry, keeper: KeeperLink) -> Sequence[tuple[Cont
         if not work.done():
             registry.background(work)
             slow.append((ct, work))
-    in_flight = [ct.record.dump for ct in registry.known() if ct.record is not None]
-    await asyncio.to_thread(leftovers.sweep, registry.world.paths, in_flight)
+    paths = registry.world.paths
+    in_flight = [path for ct in registry.known() if ct.record for path in (ct.record.dump, paths.dump(ct.ctid))]
+    await asyncio.to_thread(leftovers.sweep, paths, in_flight)
     _forget_strays(registry, keeper)
     await venet.sweep()
     for ct in again:
@@ -187,7 +188,7 @@ async def _settle_checkpoint(registry: Registry, record: Record) -> None:
     """A criu that the last daemon started is let finish: killed in the middle it would take the container along."""
     found = await state.settled(record.dump, record.root if is_mounted(record.root) else "")
     log.info("checkpoint: %s", found.phase.value)
-    if found.action == "restore" and found.phase is state.Phase.DONE:  # it runs by now, or has run
+    if record.intent == found.action == "restore" and found.phase is state.Phase.DONE:  # it runs by now, or has run
         record.intent, record.dump, record.pid, record.identity = "restored", "", found.pid, found.identity
         record.try_save(registry.world.paths)
         await overtaken.forget(registry.world.paths, record.ctid)

@@ -205,6 +205,15 @@ def test_a_restored_init_that_has_ended_has_run(path: str) -> None:
     assert (found.phase, found.pid) == (Phase.DONE, 0)
 
 
+def test_one_that_has_run_is_not_restored_again(path: str) -> None:
+    make(path)
+    images_dir.commit(path)
+    assert images_dir.restorable(path)
+    open(f"{path}/{images_dir.RESTORED}", "w").close()
+    assert not images_dir.restorable(path)
+    assert images_dir.leftovers(os.path.dirname(path)) == [path]
+
+
 def test_settled_waits_for_the_end(path: str) -> None:
     make(path)
     held = images_dir.lock(images_dir.part(path))

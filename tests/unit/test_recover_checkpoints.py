@@ -44,5 +44,8 @@ def test_what_is_left_of_checkpoints_goes(machine: Machine) -> None:
     for name in ("Dump.101", "Dump.101.old", "Dump.102.old", "Dump.103.part", "Dump.104.gone", "mine.part"):
         os.makedirs(f"{machine.paths.dump_dir}/{name}")
         Path(machine.paths.dump_dir, name, images_dir.SAVED).write_text("{}")
+    os.makedirs(f"{machine.paths.dump_dir}/Dump.105")
+    for name in (images_dir.SAVED, images_dir.RESTORED):
+        Path(machine.paths.dump_dir, "Dump.105", name).write_text("{}")
     machine.recover()
     assert sorted(os.listdir(machine.paths.dump_dir)) == ["Dump.101", "Dump.102.old", "mine.part"]

@@ -264,6 +264,8 @@ async def restore(ct: Container, config: CtConfig, path: str, report: Report) ->
     counted = saved_counters(path)
     most, _ = counted.get("numproc", (0, 0))
     these = meanwhile.settings(saved, wanted, most, lambda texts: _with(ct, config, texts))
+    with images_dir.hold(path):  # nobody must take what an earlier one has left for what this one does
+        images_dir.forget_restore(path)
     ct.record = Record(ctid=ct.ctid, intent="restore", dump=path, live=wanted, counted=counted)
     this = Resurrection(ct, ct.record, report, these.first, images=path, settings=these)
     report("\tundump...")
