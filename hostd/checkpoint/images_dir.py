@@ -23,6 +23,7 @@ from hostd.config import files
 from hostd.errors import Exit, Failure
 from hostd.kernel.fd import Fd
 from hostd.kernel.mount import mounts_below, syncfs
+from hostd.log import log
 
 SAVED = "vzhost.json"
 BUSY = "busy"
@@ -36,6 +37,11 @@ SYNCING = 8  # files at a time: a disk flushes several together
 def part(path: str) -> str:
     """Where the dump that will become *path* is made."""
     return f"{path}.part"
+
+
+def gone(path: str) -> str:
+    """Where *path* is while it is removed."""
+    return f"{path}.gone"
 
 
 def create(path: str, group: int) -> None:
@@ -104,10 +110,13 @@ def has_run(path: str) -> bool:
 def discard(path: str) -> None:
     """The checkpoint *path* is none any more, at once and durably; then remove it.  Raises as `remove`, and OSError."""
     _unmounted(path)
-    remove(f"{path}.gone")
-    os.rename(path, f"{path}.gone")
+    remove(gone(path))
+    os.rename(path, gone(path))
     files.sync(os.path.dirname(path))
-    remove(f"{path}.gone")
+    try:
+        remove(gone(path))
+    except OSError as error:  # the next daemon removes it
+        log.warning("%s stays for now: %s", gone(path), error)
 
 
 def leftovers(directory: str) -> list[str]:

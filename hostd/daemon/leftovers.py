@@ -13,7 +13,7 @@ from hostd.storage import trash
 
 
 def sweep(paths: Paths, in_flight: Sequence[str]) -> None:
-    """Remove it, but for the checkpoints *in_flight*, and what will become one of them."""
+    """Remove it, but for the checkpoints *in_flight*, what will become one of them, and what is being removed."""
     for work in (
         lambda: _checkpoints(paths.dump_dir, in_flight),
         lambda: trash.sweep(paths.vzrm_dir),
@@ -27,7 +27,7 @@ def sweep(paths: Paths, in_flight: Sequence[str]) -> None:
 
 
 def _checkpoints(directory: str, in_flight: Sequence[str]) -> None:
-    kept = {*in_flight, *map(images_dir.part, in_flight)}
+    kept = {*in_flight, *map(images_dir.part, in_flight), *map(images_dir.gone, in_flight)}
     for path in images_dir.leftovers(directory):
         if path not in kept:
             log.info("removed what was left of a checkpoint: %s", path)

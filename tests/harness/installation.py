@@ -296,5 +296,5 @@ class Vz:
         places = [place for place in (self.paths.conf_dir, self.paths.records_dir) if os.path.isdir(place)]
         names = [name for place in places for name in os.listdir(place)]
         return sorted(
-            {int(match[1]) for name in names if (match := re.fullmatch(r"(\d+)\.(conf|json)", name))}
+            {int(match[1]) for name in names if (match := re.fullmatch(r"([1-9]\d*)\.(conf|json)", name))}
         )
