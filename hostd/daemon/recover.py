@@ -191,7 +191,8 @@ async def _settle_checkpoint(registry: Registry, record: Record) -> None:
     if record.intent == found.action == "restore" and found.phase is state.Phase.DONE:  # it runs by now, or has run
         record.intent, record.dump, record.pid, record.identity = "restored", "", found.pid, found.identity
         record.try_save(registry.world.paths)
-        await overtaken.forget(registry.world.paths, record.ctid)
+        if not found.pid:  # else whoever takes it over does that, once it is known that it runs
+            await overtaken.forget(registry.world.paths, record.ctid)
 
 
 async def _without_init(registry: Registry, ct: Container, record: Record, keeper: KeeperLink) -> None:

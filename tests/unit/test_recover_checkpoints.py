@@ -1,5 +1,6 @@
 """What a new daemon makes of checkpoints that the last one was at work on."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -12,14 +13,20 @@ from tests.harness.recovery import Machine, init, machine, record_of
 __all__ = ["init", "machine"]  # fixtures
 
 
+def used(machine: Machine, pid: int) -> str:
+    """The checkpoint of CT 101, of which CRIU has made PID 1 with the number *pid*."""
+    dump = machine.paths.dump(101)
+    os.makedirs(dump)
+    for name, text in ((images_dir.SAVED, "{}"), (images_dir.RESTORED, ""), (images_dir.PID, str(pid))):
+        Path(dump, name).write_text(text)
+    return dump
+
+
 @pytest.mark.parametrize("noted", [True, False])
 def test_a_restore_whose_tasks_run_is_taken_over(machine: Machine, init: Process, noted: bool) -> None:
     """And its checkpoint is none any more: the disk goes on."""
     object.__setattr__(machine.registry.world, "load_config", lambda ctid: f"configuration of {ctid}")
-    dump = machine.paths.dump(101)
-    os.makedirs(dump)
-    for name, text in ((images_dir.SAVED, "{}"), (images_dir.RESTORED, ""), (images_dir.PID, str(init.pid))):
-        Path(dump, name).write_text(text)
+    dump = used(machine, init.pid)
     record = record_of(101, "restored", init) if noted else record_of(101, "restore")
     record.dump = "" if noted else dump
     record.save(machine.paths)
@@ -27,11 +34,23 @@ def test_a_restore_whose_tasks_run_is_taken_over(machine: Machine, init: Process
     assert init.alive() and os.listdir(machine.paths.dump_dir) == []
 
 
+def test_one_that_runs_is_not_ended_by_a_checkpoint_that_cannot_be_removed(
+    machine: Machine, init: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(path: str) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+
+    monkeypatch.setattr(images_dir, "discard", fails)
+    dump = used(machine, init.pid)
+    record = record_of(101, "restore")
+    record.dump = dump
+    record.save(machine.paths)
+    assert machine.recover() == [("reconnect", 101)]
+    assert init.alive()
+
+
 def test_a_restored_one_that_has_ended_meanwhile_is_not_restored_again(machine: Machine) -> None:
-    dump = machine.paths.dump(101)
-    os.makedirs(dump)
-    for name, text in ((images_dir.SAVED, "{}"), (images_dir.RESTORED, ""), (images_dir.PID, str(2**22 + 1))):
-        Path(dump, name).write_text(text)
+    dump = used(machine, 2**22 + 1)
     record = record_of(101, "restore")
     record.dump = dump
     record.save(machine.paths)
