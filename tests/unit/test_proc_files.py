@@ -1,6 +1,5 @@
 """How long a text serves, by a clock that the test sets."""
 
-import time
 from types import SimpleNamespace
 from typing import cast
 
@@ -8,22 +7,18 @@ import pytest
 
 from hostd.proc.caller import Cgroups, Group
 from hostd.proc.files import Files
+from tests.harness.effort import Effort
 
 
-class Machine(Files):
-    """One in which a text takes *takes* seconds to make, of which *works* are the server's own."""
+class Machine(Files, Effort):
+    """One in which making a text takes its time."""
 
     def __init__(self) -> None:
-        super().__init__(cast(Cgroups, SimpleNamespace(of=lambda pid: SimpleNamespace(number=str(pid)))))
-        self.now, self.worked = 1000.0, 5.0
-        self.takes = self.works = 0.0001
-        self.made = 0
+        Files.__init__(self, cast(Cgroups, SimpleNamespace(of=lambda pid: SimpleNamespace(number=str(pid)))))
+        Effort.__init__(self, 0.0001)
 
     def _meminfo(self, group: Group) -> bytes:
-        self.now += self.takes
-        self.worked += self.works
-        self.made += 1
-        return b"%d" % self.made
+        return b"%d" % self.make_one()
 
     def read_for(self, seconds: float, *, every: float) -> None:
         until = self.now + seconds
@@ -35,8 +30,7 @@ class Machine(Files):
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine()
-    monkeypatch.setattr(time, "monotonic", lambda: machine.now)
-    monkeypatch.setattr(time, "process_time", lambda: machine.worked)
+    machine.set_clocks(monkeypatch)
     return machine
 
 

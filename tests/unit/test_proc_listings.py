@@ -1,27 +1,21 @@
 """How long a list of processes serves, by a clock that the test sets."""
 
-import time
-
 import pytest
 
 from hostd.proc import listings
 from hostd.proc.listings import Listings
+from tests.harness.effort import Effort
 
 
-class Machine:
-    """*takes*: seconds that it takes to make a list, of which *works* are the server's own."""
+class Machine(Effort):
+    """One in which making a list takes its time."""
 
     def __init__(self) -> None:
-        self.now, self.worked = 1000.0, 5.0
-        self.takes = self.works = 0.001
-        self.made = 0
+        super().__init__(0.001)
         self.listings = Listings()
 
     def make(self) -> set[int]:
-        self.now += self.takes
-        self.worked += self.works
-        self.made += 1
-        return {9000, 5000, self.made}
+        return {9000, 5000, self.make_one()}
 
     def begin(self, who: str = "101") -> list[int]:
         return self.listings.pids(who, self.make, begins=True)
@@ -33,8 +27,7 @@ class Machine:
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine()
-    monkeypatch.setattr(time, "monotonic", lambda: machine.now)
-    monkeypatch.setattr(time, "process_time", lambda: machine.worked)
+    machine.set_clocks(monkeypatch)
     return machine
 
 
