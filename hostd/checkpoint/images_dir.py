@@ -39,6 +39,11 @@ def part(path: str) -> str:
     return f"{path}.part"
 
 
+def older(path: str) -> str:
+    """Where the one before is, until the new one is durable."""
+    return f"{path}.old"
+
+
 def gone(path: str) -> str:
     """Where *path* is while it is removed."""
     return f"{path}.gone"
@@ -68,23 +73,22 @@ def commit(path: str, disk: str = "") -> None:
     images = [f"{part(path)}/{name}" for name in os.listdir(part(path))]
     try:
         if disk:
-            with Fd.open(disk, os.O_RDONLY | os.O_DIRECTORY) as root:
-                syncfs(root)
+            syncfs(disk)
         with ThreadPoolExecutor(SYNCING) as pool:
             list(pool.map(files.sync, (image for image in images if not os.path.islink(image))))
         files.sync(part(path))
     finally:
-        remove(f"{path}.old")
+        remove(older(path))
         if os.path.lexists(path):
-            os.rename(path, f"{path}.old")
+            os.rename(path, older(path))
         os.rename(part(path), path)
     files.sync(os.path.dirname(path))
-    remove(f"{path}.old")
+    remove(older(path))
 
 
 def may_become(path: str) -> None:
     """Raises Failure(16) where making the checkpoint *path* would remove what is none."""
-    for place, ours in ((path, SAVED), (part(path), BUSY), (f"{path}.old", SAVED)):
+    for place, ours in ((path, SAVED), (part(path), BUSY), (older(path), SAVED)):
         if os.path.isfile(place) or not os.path.lexists(place):
             continue
         if os.path.ismount(place) or not os.path.isdir(place) or os.path.islink(place):
@@ -173,6 +177,12 @@ def remove(path: str) -> None:
     _unmounted(path)
     with Fd.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY | os.O_DIRECTORY) as parent:
         _remove(os.path.basename(path), parent, os.lstat(path).st_dev)
+
+
+def remove_all(path: str) -> None:
+    """Remove the checkpoint *path*, and whatever a crash has left beside it.  As `remove`."""
+    for name in (path, part(path), older(path), gone(path)):
+        remove(name)
 
 
 def _unmounted(path: str) -> None:

@@ -153,9 +153,10 @@ def umount(path: str, *, detach: bool = False, nofollow: bool = True) -> None:
     check(lib.vz_umount(path_bytes(path), flags), "umount2", path)
 
 
-def syncfs(root: Fd) -> None:
-    """syncfs(2): write what is changed in the file system of *root* to its disk, and wait for it."""
-    check(lib.vz_syncfs(root.fileno()), "syncfs", root.path)
+def syncfs(root: str) -> None:
+    """syncfs(2): write what is changed in the file system of the directory *root* to its disk, and wait for it."""
+    with Fd.open(root, os.O_RDONLY | os.O_DIRECTORY) as top:
+        check(lib.vz_syncfs(top.fileno()), "syncfs", root)
 
 
 def openat2(dir: Fd, path: str, flags: int, *, one_mount: bool = False) -> Fd:

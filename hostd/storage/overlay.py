@@ -71,8 +71,7 @@ class Overlay:
             raise Failure(Exit.FS_CANTMOUNT, reason) from error
 
     def flush(self, root: str) -> None:
-        with Fd.open(root, os.O_RDONLY | os.O_DIRECTORY) as top:
-            syncfs(top)
+        syncfs(root)
 
     def release(self, private: str, record: Record) -> None:
         """Mounts of an open that was cut off go; the loop device clears itself with its last mount."""

@@ -70,7 +70,7 @@ def test_the_disk_is_durable_before_the_memory_that_goes_with_it(
     path: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
-    monkeypatch.setattr(images_dir, "syncfs", lambda root: done.append(f"syncfs {root.what}"))
+    monkeypatch.setattr(images_dir, "syncfs", lambda root: done.append(f"syncfs {root}"))
     monkeypatch.setattr(files, "sync", lambda name: done.append(f"sync {os.path.basename(name)}"))
     make(path)
     images_dir.commit(path, str(tmp_path))

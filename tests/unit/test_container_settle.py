@@ -115,7 +115,7 @@ def test_no_memory_of_it_stays(disk: Disk) -> None:
     """Neither a checkpoint nor what one left that was cut off, or could not be made durable."""
     disk.put(disk.paths.ct_destroying(101))
     kept = f"{disk.paths.dump_dir}/Dump.1011.part"
-    for path in (*(f"{disk.paths.dump(101)}{end}" for end in ("", ".part", ".old")), kept):
+    for path in (*(f"{disk.paths.dump(101)}{end}" for end in ("", ".part", ".old", ".gone")), kept):
         disk.area(path)
     disk.settle(destroy)
     assert os.listdir(disk.paths.dump_dir) == [os.path.basename(kept)]

@@ -82,9 +82,7 @@ async def _discard(this: Destruction) -> None:
 
 async def _drop_dump(this: Destruction) -> None:
     """And what a dump that was cut off, or could not be made durable, left beside it: memory of the container too."""
-    dump = this.paths.dump(this.ctid)
-    for path in (dump, images_dir.part(dump), f"{dump}.old"):
-        await asyncio.to_thread(images_dir.remove, path)
+    await asyncio.to_thread(images_dir.remove_all, this.paths.dump(this.ctid))
 
 
 async def _drop_root(this: Destruction) -> None:
