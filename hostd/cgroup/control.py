@@ -27,6 +27,15 @@ def _pids(text: str | None) -> list[int]:
     return [int(pid) for pid in (text or "").split() if pid != "0"]  # 0: of another pid namespace
 
 
+def path_in(directory: int, name: str, file: str) -> str:
+    """By which *file* of a cgroup that `walk` has found can be opened later; "" where that would be too long."""
+    try:
+        path = f"{os.readlink(f'/proc/self/fd/{directory}')}/{name}/{file}"
+    except OSError:  # too long by itself
+        return ""
+    return path if len(os.fsencode(path)) <= files.LONGEST else ""
+
+
 def walk(path: str, until: float = math.inf) -> Iterator[tuple[int, str]]:
     """(directory, name) of every cgroup below *path*, deepest first; none when it is gone.  Ends early at *until*, a
     time of time.monotonic().

@@ -70,16 +70,8 @@ def _give_up(top: str, after: frozenset[int]) -> None:
     for directory, inside in control.walk(path):
         file = f"/proc/self/fd/{directory}/{inside}/{name}"
         held = _held(file)
-        if held - after and _too_deep(directory, inside, name):
+        if held - after and not control.path_in(directory, inside, name):
             control.write_if_there(file, list_text(held & after or after))
-
-
-def _too_deep(directory: int, inside: str, name: str) -> bool:
-    try:
-        path = os.readlink(f"/proc/self/fd/{directory}")
-    except OSError:  # too long by itself
-        return True
-    return len(os.fsencode(f"{path}/{inside}/{name}")) > files.LONGEST
 
 
 def _held(file: str) -> frozenset[int]:

@@ -4,7 +4,6 @@ On v2 the smaller limit counts, of a cgroup and of those above it.  On v1 the ke
 than one below: so whoever has more there has no quota of its own from then on, which is to have the container's.
 """
 
-import os
 from collections.abc import Iterator
 from functools import partial
 
@@ -19,7 +18,7 @@ _QUOTA, _PERIOD = "cpu.cfs_quota_us", "cpu.cfs_period_us"
 def v1(path: str, percent: int) -> Iterator[Write]:
     """*percent* of one processor, 0: no limit."""
     for directory, name in _larger(path, percent):
-        if file := _path(directory, name):
+        if file := control.path_in(directory, name, _QUOTA):
             yield Write(file, V1_UNLIMITED, WHAT, inner=True)
     value = _time(percent) if percent else V1_UNLIMITED
     yield Write(f"{path}/{_QUOTA}", value, WHAT, shrink=partial(_give_up, path, percent))
@@ -40,15 +39,6 @@ def _larger(path: str, percent: int) -> Iterator[tuple[int, str]]:
         quota, period = (int(files.read_optional(f"{here}/{file}") or -1) for file in (_QUOTA, _PERIOD))
         if quota * 100 > percent * period > 0:
             yield directory, name
-
-
-def _path(directory: int, name: str) -> str:
-    """Of the quota, to be taken back by; "" where it is too long."""
-    try:
-        path = f"{os.readlink(f'/proc/self/fd/{directory}')}/{name}/{_QUOTA}"
-    except OSError:
-        return ""
-    return path if len(os.fsencode(path)) <= files.LONGEST else ""
 
 
 def _give_up(path: str, percent: int) -> None:

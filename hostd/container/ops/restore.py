@@ -39,7 +39,7 @@ from hostd.container import (
 )
 from hostd.container.container import Container
 from hostd.container.init_link import ChannelLost, InitLink, Message
-from hostd.container.ops import meanwhile, start
+from hostd.container.ops import meanwhile, start, undo
 from hostd.container.record import Record
 from hostd.container.report import Report
 from hostd.container.run import Run
@@ -230,7 +230,7 @@ def _as_far_as_it_goes(run: Resurrection, otherwise: str) -> Iterator[None]:
     except (OSError, VzError) as error:
         log.error("restored, but %s: %s", otherwise, error)
         if run.ct.running:
-            run.report(f"Warning: {otherwise}: {error}")
+            run.report(f"Warning: {otherwise}: {undo.text(error)}")
 
 
 STEPS = (

@@ -40,7 +40,7 @@ async def take_back(undos: Sequence[Undo], record: Record) -> str:
             told.append(stays.message)
         except Exception as error:
             log.exception("part of a change that failed cannot be taken back")
-            told.append(f"something else could not be taken back: {_text(error)}")
+            told.append(f"something else could not be taken back: {text(error)}")
     return "; ".join(told)
 
 
@@ -51,10 +51,11 @@ def keep(record: Record, stays: Stays) -> None:
 def failed(error: Exception, stays: str) -> Failure:
     """*error*, and what it leaves behind."""
     code = error.exit_code if isinstance(error, VzError) else Exit.SYSTEM
-    return Failure(code, f"{_text(error)}; {stays}", hint=error.hint if isinstance(error, VzError) else "")
+    return Failure(code, f"{text(error)}; {stays}", hint=error.hint if isinstance(error, VzError) else "")
 
 
-def _text(error: Exception) -> str:
+def text(error: Exception) -> str:
+    """Of *error*, for people."""
     match error:
         case VzError():
             return error.message
