@@ -1,11 +1,17 @@
 """What the small programs import is a budget: PID 1 pays for it in every container, a command each time."""
 
+import dis
+import marshal
 import subprocess
 import sysconfig
+from collections.abc import Iterator
 from pathlib import Path
+from types import CodeType
 
 import pytest
 
+from images import client, embed, runtime
+from images.embed.bytecode import compiled
 from tests.harness.installation import CHECKOUT
 
 # What `python -I -S -E` has before our first line, whatever its version, and what is C without a cost.
@@ -74,3 +80,25 @@ def test_messages_need_little_of_pyroute2(tmp_path: Path) -> None:
         "pyroute2.netlink.exceptions", "pyroute2.netlink.rtnl",
     }  # fmt: skip
     assert not modules & {"platform", "multiprocessing", "pickle"}
+
+
+@pytest.mark.parametrize("program", (client.program(), runtime.program()), ids=("client", "vzinit"))
+def test_whatever_a_program_may_import_is_in_it(program: embed.Program) -> None:
+    """Imports in functions, too: a word that is rarely typed would end in a traceback."""
+    modules = program.modules | embed.start()
+    inside = {name.rstrip(".") for name in modules} | {*embed.CORE, *program.c_modules, *program.shims, "_thread"}
+    missing = [
+        f"{name} imports {wanted}"
+        for name, text in modules.items()
+        for wanted in imports(marshal.loads(compiled(text, name, positions=False)))
+        if wanted not in inside
+    ]
+    assert missing == []
+
+
+def imports(code: CodeType) -> Iterator[str]:
+    """The modules that *code* and all code inside it imports."""
+    yield from (one.argval for one in dis.get_instructions(code) if one.opname == "IMPORT_NAME")
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from imports(constant)
