@@ -16,7 +16,8 @@ from hostd.errors import Exit, Failure
 from hostd.kernel import bpf, descriptors, socket_programs
 from hostd.kernel.bpf import Hook
 from hostd.kernel.fd import Fd
-from hostd.kernel.socket_programs import CREATE, INCOMING, MARK, RELEASE, ROWS, STATES, Maps
+from hostd.kernel.socket_parts import ROWS
+from hostd.kernel.socket_programs import CREATE, INCOMING, MARK, RELEASE, STATES, Maps
 
 NAMES = ("numtcpsock", "numothersock")  # in the order of ROWS
 _UNLIMITED = 2**64 - 1

@@ -6,8 +6,9 @@ counted off that never was, whenever the programs came to the cgroup and whereve
     CREATE    socket(2): refused at the limit (ENOBUFS, as in OpenVZ), else counted and marked
     RELEASE   the last close(2): counted off
     STATES    a connection comes in at a listening socket: counted and marked; it ends before anybody has closed it,
-              perhaps before anybody has accepted it: counted off
-    INCOMING  at the limit of TCP a listening socket hears nothing: who connects tries again, as if a packet were lost
+              perhaps before anybody has accepted it: counted off; its owner has made another of it, or listens: counted
+    INCOMING  at the limit of TCP a listening socket hears nothing, nor one that would be counted again: who connects
+              tries again, as if a packet were lost
     MARK      getsockopt(2) of MARKING, which hostd asks of sockets that are older than the others: counted and marked
 
 Only what RELEASE will hear of is counted: TCP, UDP, raw and ping sockets of IPv4 and IPv6.  The kernel asks no program
@@ -23,8 +24,6 @@ from hostd.kernel.bpf_code import (
     R0,
     R1,
     R2,
-    R3,
-    R4,
     R6,
     R7,
     R8,
@@ -33,7 +32,6 @@ from hostd.kernel.bpf_code import (
     add,
     answer,
     assemble,
-    atomic_add,
     call,
     either,
     exchange,
@@ -47,12 +45,11 @@ from hostd.kernel.bpf_code import (
     load_word,
     move,
     put,
-    replace,
     store,
-    the_map,
     the_value,
 )
 from hostd.kernel.fd import Fd
+from hostd.kernel.socket_parts import CAME_IN, FREE, OF_TCP, OTHER, ROW, ROWS, TCP, count, kind, mark_at, to_row, turn
 
 # Of linux/bpf.h: BPF_PROG_TYPE_* and the place of BPF_CGROUP_*.
 CREATE = Hook("vz_sock_create", program=9, place=2)
@@ -63,22 +60,17 @@ MARK = Hook("vz_sock_mark", program=25, place=21)
 
 MARKING = 0x767A  # a level of getsockopt(2) that no protocol has
 
-# Marks.  What comes in at a listening socket is told from what socket(2) has made.
-TCP, OTHER, CAME_IN = 1, 2, 3
-ROWS = (TCP, OTHER)
-_ROW = {TCP: 0, OTHER: 8, CAME_IN: 0}  # in `limits`, and in each half of `counts`
 _REFUSED = 16  # the second half of `counts`
 
-_STORAGE_GET, _SET_FLAGS, _FULL_SOCKET, _SET_RETVAL = 107, 59, 95, 187  # helpers of linux/bpf.h
-_STREAM, _DATAGRAM, _RAW = 1, 2, 3
-_OF_TCP = (6, 262)  # IPPROTO_TCP, IPPROTO_MPTCP
+_SET_FLAGS, _FULL_SOCKET, _SET_RETVAL = 59, 95, 187  # helpers of linux/bpf.h
 _IP = (2, 10)  # AF_INET, AF_INET6
-_CAME_IN, _NEW_STATE = 5, 10  # BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, BPF_SOCK_OPS_STATE_CB
+# BPF_SOCK_OPS_*: ACTIVE_ESTABLISHED_CB, PASSIVE_ESTABLISHED_CB, STATE_CB, TCP_LISTEN_CB
+_GOT_THROUGH, _CAME_IN, _NEW_STATE, _BEGAN_TO_LISTEN = 4, 5, 10, 11
 _TELL_STATES = 1 << 2  # BPF_SOCK_OPS_STATE_CB_FLAG
-_CLOSED, _LISTENS = 7, 10  # BPF_TCP_CLOSE, BPF_TCP_LISTEN
+_CONNECTS, _CLOSED, _LISTENS = 2, 7, 10  # BPF_TCP_SYN_SENT, BPF_TCP_CLOSE, BPF_TCP_LISTEN
 
 # Where it is in struct bpf_sock, bpf_sock_ops, __sk_buff and bpf_sockopt.
-_FAMILY, _TYPE, _PROTOCOL, _STATE = 4, 8, 12, 72
+_FAMILY, _PROTOCOL, _STATE = 4, 12, 72
 _OPERATION, _TO_STATE, _FLAGS, _SOCKET_OF_OPERATION = 0, 8, 84, 184
 _SOCKET_OF_PACKET = 168
 _SOCKET_OF_OPTION, _LEVEL = 0, 24
@@ -125,29 +117,26 @@ def _create(maps: Maps) -> Code:
     """R6: the socket.  R7: its mark.  R8: the limit.  R9: the counts of its kind."""
     return [
         move(R6, R1),
-        *_kind(R6, R7, "let"),
+        *kind(R6, R7, "let"),
         the_value(R8, maps.limits),
         the_value(R9, maps.counts),
-        *_to_row(R7, R8, R9),
+        *to_row(R7, R8, R9),
         load(R8, R8),
         put(R1, 1),
         fetch_and_add(R9, R1),
         if_at_least(R1, R8, "full"),
-        *_mark_at(maps, R6, "uncounted"),
+        *mark_at(maps.marks, R6, "uncounted"),
         store(R0, R7),
         "let",
         *answer(1),
         "full",
-        put(R1, 1),
-        atomic_add(R9, R1, _REFUSED),
-        put(R1, -1),
-        atomic_add(R9, R1),
+        *count(R9, 1, _REFUSED),
+        *count(R9, -1),
         put(R1, -errno.ENOBUFS),
         call(_SET_RETVAL),
         *answer(0),
         "uncounted",  # no memory for a mark
-        put(R1, -1),
-        atomic_add(R9, R1),
+        *count(R9, -1),
         *answer(1),
     ]
 
@@ -155,75 +144,87 @@ def _create(maps: Maps) -> Code:
 def _release(maps: Maps) -> Code:
     return [
         move(R6, R1),
-        *_mark_at(maps, R6, "end", make=False),
-        put(R7, 0),
+        *mark_at(maps.marks, R6, "end", make=False),
+        put(R7, FREE),
         exchange(R0, R7),
-        if_equal(R7, 0, "end"),
+        if_equal(R7, FREE, "end"),
         the_value(R9, maps.counts),
         if_not_equal(R7, OTHER, "off"),
-        add(R9, _ROW[OTHER]),
+        add(R9, ROW[OTHER]),
         "off",
-        put(R1, -1),
-        atomic_add(R9, R1),
+        *count(R9, -1),
         "end",
         *answer(1),
     ]
 
 
 def _states(maps: Maps) -> Code:
-    """The kernel tells states only of sockets that it was asked to: of those that came in."""
+    """The kernel tells the end only of sockets that it was asked to: of those that came in.
+
+    R6: the operation.  R7: the socket.  R8: CAME_IN.  R9: the counts.
+    """
     return [
         move(R6, R1),
         load_word(R2, R6, _OPERATION),
         load(R7, R6, _SOCKET_OF_OPERATION),
         if_equal(R7, 0, "end"),
+        put(R8, CAME_IN),
         the_value(R9, maps.counts),
         if_equal(R2, _NEW_STATE, "state"),
-        if_not_equal(R2, _CAME_IN, "end"),
+        if_equal(R2, _CAME_IN, "came in"),
+        if_equal(R2, _GOT_THROUGH, "used again"),
+        if_not_equal(R2, _BEGAN_TO_LISTEN, "end"),
+        "used again",
+        *mark_at(maps.marks, R7, "end", make=False),
+        goto("on"),
+        "came in",
         move(R1, R6),
         load_word(R2, R6, _FLAGS),
         either(R2, _TELL_STATES),
         call(_SET_FLAGS),
         if_not_equal(R0, 0, "end"),
-        *_mark_at(maps, R7, "end"),
-        put(R1, 1),
-        atomic_add(R9, R1, _ROW[CAME_IN]),
-        put(R1, CAME_IN),
-        store(R0, R1),
+        *mark_at(maps.marks, R7, "end"),
+        "on",
+        *turn(FREE, R8, "end"),
+        *count(R9, 1, ROW[CAME_IN]),
         goto("end"),
         "state",
         load_word(R2, R6, _TO_STATE),
         if_not_equal(R2, _CLOSED, "end"),
-        *_mark_at(maps, R7, "end", make=False),
-        move(R1, R0),
-        put(R0, CAME_IN),
-        put(R2, 0),
-        replace(R1, R2),
-        if_not_equal(R0, CAME_IN, "end"),
-        put(R1, -1),
-        atomic_add(R9, R1, _ROW[CAME_IN]),
+        *mark_at(maps.marks, R7, "end", make=False),
+        put(R2, FREE),
+        *turn(CAME_IN, R2, "end"),
+        *count(R9, -1, ROW[CAME_IN]),
         "end",
         *answer(1),
     ]
 
 
 def _incoming(maps: Maps) -> Code:
+    """Of most packets this is the first four lines.  R6: the socket.  R7: its state."""
     return [
         load(R1, R1, _SOCKET_OF_PACKET),
         if_equal(R1, 0, "let"),
-        load_word(R2, R1, _STATE),
-        if_not_equal(R2, _LISTENS, "let"),
+        load_word(R7, R1, _STATE),
+        if_equal(R7, _LISTENS, "full?"),
+        if_not_equal(R7, _CONNECTS, "let"),
+        "full?",
         call(_FULL_SOCKET),
         if_equal(R0, 0, "let"),
-        load_word(R2, R0, _PROTOCOL),
-        if_not_equal(R2, _OF_TCP[0], "let"),
+        move(R6, R0),
+        load_word(R2, R6, _PROTOCOL),
+        if_not_equal(R2, OF_TCP[0], "let"),
         the_value(R8, maps.limits),
         the_value(R9, maps.counts),
-        load(R1, R9, _ROW[TCP]),
-        load(R2, R8, _ROW[TCP]),
+        load(R1, R9, ROW[TCP]),
+        load(R2, R8, ROW[TCP]),
         if_less(R1, R2, "let"),
-        put(R1, 1),
-        atomic_add(R9, R1, _REFUSED + _ROW[TCP]),
+        if_equal(R7, _LISTENS, "refuse"),
+        *mark_at(maps.marks, R6, "let", make=False),
+        load(R1, R0),
+        if_not_equal(R1, FREE, "let"),
+        "refuse",
+        *count(R9, 1, _REFUSED + ROW[TCP]),
         *answer(0),
         "let",
         *answer(1),
@@ -241,52 +242,12 @@ def _mark(maps: Maps) -> Code:
         *(if_equal(R2, family, "ip") for family in _IP),
         goto("end"),
         "ip",
-        *_kind(R6, R7, "end"),
+        *kind(R6, R7, "end"),
         the_value(R9, maps.counts),
-        *_to_row(R7, R9),
-        *_mark_at(maps, R6, "end"),
-        move(R1, R0),
-        put(R0, 0),
-        replace(R1, R7),
-        if_not_equal(R0, 0, "end"),
-        put(R1, 1),
-        atomic_add(R9, R1),
+        *to_row(R7, R9),
+        *mark_at(maps.marks, R6, "end"),
+        *turn(FREE, R7, "end"),
+        *count(R9, 1),
         "end",
         *answer(1),
-    ]
-
-
-# Parts.  R1 to R5 are lost in them.
-
-
-def _kind(socket: int, mark: int, otherwise: str) -> Code:
-    return [
-        put(mark, OTHER),
-        load_word(R1, socket, _TYPE),
-        if_equal(R1, _DATAGRAM, "known"),
-        if_equal(R1, _RAW, "known"),
-        if_not_equal(R1, _STREAM, otherwise),
-        put(mark, TCP),
-        load_word(R1, socket, _PROTOCOL),
-        *(if_equal(R1, protocol, "known") for protocol in _OF_TCP),
-        goto(otherwise),
-        "known",
-    ]
-
-
-def _to_row(mark: int, *addresses: int) -> Code:
-    """From the first of both kinds to that of *mark*, TCP or OTHER."""
-    moves = [add(address, _ROW[OTHER]) for address in addresses]
-    return [if_not_equal(mark, OTHER, "in row"), *moves, "in row"]
-
-
-def _mark_at(maps: Maps, socket: int, without: str, *, make: bool = True) -> Code:
-    """R0: where the mark of *socket* is."""
-    return [
-        the_map(R1, maps.marks),
-        move(R2, socket),
-        put(R3, 0),
-        put(R4, int(make)),
-        call(_STORAGE_GET),
-        if_equal(R0, 0, without),
     ]

@@ -1,5 +1,6 @@
 """A process in a cgroup that opens and closes sockets as it is told, one line of JSON each."""
 
+import ctypes
 import errno
 import json
 import os
@@ -24,6 +25,8 @@ KINDS = {
     "netlink": (socket.AF_NETLINK, socket.SOCK_RAW),
     "packet": (socket.AF_PACKET, socket.SOCK_RAW),
 }
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class Agent:
@@ -76,6 +79,13 @@ class Agent:
     def accept(self, name: str, new: str) -> str:
         return str(self._ask("accept", name, new))
 
+    def cut_off(self, name: str) -> str:
+        """The socket is as it was before it was connected."""
+        return str(self._ask("cut_off", name))
+
+    def begin_to_listen(self, name: str) -> str:
+        return str(self._ask("begin_to_listen", name))
+
     def fork(self) -> int:
         """A child that has all that is open now, and keeps it."""
         return int(self._ask("fork"))
@@ -119,6 +129,16 @@ class _Inside:
 
     def accept(self, name: str, new: str) -> str:
         self.sockets[new], _ = self.sockets[name].accept()
+        return ""
+
+    def cut_off(self, name: str) -> str:
+        address = bytes(16)  # AF_UNSPEC, which socket.connect does not know
+        if _LIBC.connect(self.sockets[name].fileno(), address, len(address)):
+            raise OSError(ctypes.get_errno(), name)
+        return ""
+
+    def begin_to_listen(self, name: str) -> str:
+        self.sockets[name].listen()
         return ""
 
     def fork(self) -> int:

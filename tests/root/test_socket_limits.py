@@ -1,6 +1,7 @@
 """Limits of IP sockets, as a process in a cgroup feels them: counted exactly, whatever becomes of a socket."""
 
 import os
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -155,6 +156,32 @@ def test_connections_that_nobody_accepts_are_counted_off(cgroup: CtCgroup, agent
     agent.close("server")
     machine.until("they are gone", lambda: held(cgroup) == (1, 0))
     agent.close("b")
+    assert held(cgroup) == (0, 0)
+
+
+def test_a_connection_that_is_cut_off_and_used_again_is_counted_again(cgroup: CtCgroup, agent: Agent) -> None:
+    limit(cgroup, tcp=6)
+    port = agent.listen("server")
+    for name in ("a", "b", "c"):
+        assert agent.open("tcp4", name) == ""
+    for name in ("a", "b"):
+        assert agent.connect(name, port) == agent.accept("server", f"to {name}") == agent.cut_off(f"to {name}") == ""
+    assert held(cgroup) == (4, 0)  # the server, and those of socket(2)
+    assert agent.begin_to_listen("to a") == ""
+    assert held(cgroup) == (5, 0)
+    assert agent.open("tcp4", "last") == "" and agent.open("tcp4", "more") == "ENOBUFS"
+    with socket.create_server(("127.0.0.1", 0)) as foreign:
+        port = foreign.getsockname()[1]
+        assert agent.connect("to b", port, 300) == "ETIMEDOUT"
+        assert held(cgroup) == (6, 0) and failed(cgroup)[0] > 1
+        agent.close("last")
+        assert agent.cut_off("to b") == agent.connect("to b", port) == ""
+        assert held(cgroup) == (6, 0)
+        assert agent.cut_off("to b") == ""
+        assert held(cgroup) == (5, 0)
+    agent.close("to b", "to a")
+    assert held(cgroup) == (4, 0)
+    agent.close("server", "a", "b", "c")
     assert held(cgroup) == (0, 0)
 
 
