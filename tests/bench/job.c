@@ -1,4 +1,6 @@
-/* The fixed small job of a quiet container, again and again: `job SECONDS` prints `KIND NANOSECONDS` for each part. */
+/* The fixed small job of a quiet container, again and again: `job SECONDS PAUSE`, the milliseconds from one to the next,
+ * prints `KIND NANOSECONDS` for each part when it is over.
+ */
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -8,8 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PAUSE 20000000 /* nanoseconds from one job to the next: it is a quiet neighbour */
-#define ROUNDS 300000  /* of arithmetic: about a millisecond */
+#define ROUNDS 300000 /* of arithmetic: about a millisecond */
+#define MOST (1 << 16)
 
 static int64_t now(void)
 {
@@ -49,15 +51,22 @@ static const struct part {
 
 int main(int count, char **args)
 {
-    int64_t end = now() + (count > 1 ? atoll(args[1]) : 1) * 1000000000LL;
-    setvbuf(stdout, NULL, _IOLBF, 0);
-    while (now() < end) {
-        for (size_t n = 0; n < sizeof PARTS / sizeof *PARTS; n++) {
+    static int64_t took[MOST]; /* told in the end: who reads it would have work meanwhile */
+    const size_t parts = sizeof PARTS / sizeof *PARTS;
+    size_t n = 0;
+    if (count != 3)
+        return 2;
+    const int64_t end = now() + atoll(args[1]) * 1000000000LL, pause = atoll(args[2]);
+    const struct timespec rest = {pause / 1000, pause % 1000 * 1000000};
+    while (now() < end && n + parts <= MOST) {
+        for (size_t part = 0; part < parts; part++) {
             int64_t begin = now();
-            PARTS[n].act();
-            printf("%s %lld\n", PARTS[n].name, (long long)(now() - begin));
+            PARTS[part].act();
+            took[n++] = now() - begin;
         }
-        nanosleep(&(struct timespec){0, PAUSE}, NULL);
+        nanosleep(&rest, NULL);
     }
+    for (size_t at = 0; at < n; at++)
+        printf("%s %lld\n", PARTS[at % parts].name, (long long)took[at]);
     return 0;
 }

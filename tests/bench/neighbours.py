@@ -2,10 +2,11 @@
 
     python -m tests.bench.neighbours [--seconds 10] [--only NAME ...] [--hog="--iolimit 10M"] [--disk bfq]
 
-The neighbours do a fixed small job fifty times a second (job.c): a millisecond of arithmetic, a process, 16 KiB that
-reach the disk.  They have a guarantee: four times the processor weight of the other one, memory.low where there is
-one, and the highest I/O priority, which counts where the disk's scheduler knows any (--disk).  The table has the
-median of each part in microseconds, and its ratio to that without a stress.  Figures of a busy machine say nothing.
+The neighbours do a fixed small job fifty times a second, as much less often as the machine is slow (job.c): a
+millisecond of arithmetic, a process, 16 KiB that reach the disk.  They have a guarantee: four times the processor
+weight of the other one, memory.low where there is one, and the highest I/O priority, which counts where the disk's
+scheduler knows any (--disk).  The table has the median of each part in microseconds, and its ratio to that without a
+stress, as measured right before and right after.  Figures of a busy machine say nothing.
 """
 
 import argparse
@@ -30,6 +31,8 @@ HOG, NEIGHBOURS = 101, (102, 103, 104, 105)
 GUARANTEE = ("--cpuunits", "4000", "--vmguarpages", "64M", "--ioprio", "7")
 LAST = ("--ioprio", "0")
 PARTS = ("compute", "process", "file")
+PAUSE = patient(20)  # milliseconds from one job to the next: they are quiet neighbours
+REST = 1  # seconds: what a stress has left in caches and queues is on its way
 
 Figures = dict[str, float]  # part -> microseconds
 
@@ -54,10 +57,11 @@ def settle(vz: Vz) -> None:
 
 def latency(vz: Vz, seconds: int) -> Figures:
     """All neighbours at once, for so long."""
-    jobs = [vz.popen("vzctl", "exec3", str(ctid), "/job", str(seconds)) for ctid in NEIGHBOURS]
+    job = ("/job", str(seconds), f"{PAUSE:.0f}")
+    jobs = [vz.popen("vzctl", "exec3", str(ctid), *job) for ctid in NEIGHBOURS]
     took: dict[str, list[int]] = defaultdict(list)
-    for job in jobs:
-        for line in job.communicate(timeout=patient(seconds + 60))[0].splitlines():
+    for one in jobs:
+        for line in one.communicate(timeout=patient(seconds + 60))[0].splitlines():
             part, nanoseconds = line.split()
             took[part].append(int(nanoseconds))
     return {part: statistics.median(took[part]) / 1000 for part in PARTS}
@@ -86,13 +90,16 @@ def row(name: str, figures: Figures, idle: Figures) -> str:
 def neighbours(vz: Vz, wanted: list[Stress], seconds: int, hog: list[str]) -> None:
     print(f"{'microseconds':14}" + "".join(f"{part:>12}{'ratio':>7}" for part in PARTS), flush=True)
     settle(vz)
-    idle = latency(vz, seconds)
-    print(row("idle", idle, idle), flush=True)
+    first = before = latency(vz, seconds)
+    print(row("idle", first, first), flush=True)
     for stress in wanted:
         with under(vz, stress, hog):
-            print(row(stress.name, latency(vz, seconds), idle), flush=True)
-        time.sleep(1)  # what it left in caches and queues is on its way
-    print(row("idle again", latency(vz, seconds), idle), flush=True)
+            figures = latency(vz, seconds)
+        time.sleep(REST)
+        after = latency(vz, seconds)
+        print(row(stress.name, figures, {part: (before[part] + after[part]) / 2 for part in PARTS}), flush=True)
+        before = after
+    print(row("idle again", before, first), flush=True)
     for ctid in NEIGHBOURS:
         vz.ctl("stop", str(ctid), "--fast")
 
