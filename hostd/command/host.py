@@ -84,6 +84,11 @@ class Facts:
         """It runs, or may by itself again."""
         return self.running or self.unsettled
 
+    @property
+    def there(self) -> bool:
+        """There is something to end, whatever became of its files."""
+        return self.stoppable or self.mounted
+
 
 @dataclass(frozen=True, slots=True)
 class Ended:
@@ -156,7 +161,7 @@ class Host(Protocol):
     confs: ConfCache
 
     def ids(self) -> list[int]:
-        """Every container that has a configuration file, ascending (0 is not one)."""
+        """Every container that has a configuration file, or runs without, ascending (0 is not one)."""
 
     def facts(self, ctid: int) -> Facts:
         """Never fails; an unknown container is `Facts()`."""

@@ -17,7 +17,7 @@ from hostd.command.table import Verb
 from hostd.config import names
 from hostd.config.lockfile import CtLock
 from hostd.config.settings import KNOWN_KEYS
-from hostd.errors import BadConfig, BadValue, Exit, Failure, Usage
+from hostd.errors import BadConfig, BadValue, Exit, Failure, NoConfig, Usage
 from hostd.log import about, detail, listening, timed
 
 
@@ -106,7 +106,8 @@ def read(
 ) -> int | tuple[Verb, list[str], Call]:
     """What *args* of vzctl ask for (verb, global flags, call), or the exit code when that was all.
 
-    Of *host* only the files of the configuration are asked.  Raises what is wrong with the command line.
+    Of *host* only the files of the configuration are asked, and where there is none what runs.  Raises what is wrong
+    with the command line.
     """
     flags = _global_flags(args)
     console.quiet = "quiet" in flags
@@ -160,6 +161,10 @@ def _look_at_file(host: Host, console: Console, verb: Verb, ctid: int) -> None:
         conf = host.confs.raw(ctid)
     except BadConfig:
         if not verb.any_conf:
+            raise
+        return
+    except NoConfig:
+        if not (verb.any_conf and host.facts(ctid).there):
             raise
         return
     if verb.lock:

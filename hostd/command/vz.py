@@ -14,7 +14,7 @@ from hostd.command.console import Console
 from hostd.command.host import Host
 from hostd.config import files, values
 from hostd.config.reader import Reader
-from hostd.errors import BadConfig, VzError
+from hostd.errors import BadConfig, NoConfig, VzError
 
 HELP = """Usage: vz start|stop|restart|status
 
@@ -106,6 +106,8 @@ class _Service:
             onboot, disabled = (_yes(self._said(ctid, key)) for key in ("ONBOOT", "DISABLED"))
         except BadConfig:
             return True  # vzctl says what is wrong with it
+        except NoConfig:
+            return False  # what is there without a file can only be ended
         wanted = onboot or (ctid in noted and onboot is None)
         return wanted and not self._host.facts(ctid).running and not disabled
 

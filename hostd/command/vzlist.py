@@ -184,11 +184,15 @@ def _state_wanted(parsed: Parsed, facts: Facts) -> bool:
 
 
 def _row(host: Host, console: Console, ctid: int, facts: Facts, globals: GlobalConfig) -> Row | None:
-    """None when the configuration vanished meanwhile.  One that is none says nothing, and takes nobody else along."""
+    """None when there is no configuration, and nothing that runs without.  One that is none says nothing, and takes
+    nobody else along.
+    """
     try:
         conf = host.confs.raw(ctid)
     except NoConfig:
-        return None
+        if not facts.there:
+            return None
+        conf = VeConf()
     except BadConfig as error:
         console.note(f"Warning: {error.message}")
         conf = VeConf()

@@ -73,9 +73,11 @@ class Host:
         try:
             files = os.listdir(self.paths.conf_dir)
         except FileNotFoundError:
-            return []
-        stems = (name[:-5] for name in files if name.endswith(".conf"))
-        return sorted(int(stem) for stem in stems if stem.isdigit() and stem != "0")
+            files = []
+        stems = {name[:-5] for name in files if name.endswith(".conf")}
+        having = {int(stem) for stem in stems if stem.isdigit() and stem != "0"}
+        others = {ct.ctid for ct in self._registry.known()} - having
+        return sorted(having | {ctid for ctid in others if self.facts(ctid).there})
 
     def facts(self, ctid: int) -> Facts:
         ct = self._registry.get(ctid)

@@ -96,7 +96,8 @@ class FakeHost:
 
     def ids(self) -> list[int]:
         stems = (name[:-5] for name in os.listdir(self.paths.conf_dir) if name.endswith(".conf"))
-        return sorted(int(stem) for stem in stems if stem.isdigit() and stem != "0")
+        having = {int(stem) for stem in stems if stem.isdigit() and stem != "0"}
+        return sorted(having | {ctid for ctid, facts in self.states.items() if facts.there})
 
     def facts(self, ctid: int) -> Facts:
         return self.states.get(ctid, Facts())

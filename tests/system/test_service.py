@@ -77,3 +77,20 @@ def test_after_a_loss_of_power(vz: Vz) -> None:
     vz.ctl("set", "101", "--disabled", "yes", "--save")
     stop_mode(vz, "stop")
     assert vz.run("vz", "restart").stdout == "Stopping CT 101: done\n"
+
+
+def test_one_whose_file_is_gone_is_stopped_as_well(vz: Vz) -> None:
+    """It is listed and within reach, though no command can say what it would be by its file."""
+    vz.create(101)
+    vz.ctl("start", "101")
+    os.unlink(vz.paths.ct_conf(101))
+    vz.stop_hostd()
+    assert vz.run("vzlist", "-Ho", "ctid,status").stdout.split() == ["101", "running"]
+    assert vz.ctl("exec2", "101", "echo here").stdout == "here\n"
+    assert vz.ctl("destroy", "101", check=14).stderr == "Container config file does not exist\n"
+    assert vz.run("vz", "stop").stdout.splitlines() == [
+        "CT 101 cannot be suspended, and is stopped: Container config file does not exist",
+        "Stopping CT 101: done",
+    ]
+    assert vz.status(101) == "deleted unmounted down"
+    assert vz.run("vz", "start").stdout == "" and not os.path.exists(vz.paths.ct_conf(101))

@@ -52,6 +52,34 @@ def test_a_container_whose_file_is_none(fake: Fake, broken: tuple[bytes, str], a
         assert file.read() == content
 
 
+@pytest.mark.parametrize("argv", [["stop"], ["exec", "true"], ["enter"]], ids=lambda argv: argv[0])
+def test_one_that_runs_without_a_file_is_not_out_of_reach(fake: Fake, argv: list[str]) -> None:
+    verb, *rest = argv
+    os.unlink(fake.up(101))
+    os.unlink(fake.ct(102))
+    assert fake.ctl(verb, "101", *rest).code == 0
+    assert fake.asked() == [verb]
+    assert fake.ctl(verb, "102", *rest) == Said(14, "", "Container config file does not exist\n")
+
+
+@pytest.mark.parametrize("verb", ["start", "restart", "destroy", "mount", "chkpnt"])
+def test_without_a_file_nothing_is_begun(fake: Fake, verb: str) -> None:
+    os.unlink(fake.up(101))
+    assert fake.ctl(verb, "101") == Said(14, "", "Container config file does not exist\n")
+    assert fake.asked() == []
+
+
+def test_what_is_mounted_without_a_file_is_unmounted(fake: Fake) -> None:
+    os.unlink(fake.ct(101, mounted=True))
+    assert fake.ctl("umount", "101").code == 0 and fake.asked() == ["umount"]
+
+
+def test_what_runs_without_a_file_is_listed(fake: Fake) -> None:
+    os.unlink(fake.up(101))
+    os.unlink(fake.ct(102))
+    assert fake.vzlist("-aHo", "ctid,status,hostname").stdout.split() == ["101", "running", "-"]
+
+
 def test_one_bad_line_is_skipped(fake: Fake) -> None:
     path = write(fake.ct(101), GOOD + b'this is no setting\nMY_KEY="kept"\n# caf\xe9\n')
     said = fake.ctl("start", "101")

@@ -142,6 +142,18 @@ def test_what_slows_a_stop_is_lifted_whatever_the_file_says(fake: Fake) -> None:
     assert (change.after.cpulimit, change.after.iolimit, change.after.iopslimit) == (0, 0, 0)
 
 
+def test_what_runs_without_a_file_is_stopped_and_not_started(fake: Fake) -> None:
+    os.unlink(fake.up(101))
+    os.unlink(fake.ct(102, mounted=True))
+    said = fake.service("stop")
+    assert (said.code, said.stderr) == (0, "")
+    assert said.stdout.splitlines()[1:] == ["Stopping CT 101: done", "Unmounting CT 102: done"]
+    assert "config file does not exist" in said.stdout.splitlines()[0]
+    os.unlink(fake.up(103))
+    assert fake.service("start").code == 0
+    assert done(fake) == [("stop", 101), ("umount", 102)]
+
+
 def test_what_cannot_be_suspended_is_stopped(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     async def refuse(*_: object) -> None:
         raise Failure(Exit.CHKPNT, "Checkpointing failed")

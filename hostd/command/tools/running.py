@@ -11,12 +11,17 @@ from hostd.errors import BadConfig, NoConfig
 
 
 def row(host: Host, ctid: int) -> Row:
-    """What is known of the container *ctid* without asking the kernel.  Raises NoConfig."""
+    """What is known of the container *ctid* without asking the kernel.  Raises NoConfig of one that does not run."""
+    facts = host.facts(ctid)
     try:
         conf = host.confs.raw(ctid)
     except BadConfig:
         conf = VeConf()
-    return Row(ctid, host.facts(ctid), Usage(), conf, host.confs.globals())
+    except NoConfig:
+        if not facts.there:
+            raise
+        conf = VeConf()
+    return Row(ctid, facts, Usage(), conf, host.confs.globals())
 
 
 def rows(host: Host, ctids: Collection[int] | None = None) -> list[Row]:
