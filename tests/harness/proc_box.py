@@ -17,6 +17,7 @@ from hostd.keeper.helper import spawn
 from hostd.kernel.fd import Fd
 from hostd.kernel.fuse import new_connection
 from hostd.kernel.mount import move_mount, umount
+from tests.harness.patience import patient
 
 PROGRAM = os.path.join(os.path.dirname(os.path.abspath(proc.__file__)), "__main__.py")
 
@@ -62,7 +63,7 @@ class ProcBox:
         return subprocess.Popen(argv, preexec_fn=enter, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def read(self, cgroup: CtCgroup | None, name: str) -> str:
-        said, _ = self.reader(cgroup, "cat", self.path(name)).communicate(timeout=30)
+        said, _ = self.reader(cgroup, "cat", self.path(name)).communicate(timeout=patient(30))
         return said
 
     def end(self) -> None:

@@ -83,7 +83,7 @@ def test_processes_of_nested_cgroups_belong_to_it(proc_box: ProcBox) -> None:
         for path in ours.paths()
     )
     said, _ = proc_box.reader(ours, "sh", "-c", f"{enter} grep /a/b /proc/self/cgroup; cat {proc_box.path('uptime')}"
-                              ).communicate(timeout=30)  # fmt: skip
+                              ).communicate(timeout=patient(30))  # fmt: skip
     assert "/a/b" in said, said
     assert float(said.splitlines()[-1].split()[0]) < 60
 
@@ -136,7 +136,8 @@ def test_every_way_to_read(proc_box: ProcBox) -> None:
         "    try: os.open(sys.argv[1], flags); print('written')\n"
         "    except OSError as error: print(error.errno)\n"
     )
-    said, _ = proc_box.reader(ours, "/usr/bin/python3", "-c", script, proc_box.path("meminfo")).communicate(timeout=30)
+    reader = proc_box.reader(ours, "/usr/bin/python3", "-c", script, proc_box.path("meminfo"))
+    said, _ = reader.communicate(timeout=patient(30))
     assert said.split() == [str(errno.EINVAL), str(errno.EROFS), str(errno.EROFS)]
 
 
@@ -149,7 +150,7 @@ def test_a_server_that_is_killed_at_work_costs_a_moment(proc_box: ProcBox) -> No
     with pytest.raises(subprocess.TimeoutExpired):  # it waits
         reader.communicate(timeout=0.2)
     proc_box.serve()
-    said, _ = reader.communicate(timeout=30)
+    said, _ = reader.communicate(timeout=patient(30))
     assert reader.returncode == 0 and float(said.split()[0]) < 60
 
 
@@ -160,7 +161,7 @@ def test_a_request_that_kills_every_server_fails_alone(proc_box: ProcBox) -> Non
     for _ in range(3):
         assert os.waitpid(proc_box.pid, 0)[1] == 9
         proc_box.serve(DYING)
-    said, _ = reader.communicate(timeout=30)
+    said, _ = reader.communicate(timeout=patient(30))
     assert "Input/output error" in said
     proc_box.kill()
     proc_box.serve()

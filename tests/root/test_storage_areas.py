@@ -17,6 +17,7 @@ from hostd.storage.base import Layout, StorageSpec
 from hostd.storage.overlay import Overlay
 from hostd.storage.simfs import Simfs
 from tests.harness import machine
+from tests.harness.patience import patient
 from tests.harness.storage_box import (
     BASE,
     INODES,
@@ -196,7 +197,7 @@ def test_the_worker_outlives_what_it_cannot_delete(
     with monkeypatch.context() as broken:
         broken.setattr(trash, "_remove", fails)
         first = trash.discard(str(tmp_path / "first"), paths.vzrm_dir)
-        assert tried.wait(10)
+        assert tried.wait(patient(10))
     second = trash.discard(str(tmp_path / "second"), paths.vzrm_dir)
     machine.until("it is deleted", lambda: not os.path.exists(second))
     assert os.path.isdir(first)

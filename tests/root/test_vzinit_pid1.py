@@ -69,7 +69,7 @@ def test_a_crash_of_pid_1_tells_why(root: str) -> None:
     with open("/dev/null", "rb") as null, last_words.create(0) as words:
         process = launch(root, null.fileno(), words)
         try:
-            assert process.wait(10) == 1
+            assert process.wait(patient(10)) == 1
         finally:
             kill(process)
         said = last_words.lines(words, 20)
@@ -86,7 +86,7 @@ def test_abandoned_before_go(root: str) -> None:
         world = Pid1(process, ours, words)
         world.greet()
         world.channel.close()
-        assert process.wait(10) == 1
+        assert process.wait(patient(10)) == 1
     finally:
         kill(process)
 

@@ -7,6 +7,7 @@ import pytest
 
 from tests.harness import leaks, machine
 from tests.harness.installation import Vz
+from tests.harness.patience import patient
 
 pytestmark = pytest.mark.system
 
@@ -96,7 +97,7 @@ def test_interrupting_the_create_ends_the_script(vz: Vz) -> None:
     while child.stdout.readline() != "begun\n":
         assert child.poll() is None
     child.terminate()
-    assert child.wait(30) == 128 + signal.SIGTERM
+    assert child.wait(patient(30)) == 128 + signal.SIGTERM
     nothing_left(vz)
 
 
@@ -107,7 +108,7 @@ def test_a_create_that_was_cut_off_in_the_script_is_undone(vz: Vz) -> None:
     while child.stdout.readline() != "begun\n":
         assert child.poll() is None
     vz.kill_both()
-    assert child.wait(30) != 0
+    assert child.wait(patient(30)) != 0
     vz.ctl("status", "101")
     machine.until("it is undone", lambda: not os.path.exists(vz.paths.ct_creating(101)))
     nothing_left(vz)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.harness import machine
 from tests.harness.installation import Vz
+from tests.harness.patience import patient
 
 pytestmark = pytest.mark.system
 
@@ -87,7 +88,7 @@ def test_many_at_once(vz: Vz) -> None:
     vz.start(101)
     clients = [vz.popen("vzctl", "exec2", "101", f"sleep 0.2; echo {n}; exit {n}") for n in range(1, 21)]
     for number, client in enumerate(clients, 1):
-        out, err = client.communicate(timeout=60)
+        out, err = client.communicate(timeout=patient(60))
         assert (client.returncode, out, err) == (number, f"{number}\n", "")
 
 
@@ -111,7 +112,7 @@ def test_a_command_goes_on_when_hostd_is_killed(vz: Vz, verb: str, code: int) ->
     assert child.stdout.readline() == "begun\n"
     vz.kill_both()
     vz.wait_status(101, "exist mounted running")
-    said, complaint = child.communicate("this\n", timeout=30)
+    said, complaint = child.communicate("this\n", timeout=patient(30))
     assert (child.returncode, said) == (code, "got-this\n")
     assert complaint.endswith("the program went on, but how it ended is not known\n")
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.harness import machine
 from tests.harness.installation import Vz
+from tests.harness.patience import patient
 
 pytestmark = pytest.mark.system
 
@@ -201,7 +202,7 @@ def test_a_tenants_command_that_never_ends_holds_nobody_up(vz: Vz) -> None:
     machine.until("it runs", lambda: "/began" in inside(vz, "ls /began", None))
     vz.ctl("set", "101", "--hostname", "new", "--save")
     vz.ctl("stop", "101")
-    assert waiting.wait(30) == 133 and waiting.stderr is not None
+    assert waiting.wait(patient(30)) == 133 and waiting.stderr is not None
     assert waiting.stderr.read().startswith("first boot: not finished: ")
     assert vz.status(101) == "exist unmounted down"
 
