@@ -1,24 +1,27 @@
 """Bring a saved container back to life, as a child of the keeper."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hostd.checkpoint import cgmap, criu, dev_tree, images_dir, log_text, network, pressure, private, run, saved
 from hostd.checkpoint.aside import aside
 from hostd.checkpoint.boot_id import BOOT_ID, FILE, boot_id_tree
+from hostd.checkpoint.cpu_tree import processors
 from hostd.checkpoint.dump import hierarchies
 from hostd.errors import BadCheckpoint, Exit, Failure, VzError
 from hostd.kernel.descriptors import pidfd_getfd
 from hostd.kernel.fd import Fd
 from hostd.kernel.process import Process
 from hostd.log import log, timed
-from hostd.proc.points import POINTS, in_kernels
+from hostd.proc.points import CPU, KERNELS_CPU, POINTS, in_kernels
 
 # Where `private` attaches what.
 PLACES = {
     "/.vz": "runtime", "/dev": "dev", "/sys/fs/cgroup": "cgroup",
-    BOOT_ID: f"boot/{FILE}", in_kernels(BOOT_ID): f"boot/{FILE}", saved.WHOLE: "proc",
+    BOOT_ID: f"boot/{FILE}", in_kernels(BOOT_ID): f"boot/{FILE}",
     **{point: f"views/{name}" for name, point in POINTS.items()},
+    saved.WHOLE: "proc", CPU: "processors", KERNELS_CPU: "kernels",
 }  # fmt: skip
 
 
@@ -28,13 +31,12 @@ class RestoreSpec:
 
         *root* is a freshly made detached tree of the container's storage, idmapped as at the dump.
     *uid_base* must be where `saved_ids(images_dir)` begin.  *runtime* is where the runtime `saved_runtime(images_dir)`
-    is mounted.  *channel* is PID 1's end of a fresh SEQPACKET pair of
-    the host's; PID 1 then makes a lasting one (`newpair`).  *devices* says for each network device inside
-    what the prepared container end is called on the host now.  *views* is the directory with the files that a container
-    sees of itself; "": this host has none, and it sees the host's.  *proc* is the one that is its /proc, detached, if
-    the checkpoint has OpenVZ's files.  *join* and *into* are the ways into the
-    container's cgroups (`CtCgroup.joins`, `.into`): fresh ones, as the kernel may kill whoever is born where
-    something was killed before.
+    is mounted.  *channel* is PID 1's end of a fresh SEQPACKET pair of the host's; PID 1 then makes a lasting one
+    (`newpair`).  *devices* says for each network device inside what the prepared container end is called on the host
+    now.  *views* is the directory with the files that a container sees of itself; "": this host has none, and it sees
+    the host's.  *own* are the directories of its own among them, detached, by their places: its /proc, if the
+    checkpoint has OpenVZ's files, and its processors.  *join* and *into* are the ways into the container's cgroups
+    (`CtCgroup.joins`, `.into`): fresh ones, as the kernel may kill whoever is born where something was killed before.
     """
 
     images_dir: str
@@ -48,7 +50,7 @@ class RestoreSpec:
     into: Fd | None
     devices: dict[str, str] = field(default_factory=dict)
     views: str = ""
-    proc: Fd | None = None
+    own: Mapping[str, Fd] = field(default_factory=dict)
 
 
 def saved_ids(path: str) -> range:
@@ -113,7 +115,7 @@ def check(kept: saved.Saved, spec: RestoreSpec) -> None:
     if kept.uid_base != spec.uid_base:
         need = f"{kept.uid_base}..{kept.uid_base + kept.uid_count - 1}"
         raise Failure(Exit.RESTORE, f"Restoring failed: it needs the user ids {need}, not {spec.uid_base}")
-    if saved.WHOLE in kept.external and spec.proc is None:
+    if saved.WHOLE in kept.external and saved.WHOLE not in spec.own:
         why = "its /proc has the files of OpenVZ, and this host has no server of them (see `vzctl check`, FUSE)"
         raise Failure(Exit.RESTORE, f"Restoring failed: {why}")
 
@@ -149,6 +151,8 @@ def _paths(spec: RestoreSpec, kept: saved.Saved) -> dict[str, str]:
     paths = {"images": spec.images_dir, "runtime": spec.runtime}
     if spec.views:
         paths["views"] = spec.views
+    if KERNELS_CPU in kept.external:
+        paths["kernels"] = CPU
     if "/sys/fs/cgroup" in kept.external:
         # A cgroup2 mount of the container's own is its cgroup in the host's: one file system, entered further down.
         paths["cgroup"] = spec.cgroups[-1]
@@ -157,8 +161,10 @@ def _paths(spec: RestoreSpec, kept: saved.Saved) -> dict[str, str]:
 
 def _trees(spec: RestoreSpec, kept: saved.Saved) -> dict[str, Fd]:
     dev = dev_tree.replay(kept.dev, spec.uid_base)
-    trees = {"root": spec.root, "dev": dev, "boot": boot_id_tree(kept.boot_id)}
-    return trees if spec.proc is None else {**trees, "proc": spec.proc}
+    own = {PLACES[point]: tree for point, tree in spec.own.items() if point in kept.external}
+    if CPU in kept.external and (CPU not in spec.own or KERNELS_CPU not in kept.external):
+        own[PLACES[CPU]] = processors(links=KERNELS_CPU in kept.external)
+    return {"root": spec.root, "dev": dev, "boot": boot_id_tree(kept.boot_id), **own}
 
 
 def restore_arguments(spec: RestoreSpec, kept: saved.Saved) -> list[str]:

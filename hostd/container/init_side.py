@@ -4,7 +4,7 @@ import asyncio
 import resource
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 
 from hostd.container import devices, faults, furnish, inner_limits, last_words, mounts, overtaken, scripts
@@ -14,6 +14,7 @@ from hostd.container.ops import first_boot
 from hostd.container.plan import spawn_plan
 from hostd.container.run import Run
 from hostd.container.storage import container_root
+from hostd.container.views import PROC
 from hostd.errors import Exit, Failure
 from hostd.kernel.fd import Fd
 from hostd.kernel.process import Process
@@ -30,14 +31,14 @@ async def make_mounts(run: Run) -> None:
     rec.runtime = run.world.runtimes.newest
     rec.views = bool(await views.ready())
     await run.world.sysinfo.begin()
-    proc = await views.openvz(rec.ctid) if rec.views and run.configuration.openvz else None
-    rec.openvz = proc is not None
-    run.submounts = await asyncio.to_thread(_make_mounts, run, proc)
+    own = await views.own(rec.ctid, openvz=run.configuration.openvz) if rec.views else {}
+    rec.openvz = PROC in own
+    run.submounts = await asyncio.to_thread(_make_mounts, run, own)
 
 
-def _make_mounts(run: Run, proc: Fd | None) -> tuple[Submount, ...]:
+def _make_mounts(run: Run, own: Mapping[str, Fd]) -> tuple[Submount, ...]:
     config, runtime = run.configuration, run.world.runtimes.at(run.record.runtime)
-    base, given, views = run.record.uid_base or 0, devices.of(config), run.world.views.trees(proc)
+    base, given, views = run.record.uid_base or 0, devices.of(config), run.world.views.trees(own)
     return mounts.below_root(base, runtime, given, views, nesting=config.nesting, terminals=config.numpty)
 
 

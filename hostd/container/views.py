@@ -10,7 +10,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 
 from hostd import proc
@@ -23,10 +23,11 @@ from hostd.container.world import Keeper
 from hostd.kernel.fd import Fd
 from hostd.kernel.fuse import new_connection
 from hostd.kernel.graft import replace
-from hostd.kernel.mount import mount_points, move_mount, open_tree, umount
+from hostd.kernel.mount import MountAttr, mount_points, mount_setattr, move_mount, open_tree, umount
 from hostd.kernel.namespace import namespace
+from hostd.kernel.spawn import LOCKED_DOWN
 from hostd.log import about, log
-from hostd.proc.points import KERNELS, OPENVZ, POINTS, openvz_of
+from hostd.proc.points import CPU, KERNELS, KERNELS_CPU, OPENVZ, POINTS, PROCESSORS, openvz_of, processors_of
 
 NAME = "vzviews"
 HELPER, CONNECTION, NOTE = "views", "views:connection", "views:note"  # as the keeper knows them
@@ -61,35 +62,42 @@ class Views:
                 await self._make()
         return self._directory if self._files else ""
 
-    def trees(self, whole: Fd | None = None) -> dict[str, Fd]:
+    def trees(self, own: Mapping[str, Fd]) -> dict[str, Fd]:
         """A detached mount for each mount point in a container, after `ready`.  The server is not asked for it.
 
-        *whole*, of `openvz`, is one of them, in place of all that is otherwise mounted in /proc.
+        *own*: the directories of the container's own, in place of all that is otherwise mounted below their places.
         """
-        made: dict[str, Fd] = {PROC: whole} if whole else {}
-        wanted = [point for point in self._files if not (whole and point.startswith(PROC))]
+        made = dict(own)
+        wanted = [point for point in self._files if not any(point.startswith(f"{place}/") for place in own)]
         try:
+            if CPU in own:
+                made[KERNELS_CPU] = _kernels_processors()
             return made | {point: open_tree(self._files[point].path) for point in wanted}
         except OSError as error:
             log.error("containers see the host's figures: %s: %s", self._directory, error)
             return made
 
-    async def openvz(self, ctid: int) -> Fd | None:
-        """The directory that is /proc of container *ctid*, as a detached mount, after `ready`; None: there is none.
+    async def own(self, ctid: int, *, openvz: bool) -> dict[str, Fd]:
+        """The directories of container *ctid*'s own, after `ready`, as detached mounts by their places; with *openvz*
+        also the one that is its /proc.  Those that cannot be had are left out.
 
-        The server is asked for this one: it may take as long as a server takes to be started again.
+        The server is asked for these: it may take as long as a server takes to be started again.
         """
+        wanted = {CPU: processors_of(ctid), **({PROC: openvz_of(ctid)} if openvz else {})}
+        return {place: tree for place, name in wanted.items() if (tree := await self._own(name)) is not None}
+
+    async def _own(self, name: str) -> Fd | None:
         if not self._files or self._failed_lately():
             return None
-        place = f"{self._directory}/{openvz_of(ctid)}"
+        place = f"{self._directory}/{name}"
         try:
             async with asyncio.timeout(PATIENCE):
                 return await asyncio.wrap_future(begun(lambda: _whole(place), "views"))
         except TimeoutError:
             self._failed = time.monotonic()
-            log.error("it is without OpenVZ's files: their server does not answer")
+            log.error("it is without files of its own: their server does not answer")
         except OSError as error:
-            log.error("it is without OpenVZ's files: %s", error)
+            log.error("it is without files of its own: %s", error)
         return None
 
     async def take_over(self, running: Iterable[Container]) -> None:
@@ -185,7 +193,17 @@ class Views:
 
     async def _tree(self, ct: Container, point: str) -> Fd | None:
         file = self._files.get(point)
-        return open_tree(file.path) if file else await self.openvz(ct.ctid) if point == PROC else None
+        if file:
+            return open_tree(file.path)
+        name = {PROC: openvz_of, CPU: processors_of}.get(point)
+        return await self._own(name(ct.ctid)) if name else None
+
+
+def _kernels_processors() -> Fd:
+    """The kernel's own, the same for all; with what is mounted there, should this host be a container itself."""
+    tree = open_tree(CPU, recursive=True)
+    mount_setattr(tree, set=LOCKED_DOWN | MountAttr.RDONLY, recursive=True)
+    return tree
 
 
 def _whole(place: str) -> Fd:
@@ -213,8 +231,8 @@ def stale(mountinfo: str) -> dict[str, str]:
 
 def _made_for(name: str) -> str:
     """The mount point of *name* in our directory, also in an earlier daemon's; "" for none."""
-    whole = name.partition("-")[0] == OPENVZ and "/" not in name
-    return PROC if whole else POINTS.get(name, "")
+    own = {OPENVZ: PROC, PROCESSORS: CPU}.get(name.partition("-")[0], "")
+    return own if own and "/" not in name else POINTS.get(name, "")
 
 
 def places(tree: CgroupTree) -> list[str]:

@@ -67,11 +67,16 @@ def whole(path: str) -> bytes:
 
 def counted(text: bytes) -> int:
     """How many numbers a list like `0-3,8` names."""
-    count = 0
-    for part in text.strip().split(b","):
-        first, _, last = part.partition(b"-")
-        if first.isdigit():
-            count += int(last or first) - int(first) + 1
-    return count
+    return sum([len(part) for part in _ranges(text)])
+
+
+def numbers(text: bytes) -> list[int]:
+    """Those that it names."""
+    return [number for part in _ranges(text) for number in part]
+
+
+def _ranges(text: bytes) -> list[range]:
+    parts = [part.partition(b"-") for part in text.strip().split(b",")]
+    return [range(int(first), int(last or first) + 1) for first, _, last in parts if first.isdigit()]
 
 

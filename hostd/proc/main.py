@@ -22,7 +22,9 @@ def main(root: str, *places: str) -> None:
     if posix.fstat(KEPT).st_size < NOTE:  # nobody has used it before
         posix.ftruncate(KEPT, NOTE)
     cgroups = Cgroups(root, {word.partition("=")[0]: word.partition("=")[2] for word in places})
-    Server(FUSE, mmap(KEPT, NOTE), Files(cgroups), Tree(cgroups)).serve()
+    files = Files(cgroups)
+    tree = Tree(cgroups, lambda pid: files.text("online", pid))
+    Server(FUSE, mmap(KEPT, NOTE), files, tree).serve()
 
 
 def name_process() -> None:

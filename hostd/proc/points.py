@@ -1,4 +1,4 @@
-"""The files that a container sees about itself, and where.  What is mounted there is a file of the server's."""
+"""The files that a container sees about itself, and where.  What is mounted there is the server's."""
 
 POINTS = {
     "cpuinfo": "/proc/cpuinfo",
@@ -14,6 +14,9 @@ POINTS = {
 # Beside them: the directory that is /proc of a container with OpenVZ's files, and in it the place of the kernel's own.
 # That of all is what those have that an earlier hostd has started; since then each has its own.
 OPENVZ, KERNELS = "openvz", ".vz"
+# And the one that is this directory, of each container, likewise with a place for the kernel's own.
+CPU, PROCESSORS = "/sys/devices/system/cpu", "cpu"
+KERNELS_CPU = f"{CPU}/{KERNELS}"
 # What the host notes at a container's cgroup, as extended attributes that nobody inside can read or write.
 BORN = "trusted.vz.born"  # when its uptime was 0: nanoseconds of CLOCK_BOOTTIME
 OWN_CLOCKS = "trusted.vz.clocks"  # 1: its processes have clocks that were 0 then
@@ -26,6 +29,11 @@ ADDRESSES = "trusted.vz.addresses"  # those of it, separated by blanks
 def openvz_of(ctid: int) -> str:
     """The directory of container *ctid*'s own."""
     return f"{OPENVZ}-{ctid}"
+
+
+def processors_of(ctid: int) -> str:
+    """The directory that is CPU of container *ctid*."""
+    return f"{PROCESSORS}-{ctid}"
 
 
 def in_kernels(path: str) -> str:

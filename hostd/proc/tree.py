@@ -7,6 +7,7 @@
     /openvz-CTID/NUMBER  one to .vz/NUMBER: it leads nowhere where there is no such process
     /openvz-CTID/user_beancounters, /openvz-CTID/vz/...
     /openvz              another one, of all containers that an earlier hostd has started
+    /cpu-CTID            /sys/devices/system/cpu of a container (`processors`)
 
 Directories are a container's own, as the kernel locks one while it is read, and who reads it may make that long.  Files
 and links are not locked, and are the same for all.
@@ -17,34 +18,32 @@ The kernel remembers nodes for ever, whoever serves them: a number here never be
 import posix
 import time
 
-from hostd.proc import processes, wire
+from hostd.proc import processes, processors, wire
+from hostd.proc.host import numbers
 from hostd.proc.listings import Listings
-from hostd.proc.points import KERNELS, OPENVZ, POINTS, openvz_of
+from hostd.proc.nodes import FILES
+from hostd.proc.points import KERNELS, OPENVZ, POINTS, openvz_of, processors_of
 from hostd.proc.wire import DIRECTORY, FILE, ROOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from hostd.proc.caller import Cgroups
     from hostd.proc.wire import Entry, Kind
 
 PROC, HIDDEN, VZ = 128, 129, 130
-_FILES = {
-    **{name: ROOT + 1 + at for at, name in enumerate(POINTS)},
-    **{name: 144 + at for at, name in enumerate(("user_beancounters", "veinfo", "veip", "vestat", "version", "vswap"))},
-}
 _OWN = [name for name, point in POINTS.items() if point.startswith("/proc/")]
 _DIRECTORIES = {
-    ROOT: {**{name: _FILES[name] for name in POINTS}, OPENVZ: PROC},
-    PROC: {KERNELS: HIDDEN, "vz": VZ, **{name: _FILES[name] for name in (*_OWN, "user_beancounters")}},
+    ROOT: {**{name: FILES[name] for name in POINTS}, OPENVZ: PROC},
+    PROC: {KERNELS: HIDDEN, "vz": VZ, **{name: FILES[name] for name in (*_OWN, "user_beancounters")}},
     HIDDEN: {},
-    VZ: {name: _FILES[name] for name in ("veinfo", "veip", "vestat", "version", "vswap")},
+    VZ: {name: FILES[name] for name in ("veinfo", "veip", "vestat", "version", "vswap")},
 }
 _PARENTS = {ROOT: ROOT, PROC: ROOT, HIDDEN: PROC, VZ: PROC}
 _OWNED = (PROC, HIDDEN, VZ)  # that each container has: the same again from _CONTAINERS + CTID * _EACH on
 _CONTAINERS, _EACH, _LAST_CTID = 1 << 40, 4, (1 << 31) - 1
-_NAMES = {node: name for name, node in _FILES.items()}
+_NAMES = {node: name for name, node in FILES.items()}
 _NUMBERED, _LAST_NUMBER = 1 << 24, 1 << 22  # PID_MAX_LIMIT
 _NAMED, _PRIME = 1 << 31, (1 << 31) - 1
 _FRESH = 60.0  # seconds: a module of the kernel's may bring another name
@@ -53,14 +52,19 @@ _FIRST_PROCESS = 1 << 16  # where they begin in a listing: behind all names
 
 
 class Tree:
-    def __init__(self, cgroups: "Cgroups") -> None:
+    """*online*: what a process sees in /sys/devices/system/cpu/online."""
+
+    def __init__(self, cgroups: "Cgroups", online: "Callable[[int], bytes]") -> None:
         self._cgroups = cgroups
+        self._online = online
         self._listings = Listings()
         self._read = 0.0
         self._links: dict[int, str] = {}  # names of the kernel's, by node
 
     def kind(self, node: int) -> "Kind | None":
         """None: there is no such node."""
+        if processors.is_one(node):
+            return processors.kind(node)
         if _like(node) in _DIRECTORIES:
             return DIRECTORY
         if node in _NAMES:
@@ -74,12 +78,16 @@ class Tree:
 
     def target(self, node: int) -> bytes:
         """Where the link *node* leads; b"" for none."""
+        if processors.is_one(node):
+            return processors.target(node)
         number = node - _NUMBERED
         name = str(number) if 0 < number <= _LAST_NUMBER else self._kernels().get(node, "")
         return f"{KERNELS}/{name}".encode() if name else b""
 
     def find(self, directory: int, name: str) -> int:
         """The node; 0 for none."""
+        if processors.is_one(directory):
+            return processors.find(directory, name)
         like = _like(directory)
         found = _DIRECTORIES.get(like, {}).get(name, 0)
         if found:
@@ -91,6 +99,12 @@ class Tree:
 
     def entries(self, directory: int, start: int, pid: int) -> "Iterator[Entry]":
         """What is in *directory* from *start* on, for process *pid*; not all of it if it is much."""
+        if processors.is_one(directory):
+            found = processors.entries(directory, numbers(self._online(pid)))
+            yield from (
+                (name, node, mode, at + 1) for at, (name, node, mode) in enumerate(found) if at >= start
+            )
+            return
         if start < _FIRST_PROCESS:
             yield from self._named(directory, start)
         if _like(directory) == PROC:
@@ -141,7 +155,11 @@ def _of_container(name: str) -> int:
     if not (number.isascii() and number.isdigit() and len(number) <= len(str(_LAST_CTID))):
         return 0
     ctid = int(number)
-    return _CONTAINERS + ctid * _EACH if name == openvz_of(ctid) and 0 < ctid <= _LAST_CTID else 0
+    if not 0 < ctid <= _LAST_CTID:
+        return 0
+    if name == processors_of(ctid):
+        return processors.of_container(ctid)
+    return _CONTAINERS + ctid * _EACH if name == openvz_of(ctid) else 0
 
 
 def _is_number(name: str) -> bool:

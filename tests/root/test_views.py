@@ -20,7 +20,7 @@ from hostd.kernel.fd import Fd
 from hostd.kernel.fuse import new_connection
 from hostd.kernel.mount import move_mount
 from hostd.kernel.process import Process
-from hostd.proc.points import KERNELS, OPENVZ, POINTS
+from hostd.proc.points import CPU, KERNELS, KERNELS_CPU, OPENVZ, POINTS
 from tests.harness import machine
 from tests.harness.needs import needs
 from tests.harness.patience import patient
@@ -96,30 +96,35 @@ def test_a_server_that_does_not_answer_is_asked_again_later(
     monkeypatch.setattr(views, "PATIENCE", patient(30.0))
     monkeypatch.setattr(views, "PAUSE", 0.0)
     keeper.works = True
-    assert asyncio.run(made.ready()) != "" and set(made.trees()) == set(POINTS.values())
+    assert asyncio.run(made.ready()) != "" and set(made.trees({})) == set(POINTS.values())
 
 
-def test_each_container_has_a_proc_of_its_own(made: Views, keeper: FakeKeeper) -> None:
+def test_each_container_has_directories_of_its_own(made: Views, keeper: FakeKeeper) -> None:
     """Also from a server that is started again meanwhile."""
 
-    async def scene() -> list[Fd | None]:
-        assert await made.openvz(101) is None, "there is no server yet"
+    async def scene() -> list[dict[str, Fd]]:
+        assert await made.own(101, openvz=True) == {}, "there is no server yet"
         await made.ready()
-        first = await made.openvz(101)
+        first = await made.own(101, openvz=True)
         keeper.end_server()
-        second = asyncio.ensure_future(made.openvz(102))
+        second = asyncio.ensure_future(made.own(102, openvz=True))
         await asyncio.sleep(0.2)
         assert not second.done()
         keeper.start_server()
-        return [first, await second]
+        return [first, await second, await made.own(103, openvz=False)]
 
-    first, second = asyncio.run(scene())
-    assert first is not None and second is not None
-    places = [f"{proc.path}/{name}" for proc in (first, second) for name in ("", "vz", KERNELS)]
+    first, second, third = asyncio.run(scene())
+    assert set(first) == set(second) == {"/proc", CPU} and set(third) == {CPU}
+    procs = [f"{own['/proc'].path}/{name}" for own in (first, second) for name in ("", "vz", KERNELS)]
+    processors = [f"{own[CPU].path}/{name}" for own in (first, second, third) for name in ("", "cpu0", KERNELS)]
+    places = [*procs, *processors]
     assert len({os.stat(place).st_ino for place in places}) == len(places)
-    assert set(made.trees(first)) == {"/proc", POINTS["online"]}
-    first.close()
-    second.close()
+    assert set(made.trees(first)) == {"/proc", CPU, KERNELS_CPU}
+    figures = {point for point in POINTS.values() if point.startswith("/proc/")}
+    assert set(made.trees(third)) == {*figures, CPU, KERNELS_CPU}
+    for own in (first, second, third):
+        for tree in own.values():
+            tree.close()
 
 
 def test_a_server_that_is_stuck_keeps_no_container_from_starting(
@@ -128,10 +133,10 @@ def test_a_server_that_is_stuck_keeps_no_container_from_starting(
     asyncio.run(made.ready())
     os.kill(keeper.pid, signal.SIGSTOP)
     monkeypatch.setattr(views, "PATIENCE", 0.1)
-    assert asyncio.run(made.openvz(101)) is None
+    assert asyncio.run(made.own(101, openvz=True)) == {}
     monkeypatch.setattr(views, "PATIENCE", 1000.0)
-    assert asyncio.run(made.openvz(102)) is None, "nor does the next one wait for the same again"
-    assert set(made.trees()) == set(POINTS.values())
+    assert asyncio.run(made.own(102, openvz=True)) == {}, "nor does the next one wait for the same again"
+    assert set(made.trees({})) == set(POINTS.values())
     os.kill(keeper.pid, signal.SIGCONT)
 
 

@@ -22,7 +22,8 @@ EXPECTED = {
     "/proc": ("proc", "proc", "/"),
     "/run": ("tmpfs", "tmpfs", "/"),
     "/sys": ("sysfs", "sysfs", "/"),
-    "/sys/devices/system/cpu/online": ("vzviews", "fuse.vzviews", "/online"),
+    "/sys/devices/system/cpu": ("vzviews", "fuse.vzviews", "/cpu-101"),
+    "/sys/devices/system/cpu/.vz": ("sysfs", "sysfs", "/devices/system/cpu"),
     "/sys/fs/cgroup": ("cgroup2", "cgroup2", "/"),
 }
 

@@ -41,6 +41,15 @@ def test_a_whole_proc_and_what_is_mounted_in_it(tmp_path: Path) -> None:
         ) == {"/proc": "/proc", "/sys/devices/system/cpu/online": "/sys/devices/system/cpu/online"}
 
 
+def test_the_processors_and_what_is_mounted_in_them(tmp_path: Path) -> None:
+    assert found(
+        tmp_path,
+        f"31 30 0:44 /cpu-101 /sys/devices/system/cpu ro - {OURS}",
+        "32 31 0:22 /devices/system/cpu /sys/devices/system/cpu/.vz ro - sysfs sysfs rw",
+        f"33 30 0:44 /cpu-101/online /mnt/online ro - {OURS}",
+    ) == {"/sys/devices/system/cpu": "/sys/devices/system/cpu"}
+
+
 def test_what_is_under_something_else_stays(tmp_path: Path) -> None:
     mine = f"31 30 0:44 /meminfo /proc/meminfo ro - {OURS}"
     over = "32 31 0:40 /x /proc/meminfo rw - overlay vz rw"

@@ -33,7 +33,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
 @pytest.fixture
 def made(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> Tree:
     """Asked by a process of container 101."""
-    made = Tree(Cgroups("vz", {}))
+    made = Tree(Cgroups("vz", {}), lambda pid: b"0-1")
     monkeypatch.setattr(made._cgroups, "of", lambda pid: Group(made._cgroups, "101") if pid == 1 else None)
     return made
 
@@ -113,7 +113,7 @@ def test_a_node_is_the_same_name_for_every_server(kernel: Kernel, made: Tree) ->
     """The kernel remembers it for ever; another server may run on another day."""
     before = made.find(tree.PROC, "sys")
     kernel.names = ["acpi", "sys", "zoneinfo"]
-    after = Tree(Cgroups("vz", {}))
+    after = Tree(Cgroups("vz", {}), lambda pid: b"0-1")
     assert after.target(before) == b".vz/sys" and after.find(tree.PROC, "sys") == before < 1 << 32
 
 

@@ -46,7 +46,7 @@ class Box:
         self.server = self.next_server()
 
     def next_server(self) -> Server:
-        tree = Tree(Cgroups("root", {}))
+        tree = Tree(Cgroups("root", {}), lambda pid: b"0-1")
         self.server = Server(self.end.fileno(), self.note, self.files, tree)  # type: ignore[arg-type]
         return self.server
 

@@ -113,7 +113,9 @@ async def revive(run: Resurrection) -> None:
     runtime = await asyncio.to_thread(_runtime, run)
     with ExitStack() as owned:
         root = owned.enter_context(await container_root(rec))
-        proc = await world.views.openvz(ct.ctid) if rec.openvz else None
+        own = await world.views.own(ct.ctid, openvz=rec.openvz)
+        for tree in own.values():
+            owned.enter_context(tree)
         into = run.cgroup.into()
         process = await criu_restore(
             RestoreSpec(
@@ -128,7 +130,7 @@ async def revive(run: Resurrection) -> None:
                 into=into and owned.enter_context(into),
                 devices={INSIDE: run.device},
                 views=views,
-                proc=proc and owned.enter_context(proc),
+                own=own,
             )
         )
     faults.point("revive.alive")
