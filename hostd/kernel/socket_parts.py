@@ -24,8 +24,9 @@ from hostd.kernel.bpf_code import (
 )
 from hostd.kernel.fd import Fd
 
-# Marks.  What comes in at a listening socket is told from what socket(2) has made; FREE is what is not counted now.
-FREE, TCP, OTHER, CAME_IN = 0, 1, 2, 3
+# Marks.  What comes in at a listening socket is told from what socket(2) has made; FREE is what is not counted now, and
+# GONE what will not be again: it has been closed, whatever comes to it still.
+FREE, TCP, OTHER, CAME_IN, GONE = 0, 1, 2, 3, 4
 ROWS = (TCP, OTHER)
 ROW = {TCP: 0, OTHER: 8, CAME_IN: 0}  # in `limits`, and in each half of `counts`
 

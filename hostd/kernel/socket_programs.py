@@ -49,7 +49,21 @@ from hostd.kernel.bpf_code import (
     the_value,
 )
 from hostd.kernel.fd import Fd
-from hostd.kernel.socket_parts import CAME_IN, FREE, OF_TCP, OTHER, ROW, ROWS, TCP, count, kind, mark_at, to_row, turn
+from hostd.kernel.socket_parts import (
+    CAME_IN,
+    FREE,
+    GONE,
+    OF_TCP,
+    OTHER,
+    ROW,
+    ROWS,
+    TCP,
+    count,
+    kind,
+    mark_at,
+    to_row,
+    turn,
+)
 
 # Of linux/bpf.h: BPF_PROG_TYPE_* and the place of BPF_CGROUP_*.
 CREATE = Hook("vz_sock_create", program=9, place=2)
@@ -145,9 +159,10 @@ def _release(maps: Maps) -> Code:
     return [
         move(R6, R1),
         *mark_at(maps.marks, R6, "end", make=False),
-        put(R7, FREE),
+        put(R7, GONE),
         exchange(R0, R7),
         if_equal(R7, FREE, "end"),
+        if_equal(R7, GONE, "end"),
         the_value(R9, maps.counts),
         if_not_equal(R7, OTHER, "off"),
         add(R9, ROW[OTHER]),
