@@ -24,6 +24,8 @@ __all__ = ["CgroupTree", "CtCgroup"]
 # What a delegated cgroup's owner may write: the directory itself and what moves processes.
 _OWNED_V1 = ("", "/cgroup.procs", "/tasks")
 _OWNED_V2 = ("", "/cgroup.procs", "/cgroup.threads", "/cgroup.subtree_control")
+# What on v1 limits each cgroup by itself, whatever is above it: who may make another one there leaves its limits.
+_FLAT = "blkio"
 
 # How many cgroups it may make below its own, and how deep: each is kernel memory of the host's, one of 65535 memory
 # cgroups of the machine, and a step of every walk.  systemd makes some 60, and so does that of each container inside.
@@ -96,8 +98,8 @@ class CtCgroup:
                 files.write(f"{self._unified}/{name}", most)
 
     def _delegate(self, owner: int) -> None:
-        for path in self._v1:
-            for name in _OWNED_V1:
+        for hierarchy, path in zip(self.tree.v1, self._v1, strict=True):
+            for name in _OWNED_V1 if _FLAT not in hierarchy.controllers else ():
                 os.chown(path + name, owner, owner)
         if self._unified:
             for name in _OWNED_V2:

@@ -13,6 +13,8 @@ from tests.harness.patience import patient
 
 pytestmark = pytest.mark.root
 
+OWNER = 1_900_544  # a uid range that nobody has
+
 
 def test_kill_reaches_whom_it_has_frozen(cgroup: CtCgroup) -> None:
     """On v1 a signal does not wake them, nor does a thaw of the cgroup above."""
@@ -25,6 +27,15 @@ def test_kill_reaches_whom_it_has_frozen(cgroup: CtCgroup) -> None:
         assert control.freeze_v1(below, patient(10)) if freezer else control.freeze(below, patient(10))
         cgroup.kill()
         assert process.wait(patient(10)) == -signal.SIGKILL
+
+
+@needs("cgroup1", "io")
+def test_it_does_not_leave_the_limits_of_its_disk(cgroup: CtCgroup) -> None:
+    """Those of v1 are of one cgroup alone, and not of those below it."""
+    cgroup.create(OWNER)
+    below = f"{cgroup.path('blkio')}/x"
+    made = subprocess.run(["setpriv", f"--reuid={OWNER}", "--clear-groups", "mkdir", below], capture_output=True)
+    assert made.returncode == 1 and b"Permission denied" in made.stderr, made
 
 
 @needs("unified")

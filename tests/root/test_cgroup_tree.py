@@ -69,7 +69,7 @@ def ended(process: "subprocess.Popen[bytes]", timeout: float = patient(10)) -> i
 
 
 def test_created_in_every_hierarchy_and_owned_where_it_may_be(cgroup: CtCgroup) -> None:
-    for path in cgroup.paths():
+    for path in {*cgroup.paths()} - {cgroup.path("blkio")}:
         assert os.stat(path).st_uid == OWNER
         assert os.stat(f"{path}/cgroup.procs").st_uid == OWNER
     own = {"cgroup.procs", "tasks", "cgroup.threads", "cgroup.subtree_control"}
