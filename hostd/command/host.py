@@ -67,8 +67,8 @@ class Facts:
     """The state of one container, cheap to know.
 
     `exists`: private area and configuration are there.  `unsettled`: it has ended, and may come back by itself.
-    `uptime` in seconds, None when down.  `live` says what a running container has of its settings, by
-    configuration key, whatever the files say by now (`hostd.config.live`).
+    `unborn`: it is being created, and nobody's yet.  `uptime` in seconds, None when down.  `live` says what a running
+    container has of its settings, by configuration key, whatever the files say by now (`hostd.config.live`).
     """
 
     exists: bool = False
@@ -76,6 +76,7 @@ class Facts:
     running: bool = False
     unsettled: bool = False
     suspended: bool = False
+    unborn: bool = False
     uptime: float | None = None
     live: Mapping[str, str] = field(default_factory=dict)
 
@@ -87,7 +88,7 @@ class Facts:
     @property
     def there(self) -> bool:
         """There is something to end, whatever became of its files."""
-        return self.stoppable or self.mounted
+        return (self.stoppable or self.mounted) and not self.unborn
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ VERBS: tuple[Verb, ...] = (
     _inside("exec3", "exec", "CTID PROGRAM [ARG]…", "the same without a shell", payload=True),
     _inside("enter", "enter", "CTID [--exec COMMAND]", "log in as root", payload=True),
     _inside("console", "console", "CTID [N]", "attach to its console (tty N)", words=1),
-    Verb("runscript", "runscript", "CTID FILE", "run a script of the host inside", words=1),
+    Verb("runscript", "runscript", "CTID FILE", "run a script of the host inside", words=1, any_conf=True),
     Verb("set", "set", "CTID [--save] [options]", "change settings", options=_SET, conf=False, code=21),
     Verb("chkpnt", "chkpnt", "CTID [--dumpfile FILE]", "suspend to disk", _CHKPNT, aliases=("suspend",)),
     Verb("restore", "restore", "CTID [--dumpfile FILE]", "resume it", _RESTORE, aliases=("resume",)),

@@ -91,6 +91,7 @@ class Host:
             mounted=bool(root) and is_mounted(root),
             running=running,
             unsettled=ct is not None and ct.unsettled,
+            unborn=record is not None and not private and os.path.exists(self.paths.ct_creating(ctid)),
             suspended=exists and not running and images_dir.restorable(self.paths.dump(ctid)),
             uptime=up,
             live=record.live if running and record is not None else {},

@@ -69,6 +69,13 @@ def test_without_a_file_nothing_is_begun(fake: Fake, verb: str) -> None:
     assert fake.asked() == []
 
 
+def test_what_is_being_created_is_nobody_s_yet(fake: Fake) -> None:
+    os.unlink(fake.ct(101, mounted=True, running=True, unborn=True))
+    assert fake.ctl("exec", "101", "true") == Said(14, "", "Container config file does not exist\n")
+    assert fake.vzlist("-aH").stdout == "" and fake.service("stop").code == 0
+    assert fake.asked() == [] and not os.path.exists(f"{fake.paths.reboot_dir}/101")
+
+
 def test_what_is_mounted_without_a_file_is_unmounted(fake: Fake) -> None:
     os.unlink(fake.ct(101, mounted=True))
     assert fake.ctl("umount", "101").code == 0 and fake.asked() == ["umount"]
