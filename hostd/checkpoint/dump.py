@@ -25,6 +25,7 @@ from hostd.kernel.descriptors import open_by_handle
 from hostd.kernel.fd import Fd
 from hostd.kernel.namespace import IDS
 from hostd.log import log, timed
+from hostd.proc.points import CPU, KERNELS_CPU
 
 # Things that pass by themselves: a connection not yet accepted, a message with descriptors in a queue.
 TRANSIENT = ("in-flight", "Control messages in queue")
@@ -145,6 +146,8 @@ def _clear(images: str) -> None:
 
 def _external(spec: DumpSpec) -> dict[str, str]:
     points = {point for point, _, _ in precheck.mounts(f"/proc/{spec.pid}/mountinfo")}
+    if KERNELS_CPU not in points:  # its server had gone, and the kernel's own, which CRIU knows, is in its place
+        points.discard(CPU)
     return {point: key for point, key in saved.external(openvz=spec.openvz).items() if point in points}
 
 

@@ -14,14 +14,14 @@ from hostd.kernel.descriptors import pidfd_getfd
 from hostd.kernel.fd import Fd
 from hostd.kernel.process import Process
 from hostd.log import log, timed
-from hostd.proc.points import CPU, KERNELS_CPU, POINTS, in_kernels
+from hostd.proc.points import CPU, POINTS, in_kernels
 
 # Where `private` attaches what.
 PLACES = {
     "/.vz": "runtime", "/dev": "dev", "/sys/fs/cgroup": "cgroup",
     BOOT_ID: f"boot/{FILE}", in_kernels(BOOT_ID): f"boot/{FILE}",
     **{point: f"views/{name}" for name, point in POINTS.items()},
-    saved.WHOLE: "proc", CPU: "processors", KERNELS_CPU: "kernels",
+    saved.WHOLE: "proc", CPU: "processors",
 }  # fmt: skip
 
 
@@ -151,8 +151,6 @@ def _paths(spec: RestoreSpec, kept: saved.Saved) -> dict[str, str]:
     paths = {"images": spec.images_dir, "runtime": spec.runtime}
     if spec.views:
         paths["views"] = spec.views
-    if KERNELS_CPU in kept.external:
-        paths["kernels"] = CPU
     if "/sys/fs/cgroup" in kept.external:
         # A cgroup2 mount of the container's own is its cgroup in the host's: one file system, entered further down.
         paths["cgroup"] = spec.cgroups[-1]
@@ -162,8 +160,8 @@ def _paths(spec: RestoreSpec, kept: saved.Saved) -> dict[str, str]:
 def _trees(spec: RestoreSpec, kept: saved.Saved) -> dict[str, Fd]:
     dev = dev_tree.replay(kept.dev, spec.uid_base)
     own = {PLACES[point]: tree for point, tree in spec.own.items() if point in kept.external}
-    if CPU in kept.external and (CPU not in spec.own or KERNELS_CPU not in kept.external):
-        own[PLACES[CPU]] = processors(links=KERNELS_CPU in kept.external)
+    if CPU in kept.external and CPU not in spec.own:
+        own[PLACES[CPU]] = processors()
     return {"root": spec.root, "dev": dev, "boot": boot_id_tree(kept.boot_id), **own}
 
 

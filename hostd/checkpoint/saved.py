@@ -13,12 +13,12 @@ from hostd.checkpoint.dev_tree import DevTree, Node
 from hostd.checkpoint.network import Network
 from hostd.errors import BadCheckpoint, Exit, Failure
 from hostd.kernel.namespace import IDS
-from hostd.proc.points import CPU, KERNELS_CPU, OPENVZ, POINTS, PROCESSORS, in_kernels
+from hostd.proc.points import CPU, OPENVZ, POINTS, PROCESSORS, in_kernels
 
 # Mount points that the host brings, and what CRIU's images call them.
 EXTERNAL = {
     "/.vz": "vzruntime", "/dev": "vzdev", "/sys/fs/cgroup": "vzcgroup", BOOT_ID: "vzbootid",
-    **{point: f"vzview-{name}" for name, point in POINTS.items()}, CPU: f"vzview-{PROCESSORS}", KERNELS_CPU: "vzcpu",
+    **{point: f"vzview-{name}" for name, point in POINTS.items()}, CPU: f"vzview-{PROCESSORS}",
 }  # fmt: skip
 WHOLE = "/proc"  # with OpenVZ's files it is one of them
 

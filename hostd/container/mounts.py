@@ -21,7 +21,7 @@ from hostd.kernel.mount import (
     open_tree,
 )
 from hostd.kernel.namespace import userns
-from hostd.proc.points import in_kernels
+from hostd.proc.points import CPU, KERNELS, in_kernels
 
 TTY_GROUP = 5  # group `tty` of Debian and most others
 
@@ -47,11 +47,15 @@ NESTING_DIRS = ((".lxc", 0), (".lxc/proc", 0o555), (".lxc/sys", 0o555))  # for `
 
 @dataclass(frozen=True)
 class Submount:
-    """A detached mount and where below the root it goes; with a *file*, that file of it alone ("": it is a file)."""
+    """A detached mount and where below the root it goes; with a *file*, that file of it alone ("": it is a file).
+
+    *kept*: the directory in it where what it covers is from then on.
+    """
 
     mount: Fd
     path: str
     file: str | None = None
+    kept: str = ""
 
 
 def dev(base: int, devices: tuple[Device, ...] = (), *, nesting: bool = False) -> Fd:
@@ -142,12 +146,11 @@ def below_root(
 ) -> tuple[Submount, ...]:
     """All mounts that the host makes for a container, in the order in which they are attached.
 
-    *views*: files of the server of /proc files, by their places; its directory of all of them, where /proc is that.
+    *views*: files of the server of /proc files, by their places; and its directories, where the container has such.
     """
     whole, boot_id = views.get("/proc"), BOOT_ID
     if whole is not None:
         boot_id = in_kernels(BOOT_ID)
-        views = {place: tree for place, tree in views.items() if tree is not whole}
     return (
         Submount(runtime(runtime_dir), ".vz"),
         Submount(dev(base, devices, nesting=nesting), "dev"),
@@ -156,7 +159,8 @@ def below_root(
         Submount(scratch(base, "755"), "run"),
         *((Submount(whole, "proc"),) if whole is not None else ()),
         Submount(boot_id_tree(random_uuid()), boot_id.lstrip("/"), FILE),
-        *(Submount(tree, place.lstrip("/"), "") for place, tree in views.items()),
+        *(Submount(tree, place.lstrip("/"), "") for place, tree in views.items() if place not in (CPU, "/proc")),
+        *((Submount(views[CPU], CPU.lstrip("/"), kept=KERNELS),) if CPU in views else ()),
     )
 
 

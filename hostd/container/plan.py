@@ -57,8 +57,9 @@ def spawn_plan(
         mounts = tuple(replace(one, target=in_kernels(f"/{one.target}")[1:]) if one is PROC else one for one in mounts)
     return SpawnPlan(
         root=root,
-        submounts=tuple((mount.mount, mount.path) for mount in submounts if mount.file is None),
+        submounts=tuple((mount.mount, mount.path) for mount in submounts if mount.file is None and not mount.kept),
         files=tuple((mount.mount, mount.file, mount.path) for mount in submounts if mount.file is not None),
+        covers=tuple((mount.mount, mount.path, mount.kept) for mount in submounts if mount.kept),
         argv=runtime.argv(),
         env=ENVIRONMENT,
         fds={LAST_WORDS: words, CHANNEL: channel},

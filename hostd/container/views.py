@@ -23,11 +23,10 @@ from hostd.container.world import Keeper
 from hostd.kernel.fd import Fd
 from hostd.kernel.fuse import new_connection
 from hostd.kernel.graft import replace
-from hostd.kernel.mount import MountAttr, mount_points, mount_setattr, move_mount, open_tree, umount
+from hostd.kernel.mount import mount_points, move_mount, open_tree, umount
 from hostd.kernel.namespace import namespace
-from hostd.kernel.spawn import LOCKED_DOWN
 from hostd.log import about, log
-from hostd.proc.points import CPU, KERNELS, KERNELS_CPU, OPENVZ, POINTS, PROCESSORS, openvz_of, processors_of
+from hostd.proc.points import CPU, KERNELS, OPENVZ, POINTS, PROCESSORS, openvz_of, processors_of
 
 NAME = "vzviews"
 HELPER, CONNECTION, NOTE = "views", "views:connection", "views:note"  # as the keeper knows them
@@ -70,8 +69,6 @@ class Views:
         made = dict(own)
         wanted = [point for point in self._files if not any(point.startswith(f"{place}/") for place in own)]
         try:
-            if CPU in own:
-                made[KERNELS_CPU] = _kernels_processors()
             return made | {point: open_tree(self._files[point].path) for point in wanted}
         except OSError as error:
             log.error("containers see the host's figures: %s: %s", self._directory, error)
@@ -197,13 +194,6 @@ class Views:
             return open_tree(file.path)
         name = {PROC: openvz_of, CPU: processors_of}.get(point)
         return await self._own(name(ct.ctid)) if name else None
-
-
-def _kernels_processors() -> Fd:
-    """The kernel's own, the same for all; with what is mounted there, should this host be a container itself."""
-    tree = open_tree(CPU, recursive=True)
-    mount_setattr(tree, set=LOCKED_DOWN | MountAttr.RDONLY, recursive=True)
-    return tree
 
 
 def _whole(place: str) -> Fd:

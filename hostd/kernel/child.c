@@ -82,17 +82,22 @@ static void become_root(struct vz_plan *plan)
 }
 
 /* -1: the target is missing and may be. */
-static int open_target(struct vz_plan *plan, int index)
+static int open_target(struct vz_plan *plan, int index, const char *target, int optional)
 {
-    const struct vz_mount *mount = &plan->mounts[index];
     struct open_how how = {
         .flags = O_PATH | O_CLOEXEC,
         .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS,
     };
-    long fd = RAW4(SYS_openat2, plan->root, mount->target, &how, sizeof how);
-    if (fd == -ENOENT && mount->optional)
+    long fd = RAW4(SYS_openat2, plan->root, target, &how, sizeof how);
+    if (fd == -ENOENT && optional)
         return -1;
     return TRY(TARGET, index, fd);
+}
+
+static void attach(struct vz_plan *plan, int index, int made, int target)
+{
+    int flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
+    TRY(ATTACH, index, RAW5(SYS_move_mount, made, "", target, "", flags));
 }
 
 static int new_filesystem(struct vz_plan *plan, int index)
@@ -123,8 +128,7 @@ static int bind(struct vz_plan *plan, int index, int source)
 static int bind_file(struct vz_plan *plan, int index)
 {
     const struct vz_mount *mount = &plan->mounts[index];
-    int flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
-    TRY(ATTACH, index, RAW5(SYS_move_mount, mount->fd, "", plan->root, "", flags));
+    attach(plan, index, mount->fd, plan->root);
     int file = TRY(TARGET, index, RAW4(SYS_openat, mount->fd, mount->file, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0));
     int made = bind(plan, index, file);
     TRY(LET_GO, index, RAW1(SYS_fchdir, mount->fd));
@@ -135,10 +139,21 @@ static int bind_file(struct vz_plan *plan, int index)
     return made;
 }
 
+/* Attach *made* over *target*, and what was there inside of it. */
+static void cover(struct vz_plan *plan, int index, int made, int target)
+{
+    int covered = bind(plan, index, target);
+    attach(plan, index, made, target);
+    int place = open_target(plan, index, plan->mounts[index].kept, 0);
+    attach(plan, index, covered, place);
+    RAW1(SYS_close, covered);
+    RAW1(SYS_close, place);
+}
+
 static void make_mount(struct vz_plan *plan, int index)
 {
     const struct vz_mount *mount = &plan->mounts[index];
-    int target = open_target(plan, index);
+    int target = open_target(plan, index, mount->target, mount->optional);
     int made;
     if (target < 0)
         return;
@@ -148,8 +163,10 @@ static void make_mount(struct vz_plan *plan, int index)
         made = new_filesystem(plan, index);
     else
         made = bind(plan, index, target);
-    int flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
-    TRY(ATTACH, index, RAW5(SYS_move_mount, made, "", target, "", flags));
+    if (mount->kept)
+        cover(plan, index, made, target);
+    else
+        attach(plan, index, made, target);
     RAW1(SYS_close, made);
     RAW1(SYS_close, target);
 }

@@ -24,6 +24,7 @@ struct vz_mount {
     const char *fstype;
     const char **options;           /* key, value, key, value, ..., NULL; a value may be NULL (flag) */
     const char *target, *file;
+    const char *kept;               /* where what it covers is from now on, or NULL */
     uint64_t set, clear;            /* MOUNT_ATTR_* */
     int optional;                   /* a missing target is no failure */
 };

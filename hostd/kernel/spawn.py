@@ -68,6 +68,8 @@ class SpawnPlan:
     submounts   detached mounts and their paths below the root, attached in this order before *mounts*
     files       (detached mount, file in it, path): that file alone is there, read-only, after *mounts*; "": the mount
                 is of a file, and left out where the kernel has none of that path
+    covers      (detached mount, path, name): it is there after *files*, and in its directory *name* is what was there
+                before, read-only; left out where the kernel has none of that path
     fds         number in the child -> descriptor; 0, 1, 2 are /dev/null of the container unless given
     uid_base    the host's id of user 0; None: no user namespace (privileged)
     join        opened cgroup v1 `tasks` files
@@ -91,6 +93,7 @@ class SpawnPlan:
     drop_caps: tuple[int, ...] = ()
     submounts: tuple[tuple[Fd, str], ...] = ()
     files: tuple[tuple[Fd, str, str], ...] = ()
+    covers: tuple[tuple[Fd, str, str], ...] = ()
     mounts: tuple[ChildMount, ...] = DEFAULT_MOUNTS
     parent: bool = False
 
@@ -117,6 +120,7 @@ class _Mount:
     target: str
     source: Fd | None = None
     file: str | None = None
+    kept: str | None = None
     fstype: str | None = None
     options: tuple[tuple[str, str | None], ...] = ()
     set: MountAttr = MountAttr.NONE
@@ -136,6 +140,8 @@ def mount_steps(plan: SpawnPlan) -> list[_Mount]:
             steps.append(_Mount(f"{mount.target}/{part}", clear=MountAttr.RDONLY, optional=True))
     for mnt, file, path in plan.files:
         steps.append(_Mount(path, source=mnt, file=file or None, set=MountAttr.RDONLY, optional=not file))
+    for mnt, path, name in plan.covers:
+        steps.append(_Mount(path, source=mnt, kept=f"{path}/{name}", set=MountAttr.RDONLY, optional=True))
     return steps
 
 
@@ -224,6 +230,7 @@ def _c_mount(mount: _Mount, keep: list[object]) -> dict[str, object]:
         "options": _options(mount.options, keep),
         "target": _kept(facade.text(mount.target), keep),
         "file": facade.NULL if mount.file is None else _kept(facade.text(mount.file), keep),
+        "kept": facade.NULL if mount.kept is None else _kept(facade.text(mount.kept), keep),
         "set": int(mount.set),
         "clear": int(mount.clear),
         "optional": int(mount.optional),

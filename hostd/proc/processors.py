@@ -6,12 +6,14 @@
     /cpu-CTID/cpuN         a directory with a link ../.vz/cpuN/NAME for every name that the kernel has in its own
     /cpu-CTID/NAME         a link .vz/NAME, for every other name that the kernel has
 
-Every processor of the machine's is found by its name; which ones are listed depends on who asks, and when.  So what is
-open stays, whatever the container may use tomorrow, and the kernel may remember each name for ever.  What is behind the
-links is the kernel's to tell: some of it takes long, and others would wait meanwhile.
+A link of the kernel's leads where it did.  Every processor of the machine's is found by its name; which ones are listed
+depends on who asks, and when.  So what is open stays, whatever the container may use tomorrow, and the kernel may
+remember each name for ever.  What is behind the links is the kernel's to tell: some of it takes long, and others would
+wait meanwhile.
 """
 
 import posix
+import time
 
 from hostd.proc import wire
 from hostd.proc.nodes import FILES
@@ -21,15 +23,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from hostd.proc.wire import Kind
+    from hostd.proc.wire import Entry, Kind
 
 # Directories: of each container, as the kernel locks one while it is read; _HIDDEN is .vz, then cpu0, cpu1...
 _DIRECTORIES, _EACH = 1 << 62, 1 << 16
-_TOP, _HIDDEN, _FIRST = 0, 1, 2
+TOP, _HIDDEN, _FIRST = 0, 1, 2
 # Links are the same for all: from the place of their directory on, by their names.
 _LINKS, _PRIME = 1 << 61, (1 << 31) - 1
 _LAST_CTID = (1 << 31) - 1
 _OWN = {"online": FILES["online"]}  # in the place of the kernel's
+_FRESH = 60.0  # seconds: a module of the kernel's may bring another name, and a processor may go
+_REMEMBERED = 64  # directories of the kernel's
+_LISTED_LINKS = 1 << 20  # where links begin in a listing: behind all processors
+_FOLDER, _FILE, _LINK = wire.DIRECTORY[0], wire.FILE[0], wire.link(b"")[0]
 
 
 def of_container(ctid: int) -> int:
@@ -37,63 +43,101 @@ def of_container(ctid: int) -> int:
     return _DIRECTORIES + ctid * _EACH
 
 
-def kind(node: int) -> "Kind | None":
-    """None: there is no such node here."""
-    if node >= _DIRECTORIES:
-        ctid, place = divmod(node - _DIRECTORIES, _EACH)
-        there = place < _FIRST or _is_there(place - _FIRST)
-        return wire.DIRECTORY if 0 < ctid <= _LAST_CTID and there else None
-    to = target(node)
-    return wire.link(to) if to else None
-
-
-def target(node: int) -> bytes:
-    """Where the link *node* leads; b"" for none."""
-    place, number = divmod(node - _LINKS, _PRIME)
-    if not _is_link(node) or place == _HIDDEN:
-        return b""
-    name = next((name for name in _kernels(place) if _number(name) == number), "")
-    if not name:
-        return b""
-    return f"{KERNELS}/{name}".encode() if place == _TOP else f"../{KERNELS}/cpu{place - _FIRST}/{name}".encode()
-
-
-def find(directory: int, name: str) -> int:
-    """The node; 0 for none."""
-    top, place = _split(directory)
-    if place == _HIDDEN:
-        return 0
-    if place == _TOP and name in _OWN:
-        return _OWN[name]
-    if place == _TOP and name == KERNELS:
-        return top + _HIDDEN
-    cpu = _cpu(name) if place == _TOP else -1
-    if cpu >= 0:
-        return top + _FIRST + cpu if _is_there(cpu) else 0
-    return _link(place, name) if name in _kernels(place) else 0
-
-
-def entries(directory: int, listed: "Iterable[int]") -> "Iterator[tuple[str, int, int]]":
-    """Names, nodes and modes in *directory*, *listed* being the processors of who asks."""
-    top, place = _split(directory)
-    folder, file, link = (kind[0] for kind in (wire.DIRECTORY, wire.FILE, wire.link(b"")))
-    yield ".", directory, folder
-    yield "..", wire.ROOT if place == _TOP else top, folder
-    if place == _TOP:
-        yield KERNELS, top + _HIDDEN, folder
-        yield from ((name, node, file) for name, node in _OWN.items())
-        yield from ((f"cpu{cpu}", top + _FIRST + cpu, folder) for cpu in listed if _is_there(cpu))
-    if place != _HIDDEN:
-        yield from ((name, _link(place, name), link) for name in _kernels(place))
-
-
 def is_one(node: int) -> bool:
     """*node* is a directory or a link of these."""
-    return node >= _DIRECTORIES or _is_link(node)
+    return node >= _DIRECTORIES or _LINKS <= node < _LINKS + _EACH * _PRIME
 
 
-def _is_link(node: int) -> bool:
-    return _LINKS <= node < _LINKS + _EACH * _PRIME
+class Processors:
+    def __init__(self) -> None:
+        self._links: dict[int, tuple[float, dict[int, str]]] = {}  # of a directory, by its place: until when, by number
+        self._cpus: frozenset[int] = frozenset()
+
+    def kind(self, node: int) -> "Kind | None":
+        """None: there is no such node here."""
+        if node >= _DIRECTORIES:
+            ctid, place = divmod(node - _DIRECTORIES, _EACH)
+            there = place < _FIRST or self._is_there(place - _FIRST)
+            return wire.DIRECTORY if 0 < ctid <= _LAST_CTID and there else None
+        to = self.target(node)
+        return wire.link(to) if to else None
+
+    def target(self, node: int) -> bytes:
+        """Where the link *node* leads; b"" for none."""
+        place, number = divmod(node - _LINKS, _PRIME)
+        name = self._kernels(place).get(number) if 0 <= place < _EACH else None
+        return target(place, name) if name else b""
+
+    def find(self, directory: int, name: str) -> int:
+        """The node; 0 for none."""
+        top, place = _split(directory)
+        if place == TOP and name in _OWN:
+            return _OWN[name]
+        if place == TOP and name == KERNELS:
+            return top + _HIDDEN
+        cpu = cpu_of(name) if place == TOP else -1
+        if cpu >= 0:
+            return top + _FIRST + cpu if self._is_there(cpu) else 0
+        return _link(place, name) if self._kernels(place).get(_number(name)) == name else 0
+
+    def entries(self, directory: int, start: int, listed: "Iterable[int]") -> "Iterator[Entry]":
+        """What is in *directory* from *start* on, *listed* being the processors of who asks."""
+        yield from (one for one in self._entries(directory, listed) if one[3] > start)
+
+    def _entries(self, directory: int, listed: "Iterable[int]") -> "Iterator[Entry]":
+        top, place = _split(directory)
+        yield ".", directory, _FOLDER, 1
+        yield "..", wire.ROOT if place == TOP else top, _FOLDER, 2
+        if place == TOP:
+            yield KERNELS, top + _HIDDEN, _FOLDER, 3
+            yield from ((name, node, _FILE, 4 + at) for at, (name, node) in enumerate(_OWN.items()))
+            for cpu in listed:
+                if self._is_there(cpu):
+                    yield f"cpu{cpu}", top + _FIRST + cpu, _FOLDER, 4 + len(_OWN) + cpu
+        for at, name in enumerate(self._kernels(place).values()):
+            yield name, _link(place, name), _LINK, _LISTED_LINKS + at
+
+    def _is_there(self, cpu: int) -> bool:
+        self._kernels(TOP)
+        return cpu in self._cpus
+
+    def _kernels(self, place: int) -> dict[int, str]:
+        """The kernel's names that are links in a directory."""
+        until, links = self._links.get(place, (0.0, {}))
+        now = time.monotonic()
+        if now >= until:
+            names = _names(place)
+            links = {_number(name): name for name in names if place != TOP or (cpu_of(name) < 0 and name not in _OWN)}
+            if place == TOP:
+                self._cpus = frozenset(map(cpu_of, names)) - {-1}
+            self._links.pop(place, None)
+            self._links[place] = now + _FRESH, links
+            if len(self._links) > _REMEMBERED:
+                del self._links[next(iter(self._links))]
+        return links
+
+
+def place_of(cpu: int) -> int:
+    """The directory of that processor, among all of a container."""
+    return _FIRST + cpu
+
+
+def target(place: int, name: str) -> bytes:
+    """Where the link of that name leads."""
+    below = "" if place == TOP else f"cpu{place - _FIRST}/"
+    try:
+        return posix.readlink(f"{CPU}/{below}{name}").encode()
+    except OSError:  # it is none
+        return f"{'../' if below else ''}{KERNELS}/{below}{name}".encode()
+
+
+def _names(place: int) -> list[str]:
+    if place == _HIDDEN:
+        return []
+    try:
+        return posix.listdir(CPU if place == TOP else f"{CPU}/cpu{place - _FIRST}")
+    except OSError:
+        return []  # this processor has been taken out
 
 
 def _split(directory: int) -> tuple[int, int]:
@@ -112,25 +156,8 @@ def _number(name: str) -> int:
     return number
 
 
-def _kernels(place: int) -> list[str]:
-    """The kernel's names that are links in a directory."""
-    try:
-        names = posix.listdir(CPU if place == _TOP else f"{CPU}/cpu{place - _FIRST}")
-    except OSError:
-        return []  # this processor has been taken out
-    return [name for name in names if place != _TOP or (_cpu(name) < 0 and name not in _OWN)]
-
-
-def _cpu(name: str) -> int:
+def cpu_of(name: str) -> int:
     """The processor whose directory has that name; -1: it is another name."""
     number = name[3:]
     plain = name.startswith("cpu") and number.isascii() and number.isdigit() and str(int(number)) == number
     return int(number) if plain and int(number) < _EACH - _FIRST else -1
-
-
-def _is_there(cpu: int) -> bool:
-    try:
-        posix.stat(f"{CPU}/cpu{cpu}")
-    except OSError:
-        return False
-    return True

@@ -23,6 +23,7 @@ from hostd.proc.host import numbers
 from hostd.proc.listings import Listings
 from hostd.proc.nodes import FILES
 from hostd.proc.points import KERNELS, OPENVZ, POINTS, openvz_of, processors_of
+from hostd.proc.processors import Processors
 from hostd.proc.wire import DIRECTORY, FILE, ROOT
 
 TYPE_CHECKING = False
@@ -57,6 +58,7 @@ class Tree:
     def __init__(self, cgroups: "Cgroups", online: "Callable[[int], bytes]") -> None:
         self._cgroups = cgroups
         self._online = online
+        self._processors = Processors()
         self._listings = Listings()
         self._read = 0.0
         self._links: dict[int, str] = {}  # names of the kernel's, by node
@@ -64,7 +66,7 @@ class Tree:
     def kind(self, node: int) -> "Kind | None":
         """None: there is no such node."""
         if processors.is_one(node):
-            return processors.kind(node)
+            return self._processors.kind(node)
         if _like(node) in _DIRECTORIES:
             return DIRECTORY
         if node in _NAMES:
@@ -79,7 +81,7 @@ class Tree:
     def target(self, node: int) -> bytes:
         """Where the link *node* leads; b"" for none."""
         if processors.is_one(node):
-            return processors.target(node)
+            return self._processors.target(node)
         number = node - _NUMBERED
         name = str(number) if 0 < number <= _LAST_NUMBER else self._kernels().get(node, "")
         return f"{KERNELS}/{name}".encode() if name else b""
@@ -87,7 +89,7 @@ class Tree:
     def find(self, directory: int, name: str) -> int:
         """The node; 0 for none."""
         if processors.is_one(directory):
-            return processors.find(directory, name)
+            return self._processors.find(directory, name)
         like = _like(directory)
         found = _DIRECTORIES.get(like, {}).get(name, 0)
         if found:
@@ -100,10 +102,7 @@ class Tree:
     def entries(self, directory: int, start: int, pid: int) -> "Iterator[Entry]":
         """What is in *directory* from *start* on, for process *pid*; not all of it if it is much."""
         if processors.is_one(directory):
-            found = processors.entries(directory, numbers(self._online(pid)))
-            yield from (
-                (name, node, mode, at + 1) for at, (name, node, mode) in enumerate(found) if at >= start
-            )
+            yield from self._processors.entries(directory, start, numbers(self._online(pid)))
             return
         if start < _FIRST_PROCESS:
             yield from self._named(directory, start)

@@ -38,6 +38,7 @@ _CACHE_SYMLINKS = 1 << 23  # FUSE_CACHE_SYMLINKS: a link leads to the same name 
 FOR_ITSELF = 2
 _SIZE = 4096  # of a file; with 0 sendfile would find an empty one, and not even ask
 ROOT = 1
+_LARGEST = (1 << 32) - 5  # a prime
 
 DIRECTORY, FILE = (0o040555, 2, 0), (0o100444, 1, _SIZE)
 
@@ -68,12 +69,17 @@ def statistics() -> bytes:
     return _STATFS.pack(0, 0, 0, 0, 0, 4096, 255, 4096, 0, *(0,) * 6)
 
 
+def _shown(node: int) -> int:
+    """What stat(2) and readdir(3) tell: programs of 32 bits take no larger number."""
+    return node if node < _LARGEST else node % _LARGEST + 1
+
+
 def listing(entries: "Iterable[Entry]", size: int) -> bytes:
     """As many *entries* as *size* bytes hold."""
     found = b""
     for name, node, mode, after in entries:
         raw = name.encode()
-        one = _DIRENT.pack(node, after, len(raw), mode >> 12) + raw
+        one = _DIRENT.pack(_shown(node), after, len(raw), mode >> 12) + raw
         one += bytes(-len(one) % 8)
         if len(found) + len(one) > size:
             break
@@ -83,4 +89,4 @@ def listing(entries: "Iterable[Entry]", size: int) -> bytes:
 
 def _attr(node: int, kind: "Kind") -> bytes:
     mode, links, size = kind
-    return _ATTR.pack(node, size, 0, 0, 0, 0, 0, 0, 0, mode, links, 0, 0, 0, 4096, 0)
+    return _ATTR.pack(_shown(node), size, 0, 0, 0, 0, 0, 0, 0, mode, links, 0, 0, 0, 4096, 0)

@@ -141,6 +141,24 @@ def test_a_file_that_is_not_there(stage: Stage) -> None:
         run(stage, "ids", files=((mount, "wanted", BOOT_ID.lstrip("/")),))
 
 
+def test_what_is_covered_is_there_again_below(stage: Stage) -> None:
+    """As the container's own file system, and read-only."""
+    cover = new_filesystem("tmpfs", {})
+    os.mkdir(f"{cover.path}/kept")
+    with cover:
+        covers = ((cover, "sys/class", "kept"), (cover, "sys/nothing", "kept"))
+        commands = ("list", "/sys/class", "list", "/sys/class/kept/net", "cat", "/proc/self/mountinfo")
+        lines = run(stage, *commands, covers=covers).splitlines()
+    assert lines[:2] == ["entry kept", "entry lo"]
+    (line,) = [line for line in lines if " /sys/class/kept " in line]
+    assert line.split()[3] == "/class" and line.split()[5].split(",")[0] == "ro" and " - sysfs " in line
+
+
+def test_a_cover_without_a_place_for_what_it_covers(stage: Stage) -> None:
+    with new_filesystem("tmpfs", {}) as cover, pytest.raises(OSError, match=r"openat2: .* \(find the mount point\)"):
+        run(stage, "ids", covers=((cover, "sys/class", "kept"),))
+
+
 def test_its_network_is_empty(stage: Stage) -> None:
     assert run(stage, "list", "/sys/class/net").split() == ["entry", "lo"]
 

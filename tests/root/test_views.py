@@ -20,7 +20,7 @@ from hostd.kernel.fd import Fd
 from hostd.kernel.fuse import new_connection
 from hostd.kernel.mount import move_mount
 from hostd.kernel.process import Process
-from hostd.proc.points import CPU, KERNELS, KERNELS_CPU, OPENVZ, POINTS
+from hostd.proc.points import CPU, KERNELS, OPENVZ, POINTS
 from tests.harness import machine
 from tests.harness.needs import needs
 from tests.harness.patience import patient
@@ -119,9 +119,9 @@ def test_each_container_has_directories_of_its_own(made: Views, keeper: FakeKeep
     processors = [f"{own[CPU].path}/{name}" for own in (first, second, third) for name in ("", "cpu0", KERNELS)]
     places = [*procs, *processors]
     assert len({os.stat(place).st_ino for place in places}) == len(places)
-    assert set(made.trees(first)) == {"/proc", CPU, KERNELS_CPU}
+    assert set(made.trees(first)) == {"/proc", CPU}
     figures = {point for point in POINTS.values() if point.startswith("/proc/")}
-    assert set(made.trees(third)) == {*figures, CPU, KERNELS_CPU}
+    assert set(made.trees(third)) == {*figures, CPU}
     for own in (first, second, third):
         for tree in own.values():
             tree.close()

@@ -33,9 +33,9 @@ def processors(vz: Vz, ctid: int) -> list[int]:
     said = vz.ctl(
         "exec2", str(ctid),
         f"grep -c ^processor /proc/cpuinfo; grep -c '^cpu[0-9]' /proc/stat; ls -d {CPU}/cpu[0-9]*/ | wc -l;"
-        f" cat {CPU}/online; ls {CPU}/cpu0/topology >/dev/null",
+        f" cat {CPU}/online; ls {CPU}/cpu0/topology/ {CPU}/cpu0/subsystem/ >/dev/null || echo dead",
     ).stdout.split()  # fmt: skip
-    return [*map(int, said[:3]), int(said[3].rpartition("-")[2]) + 1]
+    return [*map(int, said[:3]), int(said[3].rpartition("-")[2]) + 1, *map(int, said[4:])]
 
 
 def uptime(vz: Vz, ctid: int) -> float:
