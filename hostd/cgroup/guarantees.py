@@ -13,14 +13,14 @@ from hostd.cgroup import files
 from hostd.cgroup.root import CgroupTree
 from hostd.cgroup.writes import Write
 
-MOST = 2**63 - 1
+_MOST = 2**63 - 1
 FILES = ("memory.low", "memory.min")
 
 _sums = threading.Lock()  # from adding up to writing: limits are set by several threads
 
 
 def guarantee(name: str, what: str) -> Callable[[str, int], Iterator[Write]]:
-    """How the file *name* is written: bytes, MOST: all that it has."""
+    """How the file *name* is written, with so many bytes."""
 
     def v2(path: str, wanted: int) -> Iterator[Write]:
         parent = os.path.dirname(path)
@@ -46,8 +46,8 @@ def settle(tree: CgroupTree) -> None:
 def _sum(parent: str, name: str) -> int:
     with os.scandir(parent) as entries:
         texts = [files.read_optional(f"{entry.path}/{name}") for entry in entries if entry.name.isdecimal()]
-    return sum(MOST if text == "max" else int(text) for text in texts if text)
+    return sum(_MOST if text == "max" else int(text) for text in texts if text)
 
 
 def _text(value: int) -> str:
-    return "max" if value >= MOST else str(value)
+    return "max" if value >= _MOST else str(value)

@@ -1,10 +1,16 @@
-"""What the limit of `barrier:limit` means to a container.  Pure; ValueError(text for the user) as in `values`."""
+"""What the two of `barrier:limit` mean to a container.  Pure; ValueError(text for the user) as in `values`."""
 
 from collections.abc import Callable
 
 from hostd.config.values import UNLIMITED, bar_limit
 
 NO_LIMIT = (UNLIMITED, 2**31 - 1)  # of pages and items: and that of a 32-bit kernel, in a file of its time
+
+
+def barrier(text: str, unit: Callable[[str], int]) -> int | None:
+    """Pages or items; None: it is no number of them."""
+    found = bar_limit(text, unit)[0]
+    return None if found in NO_LIMIT else found
 
 
 def limit(text: str, unit: Callable[[str], int]) -> int | None:

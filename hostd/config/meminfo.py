@@ -33,5 +33,5 @@ def shown(read: Reader) -> int | None:
 
 
 def _barrier(text: str) -> int:
-    barrier = values.bar_limit(text, values.size_pages)[0]
-    return values.UNLIMITED if barrier in bounds.NO_LIMIT else barrier
+    barrier = bounds.barrier(text, values.size_pages)
+    return values.UNLIMITED if barrier is None else barrier

@@ -20,6 +20,7 @@ from hostd.errors import BadConfig, NoConfig, NoGlobalConfig
 LAYOUTS = ("overlay", "simfs")
 SIZED = frozenset(("overlay",))  # a file system of its own: limits of the disk are exact, and its use is known
 STOP_TIMEOUT = 120  # seconds, when nobody says otherwise
+_NO_GUARANTEE: int | None = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,8 @@ class GlobalConfig:
 
 @dataclass(frozen=True, slots=True)
 class CtConfig:
-    """One container.  None means "not set": no limit; what counts memory is in bytes here.
+    """One container.  None means "not set": no limit; what counts memory is in bytes here.  Of a guarantee
+    it means that `unlimited` was given: that is no number and guarantees nothing, as 0 does, which is "not set".
 
     `private` and `root` are expanded paths.  `addresses` keep the order of the file.  `nameservers` and
     `searchdomains` may be the one word `inherit`.
@@ -103,8 +105,8 @@ class CtConfig:
     numsiginfo: int | None
     lockedpages: int | None
     shmpages: int | None
-    vmguarpages: int
-    oomguarpages: int
+    vmguarpages: int | None
+    oomguarpages: int | None
     cpumask: str
     nodemask: str
     ioprio: int
@@ -189,8 +191,8 @@ def effective(ctid: int, own: VeConf, globals: GlobalConfig, *, but: Set[str] = 
         numsiginfo=read.value("NUMSIGINFO", _item_limit, None),
         lockedpages=read.value("LOCKEDPAGES", _page_limit, None),
         shmpages=read.value("SHMPAGES", _page_limit, None),
-        vmguarpages=read.value("VMGUARPAGES", _guarantee, 0),
-        oomguarpages=read.value("OOMGUARPAGES", _guarantee, 0),
+        vmguarpages=read.value("VMGUARPAGES", _guarantee, _NO_GUARANTEE),
+        oomguarpages=read.value("OOMGUARPAGES", _guarantee, _NO_GUARANTEE),
         cpumask=read.value("CPUMASK", values.cpu_list, ""),
         nodemask=read.value("NODEMASK", values.node_list, ""),
         ioprio=read.value("IOPRIO", number(0, 7), 4),
@@ -249,14 +251,17 @@ def _item_limit(text: str) -> int | None:
     return bounds.limit(text, values.items)
 
 
-def _guarantee(text: str) -> int:
+def _guarantee(text: str) -> int | None:
     """Bytes; of a guarantee it is the barrier that counts."""
-    return min(values.bar_limit(text, values.size_pages)[0] * values.PAGE, values.UNLIMITED)
+    return _bytes(bounds.barrier(text, values.size_pages))
 
 
 def _page_limit(text: str) -> int | None:
-    """Bytes; None (no limit) from LONG_MAX bytes on, too."""
-    pages = bounds.limit(text, values.size_pages)
+    return _bytes(bounds.limit(text, values.size_pages))
+
+
+def _bytes(pages: int | None) -> int | None:
+    """None (no limit) from LONG_MAX bytes on, too."""
     return None if pages is None or pages * values.PAGE >= values.UNLIMITED else pages * values.PAGE
 
 

@@ -177,8 +177,8 @@ def limits_of(config: CtConfig, record: Record) -> Limits:
         iolimit=config.iolimit if device else 0,
         iopslimit=config.iopslimit if device else 0,
         device=device,
-        kept_low=config.vmguarpages,
-        kept_min=config.oomguarpages,
+        kept_low=config.vmguarpages or 0,
+        kept_min=config.oomguarpages or 0,
         shown=config.meminfo,
     )
 

@@ -8,9 +8,14 @@ from hostd.config.model import CtConfig
 from hostd.container import devices
 from hostd.kernel import disks, swaps
 
-# What a start says again each time.
-WEIGHTY = frozenset(("IOPRIO", "IOLIMIT", "IOPSLIMIT", "DEVNODES", "CAPABILITY"))
+_GUARANTEES = frozenset(("VMGUARPAGES", "OOMGUARPAGES"))
+_WEIGHTY = frozenset(("IOPRIO", "IOLIMIT", "IOPSLIMIT", "DEVNODES", "CAPABILITY"))
 VOID = frozenset(("SYS_MODULE", "SYS_RAWIO", "SYS_TIME"))
+
+
+def starting(tree: CgroupTree, config: CtConfig) -> Iterator[str]:
+    """What a start says again each time; that v1 keeps no guarantee at all, `set` has said once."""
+    return lines(tree, config, _WEIGHTY | _GUARANTEES if tree.mode == "v2" else _WEIGHTY)
 
 
 def lines(tree: CgroupTree, config: CtConfig, keys: Set[str]) -> Iterator[str]:
@@ -37,9 +42,11 @@ def _rates(config: CtConfig, keys: Set[str]) -> Iterator[str]:
 
 def _guarantees(tree: CgroupTree, config: CtConfig, keys: Set[str]) -> Iterator[str]:
     kept = {"VMGUARPAGES": config.vmguarpages, "OOMGUARPAGES": config.oomguarpages}
-    asked = [key for key, most in kept.items() if key in keys and most]
+    asked = [key for key, most in kept.items() if key in keys and most != 0]
     if asked and tree.mode != "v2":
         yield f"Warning: cgroups v1 do not enforce {' and '.join(asked)}; v2 does"
+    elif endless := [key for key in asked if kept[key] is None]:
+        yield f"Warning: a barrier that is unlimited guarantees nothing: {' and '.join(endless)}"
 
 
 def _weighs(tree: CgroupTree, private: str) -> bool:

@@ -155,7 +155,7 @@ class Host:
             report("Starting container...")
             await start.start(ct, config, report)
             report("Container is mounted")
-            for line in (*announce.starting(config), *self.unkept(config, unkept.WEIGHTY)):
+            for line in (*announce.starting(config), *unkept.starting(self._registry.world.tree, config)):
                 report(line)
             if options.ssh_keys:
                 await keys.add(ct, options.ssh_keys)

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from hostd.cgroup import files, guarantees, limits
-from hostd.cgroup.guarantees import MOST
 from hostd.cgroup.hierarchies import Hierarchy
 from hostd.cgroup.limits import NONE, Limits
 from hostd.cgroup.tree import CgroupTree, CtCgroup
@@ -43,12 +42,6 @@ def test_our_directory_has_the_sum(tree: CgroupTree) -> None:
     limits.apply(one, NONE, Limits(kept_low=10 * MIB, kept_min=4 * MIB))
     assert held(tree, "memory.low") == [str(5 * MIB), "0", str(5 * MIB)]
     assert held(tree, "memory.min") == ["0", "0", "0"]
-
-
-def test_all_that_it_has(tree: CgroupTree) -> None:
-    limits.apply(CtCgroup(tree, 101), Limits(kept_low=MOST), NONE)
-    limits.apply(CtCgroup(tree, 102), Limits(kept_low=MIB), NONE)
-    assert held(tree, "memory.low") == ["max", "max", str(MIB)]
 
 
 def test_of_a_container_that_is_gone_nothing_stays(tree: CgroupTree) -> None:

@@ -38,6 +38,22 @@ def test_units_of_what_no_cgroup_holds() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "bytes"),
+    [
+        ("unlimited", None),
+        ("2147483647", None),
+        (f"{UNLIMITED}:{UNLIMITED}", None),
+        (f"{2**51}:unlimited", None),
+        ("5:unlimited", 5 * 4096),
+        ("0:unlimited", 0),
+    ],
+)
+def test_a_guarantee_is_a_number(text: str, bytes: int | None) -> None:
+    config = ct(f"VMGUARPAGES={text}\nOOMGUARPAGES={text}\n")
+    assert (config.vmguarpages, config.oomguarpages) == (bytes, bytes)
+
+
+@pytest.mark.parametrize(
     ("text", "bytes"), [("5242880", 5 << 20), ("5M", 5 << 20), ("unlimited", 0), ("9T", 2**31 - 1), ("0", 0)]
 )
 def test_rates_in_a_file_are_bytes(text: str, bytes: int) -> None:

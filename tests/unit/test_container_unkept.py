@@ -10,7 +10,7 @@ import pytest
 
 from hostd.cgroup.root import CgroupTree
 from hostd.config import processors
-from hostd.config.model import GlobalConfig, effective
+from hostd.config.model import CtConfig, GlobalConfig, effective
 from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
 from hostd.container import unkept
@@ -20,10 +20,17 @@ GUARANTEES = frozenset(("VMGUARPAGES", "OOMGUARPAGES"))
 ALL = GUARANTEES | {"SWAPPAGES", "IOLIMIT", "IOPSLIMIT", "IOPRIO", "CAPABILITY", "DEVNODES"}
 
 
-def lines(text: str, keys: Set[str] = ALL, mode: str = "v1", top: str = "/nowhere") -> list[str]:
+def told(text: str, mode: str = "v1", top: str = "/nowhere") -> tuple[CgroupTree, CtConfig]:
     config = effective(101, VeConf.parse(text), GlobalConfig.from_conf(Paths("/nowhere"), VeConf()))
-    tree = cast(CgroupTree, SimpleNamespace(mode=mode, unified=SimpleNamespace(path=top)))
-    return list(unkept.lines(tree, config, keys))
+    return cast(CgroupTree, SimpleNamespace(mode=mode, unified=SimpleNamespace(path=top))), config
+
+
+def lines(text: str, keys: Set[str] = ALL, mode: str = "v1", top: str = "/nowhere") -> list[str]:
+    return list(unkept.lines(*told(text, mode, top), keys))
+
+
+def starting(text: str, mode: str = "v1") -> list[str]:
+    return list(unkept.starting(*told(text, mode)))
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +80,16 @@ def test_guarantees_need_v2() -> None:
     text = 'VMGUARPAGES="100:unlimited"\nOOMGUARPAGES="5"\n'
     assert lines(text) == ["Warning: cgroups v1 do not enforce VMGUARPAGES and OOMGUARPAGES; v2 does"]
     assert lines(text, mode="hybrid") == lines(text) and lines(text, mode="v2") == []
+    assert starting(text) == starting(text, "v2") == []
+
+
+def test_a_guarantee_without_a_number_is_none() -> None:
+    text = 'VMGUARPAGES="2147483647"\nOOMGUARPAGES="unlimited"\n'
+    start = "Warning: a barrier that is unlimited guarantees nothing: "
+    assert lines(text, mode="v2") == starting(text, "v2") == [f"{start}VMGUARPAGES and OOMGUARPAGES"]
+    assert lines(text, {"OOMGUARPAGES"}, "v2") == [f"{start}OOMGUARPAGES"]
+    assert lines(text) == ["Warning: cgroups v1 do not enforce VMGUARPAGES and OOMGUARPAGES; v2 does"]
+    assert starting(text) == []
 
 
 def test_what_is_not_there() -> None:

@@ -35,7 +35,7 @@ _HEADINGS = {
     _SECONDARY: "\n# Secondary parameters",
     _AUXILIARY: "\n# Auxiliary parameters",
 }
-_OF_NOTHING = ("vmguarpages", "oomguarpages")  # barriers that guarantee something
+_OF_NOTHING = ("vmguarpages", "oomguarpages")  # 0: no guarantee; of `unlimited` a start would say so each time
 
 
 async def run(tool: Tool) -> int:
