@@ -2,6 +2,8 @@
 
 The kernel gives a cgroup no more protection than its parent has, so our directory has the sum of its containers'.  It
 must not have more: what nobody claims of it would be shared out among them (the mount option memory_recursiveprot).
+Of memory.min it has less, if need be, than was promised: what nobody can reclaim must not be all that the host has, or
+its OOM killer would be the one to find memory.  Who has a part of the sum then gets that much less.
 On v1 there is nothing like it: a soft limit makes a victim of whoever has one, and protects nobody.
 """
 
@@ -28,7 +30,7 @@ def guarantee(name: str, what: str) -> Callable[[str, int], Iterator[Write]]:
             return
         yield Write(f"{path}/{name}", _text(wanted), what)
         with _sums:
-            yield Write(f"{parent}/{name}", _text(_sum(parent, name)), what)
+            yield Write(f"{parent}/{name}", _text(_promised(parent, name)), what)
 
     return v2
 
@@ -40,7 +42,17 @@ def settle(tree: CgroupTree) -> None:
         if files.read_optional(f"{root}/{name}") in (None, "0"):
             continue
         with _sums:
-            files.write(f"{root}/{name}", _text(_sum(f"{root}", name)))
+            files.write(f"{root}/{name}", _text(_promised(f"{root}", name)))
+
+
+def _promised(parent: str, name: str) -> int:
+    total = _sum(parent, name)
+    return min(total, _ram() * 3 // 4) if name == "memory.min" else total
+
+
+def _ram() -> int:
+    """All memory of the host, in bytes."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _sum(parent: str, name: str) -> int:

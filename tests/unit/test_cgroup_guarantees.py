@@ -44,6 +44,27 @@ def test_our_directory_has_the_sum(tree: CgroupTree) -> None:
     assert held(tree, "memory.min") == ["0", "0", "0"]
 
 
+def test_some_of_the_host_can_always_be_reclaimed(tree: CgroupTree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever was promised: of what nobody may take our directory has three quarters of the host's memory at most."""
+    monkeypatch.setattr(guarantees, "_ram", lambda: 16 * MIB)
+    limits.apply(CtCgroup(tree, 101), Limits(kept_low=10 * MIB, kept_min=10 * MIB), NONE)
+    assert held(tree, "memory.min") == [str(10 * MIB), str(10 * MIB), "0"]
+    limits.apply(CtCgroup(tree, 102), Limits(kept_low=8 * MIB, kept_min=8 * MIB), NONE)
+    assert held(tree, "memory.min") == [str(12 * MIB), str(10 * MIB), str(8 * MIB)]
+    assert held(tree, "memory.low") == [str(18 * MIB), str(10 * MIB), str(8 * MIB)]
+    guarantees.settle(tree)
+    assert held(tree, "memory.min")[0] == str(12 * MIB)
+
+
+def test_a_container_of_an_earlier_version_may_have_all(tree: CgroupTree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until it is set or started again."""
+    monkeypatch.setattr(guarantees, "_ram", lambda: 16 * MIB)
+    for name in guarantees.FILES:
+        Path(tree.unified_root or "", "101", name).write_text("max\n")
+    limits.apply(CtCgroup(tree, 102), Limits(kept_low=MIB, kept_min=MIB), NONE)
+    assert held(tree, "memory.low")[0] == "max" and held(tree, "memory.min")[0] == str(12 * MIB)
+
+
 def test_of_a_container_that_is_gone_nothing_stays(tree: CgroupTree) -> None:
     limits.apply(CtCgroup(tree, 101), Limits(kept_low=10 * MIB), NONE)
     limits.apply(CtCgroup(tree, 102), Limits(kept_low=5 * MIB), NONE)
