@@ -9,19 +9,18 @@ from hostd.container import devices
 from hostd.kernel import disks, swaps
 
 _GUARANTEES = frozenset(("VMGUARPAGES", "OOMGUARPAGES"))
-_WEIGHTY = frozenset(("IOPRIO", "IOLIMIT", "IOPSLIMIT", "DEVNODES", "CAPABILITY"))
+_WEIGHTY = frozenset(("PHYSPAGES", "IOPRIO", "IOLIMIT", "IOPSLIMIT", "DEVNODES", "CAPABILITY"))
 VOID = frozenset(("SYS_MODULE", "SYS_RAWIO", "SYS_TIME"))
 
 
 def starting(tree: CgroupTree, config: CtConfig) -> Iterator[str]:
-    """What a start says again each time; that v1 keeps no guarantee at all, `set` has said once."""
+    """What a start says again each time; that there is no swap, or that v1 keeps no guarantee, `set` has said once."""
     return lines(tree, config, _WEIGHTY | _GUARANTEES if tree.mode == "v2" else _WEIGHTY)
 
 
 def lines(tree: CgroupTree, config: CtConfig, keys: Set[str]) -> Iterator[str]:
     """Of the *keys* of *config*, as far as they ask for something."""
-    if "SWAPPAGES" in keys and config.swap and not swaps.present():
-        yield "Warning: this host has no swap: the container has its RAM and nothing more, whatever SWAPPAGES says"
+    yield from _swap(tree, config, keys)
     yield from _rates(config, keys)
     yield from _guarantees(tree, config, keys)
     if "IOPRIO" in keys and config.ioprio != blockio.IOPRIO and not _weighs(tree, config.private):
@@ -31,6 +30,14 @@ def lines(tree: CgroupTree, config: CtConfig, keys: Set[str]) -> Iterator[str]:
         yield f"Warning: CAPABILITY {words} has no effect: what it is for, the system call filter refuses"
     if "DEVNODES" in keys and (missing := devices.absent(config)):
         yield f"Warning: the host has no {' '.join(f'/dev/{name}' for name in missing)}: DEVNODES without"
+
+
+def _swap(tree: CgroupTree, config: CtConfig, keys: Set[str]) -> Iterator[str]:
+    if not swaps.present():
+        if "SWAPPAGES" in keys and config.swap:
+            yield "Warning: this host has no swap: the container has its RAM and nothing more, whatever SWAPPAGES says"
+    elif tree.mode != "v2" and keys & {"SWAPPAGES", "PHYSPAGES"} and config.swap is not None and config.ram is None:
+        yield "Warning: SWAPPAGES is only stored: cgroups v1 limit swap together with RAM, and PHYSPAGES has no limit"
 
 
 def _rates(config: CtConfig, keys: Set[str]) -> Iterator[str]:

@@ -17,7 +17,10 @@ from hostd.container import unkept
 from hostd.kernel import disks, swaps, topology
 
 GUARANTEES = frozenset(("VMGUARPAGES", "OOMGUARPAGES"))
-ALL = GUARANTEES | {"SWAPPAGES", "IOLIMIT", "IOPSLIMIT", "IOPRIO", "CAPABILITY", "DEVNODES"}
+ALL = GUARANTEES | {"PHYSPAGES", "SWAPPAGES", "IOLIMIT", "IOPSLIMIT", "IOPRIO", "CAPABILITY", "DEVNODES"}
+
+HEADING = "Filename Type Size Used Priority\n"
+ZRAM = "/dev/zram0 partition 1048572 0 10\n"
 
 
 def told(text: str, mode: str = "v1", top: str = "/nowhere") -> tuple[CgroupTree, CtConfig]:
@@ -61,19 +64,36 @@ def test_weights_need_a_scheduler(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     assert lines('IOPRIO="7"\n') == []
 
 
-def test_swap_needs_swap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    table = tmp_path / "swaps"
-    table.write_text("Filename Type Size Used Priority\n")
-    present = partial(swaps.present, str(table))
-    monkeypatch.setattr(swaps, "present", present)
+@pytest.fixture
+def table(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """What the kernel swaps to: nothing yet."""
+    path = tmp_path / "swaps"
+    path.write_text(HEADING)
+    monkeypatch.setattr(swaps, "present", partial(swaps.present, str(path)))
+    return path
+
+
+def test_swap_needs_swap(table: Path) -> None:
     line = "Warning: this host has no swap: the container has its RAM and nothing more, whatever SWAPPAGES says"
-    assert lines('SWAPPAGES="0:100"\n') == [line]
-    assert lines('SWAPPAGES="0:100"\n', {"PHYSPAGES"}) == []
+    text = 'PHYSPAGES="0:100"\nSWAPPAGES="0:100"\n'
+    assert lines(text) == [line]
+    assert lines(text, {"PHYSPAGES"}) == starting(text) == []
     assert lines('SWAPPAGES="0:0"\n') == lines('SWAPPAGES="unlimited"\n') == []
-    table.write_text("Filename Type Size Used Priority\n/dev/zram0 partition 1048572 0 10\n")
-    assert lines('SWAPPAGES="0:100"\n') == []
+    table.write_text(f"{HEADING}{ZRAM}")
+    assert lines(text) == []
     table.unlink()
-    assert lines('SWAPPAGES="0:100"\n') == [line]
+    assert lines(text) == [line]
+
+
+@pytest.mark.parametrize("ram", ["", 'PHYSPAGES="0:unlimited"\n'])
+def test_v1_limits_swap_only_together_with_ram(table: Path, ram: str) -> None:
+    table.write_text(f"{HEADING}{ZRAM}")
+    line = "Warning: SWAPPAGES is only stored: cgroups v1 limit swap together with RAM, and PHYSPAGES has no limit"
+    text = f'{ram}SWAPPAGES="0:0"\n'
+    assert lines(text, {"SWAPPAGES"}) == lines(text, {"PHYSPAGES"}) == starting(text) == [line]
+    assert starting(text, "hybrid") == [line] and starting(text, "v2") == lines(text, mode="v2") == []
+    assert lines(text, {"IOPRIO"}) == lines(f'{ram}SWAPPAGES="0:unlimited"\n') == starting(ram) == []
+    assert starting('PHYSPAGES="0:100"\nSWAPPAGES="0:0"\n') == []
 
 
 def test_guarantees_need_v2() -> None:
