@@ -8,6 +8,7 @@ from hostd.cgroup import files
 from hostd.cgroup.writes import V1_UNLIMITED, Write, or_max
 from hostd.config.values import PAGE
 from hostd.errors import Exit, Failure
+from hostd.kernel import swaps
 
 Pair = tuple[int | None, int | None]  # RAM and swap in bytes; None: unlimited
 
@@ -24,15 +25,23 @@ def v1(path: str, pair: Pair) -> Iterator[Write]:
     memsw = Write(f"{path}/memory.memsw.limit_in_bytes", _v1(total), "PHYSPAGES plus SWAPPAGES", busy=busy)
     if not os.path.exists(memsw.path):
         if total is not None:
-            raise Failure(
-                Exit.BAD_KERNEL,
-                "cannot set SWAPPAGES: this kernel does not account swap",
-                hint="boot the host with swapaccount=1",
-            )
+            _check_swap()
         yield limit
         return
     first_limit = ram is not None and ram <= int(files.read(memsw.path))
     yield from (limit, memsw) if first_limit else (memsw, limit)
+
+
+def _check_swap() -> None:
+    """No file limits swap.  Where the kernel cannot swap every limit holds by itself; else raises Failure(BAD_KERNEL),
+    also while there is no swap: a container that runs would have all of it that is added later.
+    """
+    if swaps.possible():
+        raise Failure(
+            Exit.BAD_KERNEL,
+            "cannot set SWAPPAGES: this kernel does not account swap",
+            hint="boot the host with swapaccount=1, or do not limit it: --swap unlimited",
+        )
 
 
 def _v1(value: int | None) -> str:
@@ -64,7 +73,7 @@ def v2(path: str, pair: Pair) -> Iterator[Write]:
     if os.path.exists(swap_max):
         yield Write(swap_max, or_max(swap), "SWAPPAGES")
     elif swap is not None:
-        raise Failure(Exit.BAD_KERNEL, "cannot set SWAPPAGES: this kernel does not account swap")
+        _check_swap()
     shrink, shrink_back = (partial(_make_room, path, *one) for one in (pair, before))
     yield Write(f"{path}/memory.max", or_max(ram), "PHYSPAGES", shrink, shrink_back=shrink_back)
 

@@ -19,6 +19,7 @@ from hostd.kernel import (
     process,
     socket_programs,
     spawn,
+    swaps,
     sysinfo_program,
 )
 from hostd.kernel.facade import address_of, check, lib
@@ -150,7 +151,7 @@ def cgroup_mode() -> str:
 
 def cgroup_features(mode: str) -> dict[str, bool]:
     """The cgroup fields of Features."""
-    found = {"swap_accounting": False}
+    found = {"swap_accounting": not swaps.possible()}  # a kernel that cannot swap keeps any limit of it
     unified: str | None = None
     controllers: set[str] = set()
     for point, fstype, options in _cgroup_mounts():

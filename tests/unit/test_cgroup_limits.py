@@ -13,6 +13,8 @@ from hostd.cgroup.limits import Limits, quota, shares, weight
 from hostd.cgroup.tree import CtCgroup
 from hostd.config.values import PAGE
 from hostd.errors import Exit, Failure
+from hostd.kernel import swaps
+from hostd.kernel.features import ROWS
 from tests.harness.fake_cgroups import MIB, content, v1, v2, writes
 
 
@@ -96,20 +98,39 @@ def test_a_limit_without_its_controller_says_which(tmp_path: Path, wanted: Limit
     with pytest.raises(Failure, match=f"controller {controller} ") as failure:
         limits.apply(cgroup, wanted)
     assert failure.value.exit_code == Exit.BAD_KERNEL
+    (row,) = [row for row in ROWS if row.field == controller]
+    assert "are refused" in row.consequence, "vzctl check says so"
 
 
 def test_no_limit_needs_no_controller(tmp_path: Path) -> None:
     limits.apply(v2(tmp_path, controllers=""), Limits())
 
 
-@pytest.mark.parametrize("make", [v1, v2])
-def test_swap_without_swap_accounting_is_said(tmp_path: Path, make: "type[CtCgroup]") -> None:
-    cgroup = make(tmp_path)  # type: ignore[arg-type,call-arg]
+@pytest.fixture(params=[v1, v2])
+def unaccounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> CtCgroup:
+    """Where no file limits swap, and the kernel has a table of swap: an empty one."""
+    cgroup: CtCgroup = request.param(tmp_path)
     for name in ("memory.swap.max", "memory.memsw.limit_in_bytes"):
         Path(cgroup.path("memory") or "", name).unlink(missing_ok=True)
-    limits.apply(cgroup, Limits(ram=64 * MIB))
-    with pytest.raises(Failure, match="does not account swap"):
-        limits.apply(cgroup, Limits(ram=64 * MIB, swap=MIB))
+    table = tmp_path / "swaps"
+    table.write_text("Filename Type Size Used Priority\n")
+    monkeypatch.setattr(swaps, "TABLE", str(table))
+    return cgroup
+
+
+def test_swap_without_swap_accounting_is_said(unaccounted: CtCgroup) -> None:
+    limits.apply(unaccounted, Limits(ram=64 * MIB))
+    with pytest.raises(Failure, match="does not account swap") as failure:
+        limits.apply(unaccounted, Limits(ram=64 * MIB, swap=MIB))
+    assert failure.value.exit_code == Exit.BAD_KERNEL and "--swap unlimited" in (failure.value.hint or "")
+
+
+def test_any_limit_of_swap_holds_where_the_kernel_cannot_swap(unaccounted: CtCgroup) -> None:
+    Path(swaps.TABLE).unlink()
+    limits.apply(unaccounted, Limits(ram=64 * MIB, swap=MIB))
+    name = "memory.max" if unaccounted.tree.mode == "v2" else "memory.limit_in_bytes"
+    assert content(unaccounted, "memory", name).startswith(str(64 * MIB))
+    limits.apply(unaccounted, Limits(ram=64 * MIB, swap=2 * MIB), Limits(ram=64 * MIB, swap=MIB))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Which settings a host says that it cannot keep: one line each, and only for what is asked."""
 
 from collections.abc import Set
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -69,7 +68,7 @@ def table(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """What the kernel swaps to: nothing yet."""
     path = tmp_path / "swaps"
     path.write_text(HEADING)
-    monkeypatch.setattr(swaps, "present", partial(swaps.present, str(path)))
+    monkeypatch.setattr(swaps, "TABLE", str(path))
     return path
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hostd.kernel import caps, process
+from hostd.kernel import caps, probes, process, swaps
 from hostd.kernel.facade import path_bytes
 from hostd.kernel.fd import Fd
 from hostd.kernel.mount import MountAttr, is_mounted, mount_points, mounts_below
@@ -35,6 +35,14 @@ def test_a_path_that_leads_nowhere_is_no_mount(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     for name in ("none", "loop", "l" * 300, "none/deeper"):
         assert not is_mounted(f"{tmp_path}/{name}")
+
+
+def test_a_kernel_that_cannot_swap_limits_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(swaps, "TABLE", str(tmp_path / "swaps"))
+    monkeypatch.setattr(probes, "_cgroup_mounts", list)
+    assert probes.cgroup_features("none")["swap_accounting"]
+    Path(swaps.TABLE).touch()
+    assert not probes.cgroup_features("none")["swap_accounting"]
 
 
 def test_mounts_below_include_the_path_itself_and_come_last_first() -> None:
