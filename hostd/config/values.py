@@ -140,13 +140,19 @@ def io_limit(text: str) -> int:
     """Bytes per second, 0 for none; a number without a suffix counts MB.  Clamped to 2^31-1."""
     if text == "unlimited":
         return 0
-    count, parts = _scaled(text, 2**20)
-    return min(count // parts, 2**31 - 1)
+    return _rate(text, 2**20)
 
 
 def io_bytes(text: str) -> int:
     """The same in a configuration file, where a number without a suffix counts bytes."""
-    return 0 if text == "unlimited" else min(size_bytes(text), 2**31 - 1)
+    return 0 if text == "unlimited" else _rate(text, 1)
+
+
+def _rate(text: str, unit: int) -> int:
+    count, parts = _scaled(text, unit)
+    if count < parts and re.search("[1-9]", text):  # it would be 0, and so no limit at all
+        raise ValueError("must be 0, for no limit, or at least 1 byte; decimals count only with a suffix, as in 0.5M")
+    return min(count // parts, 2**31 - 1)
 
 
 def ratio(text: str) -> str:

@@ -128,6 +128,7 @@ def test_places_are_expanded_below_the_prefix() -> None:
         ("NODEMASK", "auto"),
         ("IOPRIO", "8"),
         ("IOLIMIT", "-1"),
+        ("IOLIMIT", "0.5"),
         ("DEVICES", "c:10:229"),
         ("DEVNODES", "../fuse:rw"),
         ("DISKSPACE", "much"),

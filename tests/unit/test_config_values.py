@@ -32,6 +32,10 @@ NORMALISED = [
     ("diskinodes", "131072:144179", "131072:144179"),
     ("iolimit", "5", "5242880"),
     ("iolimit", "5k", "5120"),
+    ("iolimit", "0.5M", "524288"),
+    ("iolimit", "1.5", "1048576"),
+    ("iolimit", "0", "0"),
+    ("iolimit", "0.0", "0"),
     ("iolimit", "unlimited", "0"),
     ("iolimit", "9T", "2147483647"),
     ("numproc", "100", "100"),
@@ -88,6 +92,13 @@ REFUSED = [
     ("cpuunits", "7"),
     ("cpuunits", "500001"),
     ("cpuunits", "1e3"),
+    ("iolimit", "0.5"),
+    ("iolimit", "0.9B"),
+    ("iolimit", "0.0001k"),
+    ("iopslimit", "0.5"),
+    ("cpulimit", "0.5"),
+    ("cpulimit", "0.5%"),
+    ("cpus", "0.5"),
     ("cpulimit", "101%"),
     ("cpulimit", "-1"),
     ("cpus", "many"),
@@ -166,6 +177,13 @@ def test_percent_of_the_host() -> None:
     assert values.cpu_limit("100%", 8) == 800
 
 
+def test_a_rate_that_would_be_no_limit_says_how_to_write_it() -> None:
+    for parse in (values.io_limit, values.io_bytes):
+        assert parse("0") == parse("0.0M") == parse("unlimited") == 0
+        with pytest.raises(ValueError, match=r"decimals count only with a suffix, as in 0\.5M"):
+            parse("0.5")
+
+
 def test_unlimited_is_long_max() -> None:
     assert UNLIMITED == 9223372036854775807
     assert values.bar_limit("unlimited", values.items) == (UNLIMITED, UNLIMITED)
@@ -179,7 +197,8 @@ def test_written_counts_read_back(number: int) -> None:
 
 @given(st.text(max_size=12))
 def test_sizes_answer_or_refuse(text: str) -> None:
-    for parse in (values.size_bytes, values.size_pages, values.disk_kib, values.items, values.io_limit):
+    rates = (values.io_limit, values.io_bytes)
+    for parse in (values.size_bytes, values.size_pages, values.disk_kib, values.items, *rates):
         try:
             assert 0 <= parse(text) <= UNLIMITED
         except ValueError as error:
