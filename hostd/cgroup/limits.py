@@ -5,7 +5,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-from hostd.cgroup import blockio, cpuset, cputime, memory, seats
+from hostd.cgroup import blockio, cpuset, cputime, memory, seats, share
 from hostd.cgroup.blockio import Rate
 from hostd.cgroup.guarantees import guarantee
 from hostd.cgroup.tree import CtCgroup
@@ -103,12 +103,12 @@ def quota(limits: Limits) -> int:
 
 def shares(cpuunits: int) -> int:
     """v1 cpu.shares: OpenVZ's 1000 is the kernel's 1024; the kernel takes 2..262144."""
-    return max(2, min(cpuunits * 1024 // 1000, 262144))
+    return share.V1.within(cpuunits * 1024 // 1000)
 
 
 def weight(cpuunits: int) -> int:
     """v2 cpu.weight: OpenVZ's 1000 is the kernel's 100; the kernel takes 1..10000."""
-    return max(1, min(round(cpuunits / 10), 10000))
+    return share.V2.within(round(cpuunits / 10))
 
 
 def _directory(cgroup: CtCgroup, row: "Limit", *, needed: bool) -> str | None:

@@ -2,19 +2,27 @@
 
 import errno
 import os
+from collections.abc import Callable
 
-from hostd.cgroup import files
+from hostd.cgroup import files, share
 from hostd.cgroup.hierarchies import Hierarchy, Mode, mode, mounted
+from hostd.cgroup.share import Share
 from hostd.errors import Exit, Failure
 
 # What containers need of v2, to be switched on for our subtree.
 _WANTED = ("cpu", "cpuset", "io", "memory", "pids")
 
 
-class CgroupTree:
-    """The machine's hierarchies and our directory, *root_name*, in each."""
+def _default() -> int:
+    return share.UNITS
 
-    def __init__(self, root_name: str, hierarchies: tuple[Hierarchy, ...]) -> None:
+
+class CgroupTree:
+    """The machine's hierarchies and our directory, *root_name*, in each; *host_units*: VE0CPUUNITS."""
+
+    def __init__(
+        self, root_name: str, hierarchies: tuple[Hierarchy, ...], host_units: Callable[[], int] = _default
+    ) -> None:
         self.root_name = root_name
         self.mode: Mode = mode(hierarchies)
         self.v1 = tuple(h for h in hierarchies if not h.unified)
@@ -25,9 +33,12 @@ class CgroupTree:
         self._v1_at = {c: f"{h.path}/{root_name}" for h in self.v1 for c in h.controllers}  # controller -> directory
         self._enabled: set[str] = set()  # controllers of v2 that were seen at work in our directory
         self._ready = False
+        self.share = Share(lambda: self.root_of("cpu"), share.V2 if self.mode == "v2" else share.V1, host_units)
 
     @classmethod
-    def detect(cls, root_name: str, mountinfo: str = "/proc/self/mountinfo") -> "CgroupTree":
+    def detect(
+        cls, root_name: str, mountinfo: str = "/proc/self/mountinfo", *, host_units: Callable[[], int] = _default
+    ) -> "CgroupTree":
         """What is mounted.  Raises Failure(BAD_KERNEL) when nothing is."""
         hierarchies = mounted(mountinfo)
         if not hierarchies:
@@ -36,7 +47,7 @@ class CgroupTree:
                 "no cgroup hierarchy is mounted: containers cannot be limited",
                 hint="mount -t cgroup2 none /sys/fs/cgroup",
             )
-        return cls(root_name, hierarchies)
+        return cls(root_name, hierarchies, host_units)
 
     def prepare(self, *, again: bool = False) -> None:
         """Make our directory in every hierarchy, so that containers can be made below it; idempotent."""

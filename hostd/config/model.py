@@ -20,12 +20,15 @@ from hostd.errors import BadConfig, NoConfig, NoGlobalConfig
 LAYOUTS = ("overlay", "simfs")
 SIZED = frozenset(("overlay",))  # a file system of its own: limits of the disk are exact, and its use is known
 STOP_TIMEOUT = 120  # seconds, when nobody says otherwise
+CPUUNITS = 1000  # likewise, of a container and of the host
 _NO_GUARANTEE: int | None = 0
 
 
 @dataclass(frozen=True, slots=True)
 class GlobalConfig:
-    """vz.conf.  `paths` has its directories applied; templates of paths keep a literal `$VEID`."""
+    """vz.conf.  `paths` has its directories applied; templates of paths keep a literal `$VEID`.  `host_cpuunits` is
+    the host's weight beside each container's `cpuunits`.
+    """
 
     paths: Paths
     private: str
@@ -35,6 +38,7 @@ class GlobalConfig:
     config_file: str
     stop_timeout: int
     nat: bool
+    host_cpuunits: int
     raw: VeConf
 
     @classmethod
@@ -67,6 +71,7 @@ class GlobalConfig:
             config_file=raw.get("CONFIGFILE") or "",
             stop_timeout=read.value("STOP_TIMEOUT", values.integer(0, 86400), STOP_TIMEOUT),
             nat=read.value("NAT", values.yes_no, False),
+            host_cpuunits=read.value("VE0CPUUNITS", _cpuunits, CPUUNITS),
             raw=raw,
         )
 
@@ -180,7 +185,7 @@ def effective(ctid: int, own: VeConf, globals: GlobalConfig, *, but: Set[str] = 
         diskinodes=read.value("DISKINODES", lambda text: values.bar_limit(text, values.items), None),
         ram=read.value("PHYSPAGES", lambda text: _page_limit(bounds.some(text, values.size_pages)), None),
         swap=read.value("SWAPPAGES", _page_limit, None),
-        cpuunits=read.value("CPUUNITS", number(8, 500000), 1000),
+        cpuunits=read.value("CPUUNITS", _cpuunits, CPUUNITS),
         cpulimit=read.value("CPULIMIT", number(0, 100 * 8192), 0),
         cpus=read.value("CPUS", number(0, 8192), 0),
         numproc=read.value("NUMPROC", lambda text: _item_limit(bounds.some(text, values.items)), None),
@@ -211,6 +216,9 @@ def effective(ctid: int, own: VeConf, globals: GlobalConfig, *, but: Set[str] = 
         devnodes=read.value("DEVNODES", permits.of_devnodes, ()),
         raw=own,
     )
+
+
+_cpuunits = values.integer(8, 500000)
 
 
 def _layout(text: str) -> str:

@@ -135,14 +135,16 @@ async def limit_sockets(run: Run, wanted: SocketLimits) -> None:
 
 
 def set_limits(cgroup: CtCgroup, wanted: Limits, previous: Limits | None = None) -> None:
-    """As `limits.apply`, and what the container sees of it."""
+    """As `limits.apply`, with what the host is left and what the container sees of it."""
     limits.apply(cgroup, wanted, previous)
+    cgroup.tree.share.look(cgroup.ctid)
     _show(cgroup, wanted)
 
 
 def take_back_limits(cgroup: CtCgroup, wanted: Limits, previous: Limits | None = None) -> dict[str, Failure]:
-    """As `limits.take_back`, and what the container sees of it."""
+    """As `limits.take_back`, with what the host is left and what the container sees of it."""
     stays = limits.take_back(cgroup, wanted, previous)
+    cgroup.tree.share.look(cgroup.ctid)
     _show(cgroup, wanted)
     return stays
 
@@ -195,6 +197,7 @@ def _device(record: Record) -> str:
 async def remove_cgroup(run: Run) -> None:
     await asyncio.to_thread(_remove_cgroup, run)
     guarantees.settle(run.world.tree)
+    run.world.tree.share.look(run.ct.ctid)
     await asyncio.to_thread(seats.settle, run.world.tree)
 
 

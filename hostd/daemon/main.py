@@ -73,7 +73,8 @@ def _stage() -> Stage | None:
 def _world(
     paths: Paths, keeper: KeeperLink, confs: ConfCache, note_openvz: Callable[[Container], Awaitable[None]]
 ) -> World:
-    tree, features = CgroupTree.detect(paths.cgroup_root), probe()
+    tree = CgroupTree.detect(paths.cgroup_root, host_units=lambda: confs.globals().host_cpuunits)
+    features = probe()
     return World(
         paths=paths,
         tree=tree,
@@ -111,6 +112,7 @@ async def _serve(paths: Paths) -> None:
     recover.load(registry)
     keeper.subscribe(registry.child_ended, _become_keeper)
     late = await recover.recover(registry, keeper)
+    world.tree.share.look()
     if late or any(registry.running()):
         await world.sysinfo.begin()
     renewal = asyncio.ensure_future(world.views.take_over(registry.running()))

@@ -232,6 +232,36 @@ def test_limits_without_a_cgroup_after_a_restore(vz: Vz) -> None:
     assert "max=6" in vz.ctl("exec2", "101", "grep ' /dev/pts ' /proc/mounts").stdout
 
 
+@needs("cpu")
+def test_the_host_has_a_weight_beside_containers(vz: Vz) -> None:
+    """By the file of the cgroup that has all containers, also when it is another daemon's."""
+    vz.create(101)
+    vz.ctl("set", "101", "--cpuunits", "2000", "--save")
+    vz.ctl("start", "101")
+    assert ours(vz) == 2
+    vz.start(102)
+    assert ours(vz) == 3
+    vz.ctl("set", "102", "--cpuunits", "4000")
+    assert ours(vz) == 6
+    path = vz.paths.vz_conf
+    text = machine.read(path).replace('VE0CPUUNITS="1000"', 'VE0CPUUNITS="2000"')
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    vz.kill_daemon()
+    assert "running" in vz.status(101) and ours(vz) == 3
+    vz.ctl("stop", "102", "--fast")
+    assert ours(vz) == 1
+
+
+def ours(vz: Vz) -> float:
+    """The weight of all containers together, where one with 1000 units has 1."""
+    for top in machine.cgroups_named(vz.paths.cgroup_root):
+        for name, default in (("cpu.shares", 1024), ("cpu.weight", 100)):
+            if top.endswith(f"/{vz.paths.cgroup_root}") and (text := machine.read(f"{top}/{name}").strip()):
+                return int(text) / default
+    raise AssertionError("they have no weight")
+
+
 @needs("cgroup1", "memory")
 def test_guarantees_need_v2(vz: Vz) -> None:
     vz.start(101)

@@ -168,6 +168,14 @@ def test_vz_conf_moves_directories_below_the_prefix() -> None:
     assert (paths.private_default, paths.log_file, paths.tag) == ("/p/vz/$VEID", "/p/log", Paths("/p").tag)
 
 
+def test_the_weight_of_the_host() -> None:
+    """OpenVZ's default where nobody says it."""
+    assert [GlobalConfig.from_conf(Paths(), VeConf.parse(text)).host_cpuunits
+            for text in ("", 'VE0CPUUNITS="2500"\n')] == [1000, 2500]  # fmt: skip
+    with pytest.raises(BadConfig, match="VE0CPUUNITS"):
+        GlobalConfig.from_conf(Paths(), VeConf.parse('VE0CPUUNITS="7"\n'))
+
+
 def test_names_outside_of_the_file_system() -> None:
     real, other = Paths(), Paths("/some/prefix")
     assert (real.cgroup_root, real.veth(101), real.tag) == ("vz", "ve101", "")
