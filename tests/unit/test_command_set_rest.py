@@ -256,4 +256,7 @@ def test_a_disk_beside_another_bad_value_is_saved(fake: Fake) -> None:
 
 def test_of_the_host_everything_is_only_kept(fake: Fake) -> None:
     said = fake.ctl("set", "0", "--cpuunits", "2000", "--save")
-    assert said.code == 0 and "Warning: CT 0 is the host: what is set for it is only kept\n" in said.stdout
+    warning = "Warning: CT 0 is the host: what is set for it is only kept\n"
+    assert said.code == 0 and f"{warning}Its CPU weight is VE0CPUUNITS of {fake.paths.vz_conf}\n" in said.stdout
+    said = fake.ctl("set", "0", "--description", "here", "--save")
+    assert said.stdout.endswith(warning)

@@ -225,6 +225,8 @@ def _save(call: Call, request: Request, conf: VeConf) -> None:
     call.console.say(f"CT configuration saved to {path}")
     if call.ctid == 0:
         call.console.say("Warning: CT 0 is the host: what is set for it is only kept")
+        if "CPUUNITS" in request.changes.texts:
+            call.console.say(f"Its CPU weight is VE0CPUUNITS of {call.host.paths.vz_conf}")
     if request.changes.texts.get("PRIVILEGED") == "yes":
         call.console.say(announce.PRIVILEGED)
 
