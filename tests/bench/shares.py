@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
+from hostd.config.model import GlobalConfig
 from tests.harness import machine
 from tests.harness.installation import Vz
 from tests.harness.patience import patient
@@ -27,7 +28,6 @@ TOPS = tuple(
     if os.path.exists(f"{top}/cgroup.procs")
 )
 USAGE = (("cpuacct.usage", 1_000_000_000), ("cpu.stat", 1_000_000))  # on v1 and on v2; so many are a second
-WEIGHT = (("cpu.shares", 1024), ("cpu.weight", 100))  # the same, and its default
 
 
 def measure(vz: Vz, seconds: int) -> None:
@@ -57,14 +57,15 @@ def _between_containers(vz: Vz, seconds: int) -> None:
 
 
 def _against_the_host(vz: Vz, seconds: int) -> None:
-    """A cgroup of the host's beside the one that has all containers in it, with the kernel's default weight each."""
+    """A cgroup of the host's, beside the one that has all containers in it: VE0CPUUNITS beside the CPUUNITS of each."""
+    units = GlobalConfig.load(vz.paths).host_cpuunits
     ours = vz.paths.cgroup_root
     with ExitStack() as spinning, _host_group() as host:
         for ctid in WEIGHTS:
             spinning.enter_context(_spinning(vz, ctid))
         used = _used({"host": host, "ours": ours}, seconds)
-        wanted = _read(host, WEIGHT) / (_read(host, WEIGHT) + _read(ours, WEIGHT))
-    _row("host against all containers", wanted * 100, used["host"] / sum(used.values()) * 100, "%")
+    everybody = units + sum(WEIGHTS.values())
+    _row(f"host {units} of {everybody}", units / everybody * 100, used["host"] / sum(used.values()) * 100, "%")
 
 
 def _limits(vz: Vz, seconds: int) -> None:
