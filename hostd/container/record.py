@@ -44,6 +44,7 @@ class Record:
     live: dict[str, str] = field(default_factory=dict)  # what runs, by configuration key: `hostd.config.live`
     setting: dict[str, str] = field(default_factory=dict)  # what a `set` in flight makes of `live`
     trying: list[str] = field(default_factory=list)  # addresses that a `set` in flight adds or takes away
+    former: dict[str, list[str]] = field(default_factory=dict)  # files inside before a `set` in flight: `ops.former`
     scripts: list[str] = field(default_factory=list)  # actions whose scripts have begun: premount, mount
     announced: str = ""  # what vzinit said it was about to do: reboot, halt, poweroff
     counted: dict[str, list[int]] = field(default_factory=dict)  # the most and the refusals before a checkpoint

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from hostd.config import files
 from hostd.kernel import probes
 from tests.harness import machine
 from tests.harness.installation import Vz
@@ -108,18 +109,40 @@ def test_simfs_has_no_disk_to_limit(vz: Vz) -> None:
 def test_all_or_nothing(vz: Vz) -> None:
     """What comes last fails: all before it is as it was, in the kernel."""
     vz.start(101)
-    before = allowed(vz)
+    before, names = allowed(vz), names_inside(vz)
     vz.ctl("exec2", "101", "mount -t tmpfs none /dev/pts")
     given = ("--iolimit", "1", "--cpumask", "0", "--hostname", "x", "--ipadd", "192.0.2.7", "--devices", "c:10:229:rw")
-    said = vz.ctl("set", "101", *given, "--numpty", "5", "--numsiginfo", "77", "--save", check=1)
+    later = ("--nameserver", "192.0.2.53", "--numpty", "5", "--numsiginfo", "77")
+    said = vz.ctl("set", "101", *given, *later, "--save", check=1)
     assert said.stderr.splitlines() == [
         "cannot set NUMPTY to 5: something else is mounted there",
         "Error: failed to apply some parameters, not saving configuration file!",
     ]
     assert allowed(vz) == before and rlimit(vz, "Max pending signals") != ["77", "77"]
-    assert vz.ctl("exec2", "101", "hostname").stdout == "ct101\n"
+    assert vz.ctl("exec2", "101", "hostname").stdout == "ct101\n" and names_inside(vz) == names
     assert vz.vzlist("-H", "-o", "iolimit,ip", "101").split() == ["-", "-"]
     assert rate(vz, write("direct", 24), 24 * MIB) > BURST * MIB
+
+
+def names_inside(vz: Vz) -> str:
+    """The files of which the configuration says nothing, or that there are none."""
+    look = "cd /etc; ls hostname resolv.conf; readlink resolv.conf; cat hostname resolv.conf"
+    return vz.ctl("exec2", "101", look, check=None).stdout
+
+
+def test_nothing_of_a_set_that_was_cut_off(vz: Vz) -> None:
+    """The files and the name that it has changed are not in the configuration of before."""
+    vz.start(101)
+    vz.ctl("exec2", "101", "cd /etc; rm -f hostname; ln -sf ../run/stub.conf resolv.conf")
+    before, fault = names_inside(vz), f"{vz.prefix}/fault"
+    vz.stop_hostd()
+    vz.env["VZ_FAULT"] = f"@{fault}"
+    files.replace(fault, "set.inner:daemon")
+    vz.ctl("set", "101", "--hostname", "x", "--nameserver", "192.0.2.53", check=None)
+    machine.until("it was cut off", lambda: not os.path.exists(fault))
+    assert vz.ctl("exec2", "101", "hostname").stdout == "ct101\n" and names_inside(vz) == before
+    vz.ctl("set", "101", "--hostname", "y")
+    assert "y\n" in names_inside(vz) and vz.ctl("exec2", "101", "hostname").stdout == "y\n"
 
 
 def in_proc(vz: Vz, name: str) -> str:

@@ -11,12 +11,15 @@ from hostd.config.addresses import Interface
 from hostd.config.model import CtConfig
 from hostd.container import device_filter, device_nodes, devices, faults, furnish, inner_limits, socket_limits
 from hostd.container.container import Container
+from hostd.container.furnish import File
 from hostd.container.host_side import check_masks, limits_of, set_limits
-from hostd.container.ops import logins, undo
+from hostd.container.init_link import InitLink
+from hostd.container.ops import former, logins, undo
 from hostd.container.ops.sessions import link_of
 from hostd.container.ops.undo import Stays, Undo
 from hostd.container.record import Record
 from hostd.container.steps import whole
+from hostd.errors import Exit, Failure
 from hostd.kernel.fd import Fd
 from hostd.log import log, timed
 from hostd.userdata.logins import Logins
@@ -72,7 +75,7 @@ async def apply(ct: Container, change: LiveChange, report: Callable[[str], None]
 
 
 def _settled(record: Record) -> None:
-    record.intent, record.trying, record.setting = "", [], {}
+    record.intent, record.trying, record.setting, record.former = "", [], {}, {}
 
 
 def _remember(ct: Container, change: LiveChange) -> None:
@@ -108,13 +111,23 @@ async def settle(ct: Container, config: CtConfig) -> None:
             if address.ip in present:
                 await world.network.add(record.host_if, netns, address)
     if ct.link is not None:
-        await furnish.write_all(ct.link, [file for file in furnish.files(config) if not file.unless_set])
-        if config.hostname:
-            await ct.link.ask("hostname", name=config.hostname)
+        await _settle_names(ct, ct.link, config)
     if ct.running:
         _settle_inside(ct, config)
     _settled(record)
     record.try_save(world.paths)
+
+
+async def _settle_names(ct: Container, link: InitLink, config: CtConfig) -> None:
+    record = ct.record
+    assert record is not None
+    ours = [file for file in furnish.files(config) if not file.unless_set and file.path not in record.former]
+    await furnish.write_all(link, ours)
+    await link.ask("hostname", name=furnish.hostname(config))
+    try:
+        await former.put_back(ct, record.former)
+    except Failure as failure:
+        log.error("part of a change that was cut off cannot be taken back: %s", failure.message)
 
 
 def _settle_inside(ct: Container, config: CtConfig) -> None:
@@ -206,12 +219,8 @@ async def _names(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
     """Hostname, resolver and hosts file: written from inside."""
     old, new = change.old, change.new
     if changed := furnish.changed(old, new):
-        link, originals = link_of(ct), furnish.changed(new, old)
-
-        async def back() -> None:
-            await furnish.write_all(link, originals)
-
-        undos.append(back)
+        link = link_of(ct)
+        undos.append(await _files_as_before(ct, change, changed))
         await furnish.write_all(link, changed)
         faults.point("set.files")
     if old.hostname != new.hostname and new.hostname:
@@ -222,6 +231,26 @@ async def _names(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
 
         undos.append(named_as_before)
         await link.ask("hostname", name=new.hostname)
+
+
+async def _files_as_before(ct: Container, change: LiveChange, changed: list[File]) -> Undo:
+    """The reversal of writing *changed*.  What is there is on record before it is lost, for the next daemon, too."""
+    record, link = ct.record, link_of(ct)
+    assert record is not None
+    whole_files = [file.path for file in changed if not file.mark]
+    record.former = known = await asyncio.to_thread(former.look, ct, whole_files)
+    record.save(ct.world.paths)
+    written = {file.path for file in changed} - known.keys()
+    originals = [file for file in furnish.changed(change.new, change.old) if file.path in written]
+    lost = sorted(written - {file.path for file in originals})
+
+    async def back() -> None:
+        await furnish.write_all(link, originals)
+        await former.put_back(ct, known)
+        if lost:
+            raise Failure(Exit.SYSTEM, f"it is not known what {' and '.join(lost)} was")
+
+    return back
 
 
 async def _inner(ct: Container, change: LiveChange, undos: list[Undo]) -> None:

@@ -1,0 +1,93 @@
+"""Files inside as they were before a change, to be there again when it fails.
+
+They are looked at and removed from outside: no link is followed, and nothing is entered that is mounted below the
+container's root, since it may be a directory that the host lends it.  vzinit writes them, as it has written the others.
+"""
+
+import asyncio
+import os
+import stat
+from collections.abc import Iterable, Mapping
+
+from hostd.container.container import Container
+from hostd.container.ops import sessions, undo
+from hostd.errors import Exit, Failure, VzError
+from hostd.kernel.fd import Fd
+from hostd.kernel.mount import openat2
+from hostd.kernel.namespace import root_of
+
+Former = dict[str, list[str]]  # by path: NOTHING; FILE, its mode and its text; LINK and where it leads.  For a record.
+NOTHING, FILE, LINK = "nothing", "file", "link"
+MOST = 64 << 10  # bytes of a file: less than a frame to vzinit can carry
+PATIENCE = 10.0  # seconds for a program of the guest's
+
+
+def look(ct: Container, paths: Iterable[str]) -> Former:
+    """What is at *paths* now.  What could not be put there again (a device, a mount, a long file) is left out."""
+    if ct.process is None:
+        return {}
+    with root_of(ct.process.pidfd) as root:
+        seen = {path: _seen(root, path) for path in paths}
+    return {path: found for path, found in seen.items() if found}
+
+
+def _seen(root: Fd, path: str) -> list[str]:
+    try:
+        with openat2(root, path, os.O_PATH | os.O_NOFOLLOW, one_mount=True) as node:
+            status = os.fstat(node.fileno())
+            if stat.S_ISLNK(status.st_mode):
+                return [LINK, os.readlink("", dir_fd=node.fileno())]
+            if stat.S_ISREG(status.st_mode):
+                return _text(node, status.st_mode)
+    except FileNotFoundError:
+        return [NOTHING]
+    except OSError:
+        pass
+    return []
+
+
+def _text(node: Fd, mode: int) -> list[str]:
+    with open(node.path, "rb") as file:
+        data = file.read(MOST + 1)
+    sendable = len(data) <= MOST and b"\0" not in data
+    return [FILE, f"{stat.S_IMODE(mode):o}", data.decode("utf-8", "surrogateescape")] if sendable else []
+
+
+async def put_back(ct: Container, former: Mapping[str, list[str]]) -> None:
+    """Each by itself.  Raises Failure, which tells of all that cannot be."""
+    told = []
+    for path, (kind, *what) in former.items():
+        try:
+            await _put(ct, path, kind, what)
+        except (OSError, VzError) as error:
+            told.append(f"{path}: {undo.text(error)}")
+    if told:
+        raise Failure(Exit.SYSTEM, "; ".join(told))
+
+
+async def _put(ct: Container, path: str, kind: str, what: list[str]) -> None:
+    if kind == NOTHING:
+        await asyncio.to_thread(_remove, ct, path)
+    elif kind == FILE:
+        mode, data = what
+        await sessions.link_of(ct).ask("write", path=path, mode=mode, data=data)
+    else:
+        async with asyncio.timeout(PATIENCE):
+            code = await sessions.quietly(ct, ["/bin/ln", "-sfn", *what, path])
+        if code:
+            raise Failure(Exit.SYSTEM, f"ln ended with code {code}")
+
+
+def _remove(ct: Container, path: str) -> None:
+    """OSError; nothing to remove is none."""
+    if ct.process is None:
+        return
+    folder, _, name = path.rpartition("/")
+    try:
+        with (
+            root_of(ct.process.pidfd) as root,
+            openat2(root, folder or ".", os.O_PATH | os.O_DIRECTORY, one_mount=True) as place,
+        ):
+            os.unlink(name, dir_fd=place.fileno())
+    except FileNotFoundError:
+        pass
