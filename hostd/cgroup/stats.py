@@ -98,6 +98,11 @@ def most_processes(cgroup: CtCgroup) -> int | None:
     return _number("pids.max")(_reader(cgroup, "pids"))
 
 
+def peak_of_processes(cgroup: CtCgroup) -> int:
+    """How many there were at once since the cgroup was made, whoever brought them; 0: this kernel does not say."""
+    return _PIDS.maxheld(_reader(cgroup, "pids")) or 0
+
+
 def refused_processes(cgroup: CtCgroup) -> int:
     """How many that limit has kept it from making so far."""
     return _PIDS.failcnt(_reader(cgroup, "pids")) or 0

@@ -8,6 +8,7 @@ What neither can tell is not there.
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from dataclasses import replace
 from functools import cache, cached_property
 
 from hostd.cgroup import stats
@@ -137,7 +138,7 @@ async def rows(wanted: Iterable[tuple[Container, Set[str]]]) -> dict[int, Rows]:
 
 
 def _counted(look: Look) -> Rows:
-    rows = stats.counters(look.cgroup, look.names)
+    rows = {name: _own(look, name, row) for name, row in stats.counters(look.cgroup, look.names).items()}
     refused = socket_limits.failures(look.cgroup) if look.names & set(socket_limits.NAMES) else {}
     for name in sorted(look.names & _COUNTED.keys()):
         try:
@@ -150,6 +151,12 @@ def _counted(look: Look) -> Rows:
             failcnt = None if name in _REFUSED_UNSEEN else refused.get(name, 0)
             rows[name] = Counter(held, failcnt=failcnt)
     return {} if look.over else rows
+
+
+def _own(look: Look, name: str, row: Counter) -> Counter:
+    """Processes of a restore were in the cgroup as well: a maximum of that time may not be the container's."""
+    criu_s = name == "numproc" and row.maxheld is not None and row.maxheld <= look.record.peak
+    return replace(row, maxheld=None) if criu_s else row
 
 
 def _with_maxima(look: Look, rows: Rows) -> Rows:

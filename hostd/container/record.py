@@ -48,6 +48,7 @@ class Record:
     scripts: list[str] = field(default_factory=list)  # actions whose scripts have begun: premount, mount
     announced: str = ""  # what vzinit said it was about to do: reboot, halt, poweroff
     counted: dict[str, list[int]] = field(default_factory=dict)  # the most and the refusals before a checkpoint
+    peak: int = 0  # the kernel's maximum of processes when CRIU had left: up to there its own may be meant
     views: bool = False  # it has files of the server of /proc files
     openvz: bool = False  # and OpenVZ's among them: its /proc is the server's
     setup: bool = False  # started only to run a script in it: no services

@@ -9,6 +9,8 @@ import socket
 import time
 from collections.abc import Sequence
 
+from hostd.cgroup import stats
+from hostd.cgroup.tree import CtCgroup
 from hostd.checkpoint import state
 from hostd.config import lockfile
 from hostd.config.paths import Paths
@@ -224,6 +226,7 @@ async def _take_over(registry: Registry, ct: Container, record: Record) -> None:
         record.intent = record.dump = ""
     if intent == "restored" and ct.process is not None:
         restore.note_birth(ct, ct.process, Clocks.now())
+        record.peak = record.peak or stats.peak_of_processes(CtCgroup(registry.world.tree, ct.ctid))
         record.started = record.started or time.clock_gettime(time.CLOCK_BOOTTIME)
     try:
         await asyncio.wait_for(_reconnect(registry, ct, record), REATTACH_TIMEOUT)

@@ -57,7 +57,9 @@ class Machine:
         world = SimpleNamespace(
             paths=self.paths,
             keeper=self.keeper,
-            tree=SimpleNamespace(ctids=lambda: self.cgroups, v1_roots=(), unified_root="/nowhere"),
+            tree=SimpleNamespace(
+                ctids=lambda: self.cgroups, v1_roots=(), unified_root="/nowhere", root_of=lambda controller: None
+            ),
             load_config=self.no_config,
             held=self.keeper.held,
         )

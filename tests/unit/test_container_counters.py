@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
@@ -11,6 +12,7 @@ import pytest
 from hostd.cgroup import stats
 from hostd.cgroup.stats import Counter
 from hostd.cgroup.tree import CtCgroup
+from hostd.config.paths import Paths
 from hostd.container import counters, socket_limits
 from hostd.container.container import Container
 from hostd.container.counters import Locks, Look
@@ -70,6 +72,34 @@ def test_so_many_cgroups_that_not_all_of_its_processes_are_found(
     look.cgroup = cast(CtCgroup, SimpleNamespace(procs=procs, unified=lambda: None))
     assert set(counters._counted(look)) == {"numproc", "numtcpsock"}
     assert len(given) == 1 and given[0] < time.monotonic()
+
+
+@pytest.mark.parametrize(
+    ("kernel_s", "held", "most"),
+    [
+        (15, 7, 12),  # seven came back, with CRIU beside them
+        (15, 13, 13),
+        (16, 7, 16),  # it has had more since
+        (None, 7, 12),
+    ],
+)
+def test_processes_of_criu_are_none_of_the_container_s(
+    ct: Container, tmp_path: Path, kernel_s: int | None, held: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor when nobody else looks any more: what was seen is the container's."""
+    record = ct.record
+    assert record is not None
+    record.peak, record.counted = 15, {"numproc": [12, 0]}
+    object.__setattr__(ct.world, "paths", Paths(str(tmp_path)))
+    ct.maxima = None
+    found = {"numproc": Counter(held, kernel_s, 0), "physpages": Counter(3, 9, 0)}
+    monkeypatch.setattr(stats, "counters", lambda cgroup, names: dict(found))
+    for now in (held, 5):
+        found["numproc"] = Counter(now, kernel_s, 0)
+        look = Look(ct, frozenset(("numproc",)), dict)
+        rows = counters._with_maxima(look, counters._counted(look))
+        assert (rows["numproc"].held, rows["numproc"].maxheld) == (now, most)
+        assert rows["physpages"].maxheld == 9
 
 
 def test_a_second_checkpoint_forgets_nothing_of_the_time_before_the_first(monkeypatch: pytest.MonkeyPatch) -> None:

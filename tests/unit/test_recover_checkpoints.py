@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from hostd.cgroup import stats
 from hostd.checkpoint import images_dir
+from hostd.container.record import load
 from hostd.kernel.process import Process
 from tests.harness.recovery import Machine, init, machine, record_of
 
@@ -32,6 +34,21 @@ def test_a_restore_whose_tasks_run_is_taken_over(machine: Machine, init: Process
     record.save(machine.paths)
     assert machine.recover() == [("reconnect", 101), ("revert", 101)]
     assert init.alive() and os.listdir(machine.paths.dump_dir) == []
+
+
+@pytest.mark.parametrize(("noted", "known"), [(0, 15), (9, 9)])
+def test_processes_of_criu_are_noted(
+    machine: Machine, init: Process, monkeypatch: pytest.MonkeyPatch, noted: int, known: int
+) -> None:
+    """Not again, when others may be meant."""
+    object.__setattr__(machine.registry.world, "load_config", lambda ctid: f"configuration of {ctid}")
+    monkeypatch.setattr(stats, "peak_of_processes", lambda cgroup: 15)
+    record = record_of(101, "restored", init)
+    record.peak = noted
+    record.save(machine.paths)
+    machine.recover()
+    found = load(machine.paths, 101)
+    assert found is not None and found.peak == known
 
 
 def test_one_that_runs_is_not_ended_by_a_checkpoint_that_cannot_be_removed(

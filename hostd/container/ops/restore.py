@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from hostd.cgroup import notes
+from hostd.cgroup import notes, stats
 from hostd.cgroup.tree import CtCgroup
 from hostd.checkpoint import images_dir
 from hostd.checkpoint.restore import (
@@ -137,6 +137,7 @@ async def revive(run: Resurrection) -> None:
     world.keeper.child(rec.child_name, process)
     faults.point("revive.told")
     rec.pid, rec.identity = process.pid, process.identity
+    rec.peak = stats.peak_of_processes(run.cgroup)
     note_birth(ct, process, run.clocks)
     ct.born(process)
     ct.connect(InitLink(ours, ct.on_event, ct.on_lost))
