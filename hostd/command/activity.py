@@ -1,4 +1,4 @@
-"""Fields of vzlist beyond OpenVZ's: what containers have done so far, and what they wait for.
+"""Fields of vzlist beyond OpenVZ's: what containers have done so far, since when, and what they wait for.
 
 Only for those who name them: they cost a question to the kernel each, and no program of OpenVZ's days expects them.
 """
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from hostd.command.columns import BY_NAME as OPENVZ
 from hostd.command.columns import COLUMNS, Column, Load, Seconds
 from hostd.command.figures import Done
+from hostd.command.row import Row
 
 Pick = Callable[[Done], float | None]
 
@@ -44,7 +45,12 @@ def _exact(value: float | None) -> object:
     return Seconds(value) if isinstance(value, float) else value
 
 
+def _serial(row: Row) -> int | None:
+    return row.facts.serial
+
+
 ACTIVITY: tuple[Column, ...] = (
+    Column("serial", "SERIAL", 19, lambda row: _whole(_serial(row)), _serial, _serial),
     _counter("cputime", "CPUTIME", "cpu", lambda done: done.cpu),
     _counter("ioread", "IOREAD", "io", lambda done: done.read),
     _counter("iowritten", "IOWRITTEN", "io", lambda done: done.written),

@@ -67,8 +67,9 @@ class Facts:
     """The state of one container, cheap to know.
 
     `exists`: private area and configuration are there.  `unsettled`: it has ended, and may come back by itself.
-    `unborn`: it is being created, and nobody's yet.  `uptime` in seconds, None when down.  `live` says what a running
-    container has of its settings, by configuration key, whatever the files say by now (`hostd.config.live`).
+    `unborn`: it is being created, and nobody's yet.  `uptime` in seconds, without the time in checkpoints, None when
+    down.  `serial` is another one after each start and restore, None when down.  `live` says what a running container
+    has of its settings, by configuration key, whatever the files say by now (`hostd.config.live`).
     """
 
     exists: bool = False
@@ -78,6 +79,7 @@ class Facts:
     suspended: bool = False
     unborn: bool = False
     uptime: float | None = None
+    serial: int | None = None
     live: Mapping[str, str] = field(default_factory=dict)
 
     @property

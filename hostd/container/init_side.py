@@ -3,7 +3,6 @@
 import asyncio
 import resource
 import socket
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 
@@ -219,7 +218,7 @@ def _no_init() -> Iterator[None]:
 
 
 async def commit(run: Run) -> None:
-    run.record.started = time.clock_gettime(time.CLOCK_BOOTTIME)
+    run.record.began(run.clocks.boottime)
     run.record.intent = ""
     run.record.setup = run.setup
     run.save()

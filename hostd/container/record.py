@@ -39,7 +39,7 @@ class Record:
     storage: dict[str, str] = field(default_factory=dict)
     runtime: str = ""  # name of the one that is /.vz inside
     channel: int = 0  # inode of vzinit's end, which a dump names
-    started: float = 0.0  # CLOCK_BOOTTIME, seconds
+    started: float = 0.0  # when its uptime was 0, CLOCK_BOOTTIME in seconds; below 0 after a restore: `began`
     dump: str = ""  # checkpoint that the operation in flight writes or reads
     live: dict[str, str] = field(default_factory=dict)  # what runs, by configuration key: `hostd.config.live`
     setting: dict[str, str] = field(default_factory=dict)  # what a `set` in flight makes of `live`
@@ -67,6 +67,10 @@ class Record:
     def link_name(self) -> str:
         """How the keeper knows our end of the channel."""
         return f"link:{self.child_name}"
+
+    def began(self, zero: int) -> None:
+        """Its uptime was 0 at *zero*, as it is noted at its cgroup for the files inside (`hostd.cgroup.notes.born`)."""
+        self.started = zero / 10**9
 
     def of_what_is_mounted(self, intent: str = "") -> "Record":
         """The record of the same storage with nothing running on it."""

@@ -94,6 +94,7 @@ class Host:
             unborn=record is not None and not private and os.path.exists(self.paths.ct_creating(ctid)),
             suspended=exists and not running and images_dir.restorable(self.paths.dump(ctid)),
             uptime=up,
+            serial=record.serial if running and record is not None else None,
             live=record.live if running and record is not None else {},
         )
 

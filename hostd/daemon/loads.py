@@ -1,7 +1,7 @@
 """Load averages of containers, from a look at those that run every few seconds, and whenever somebody asks.
 
 The estimate is that of /proc/loadavg inside (`hostd.proc.load`).  A look is two small files; of a container that ran
-before this daemon the first one tells the mean since its start.
+before this daemon the first one tells the mean since its start or restore.
 """
 
 import asyncio
@@ -28,5 +28,5 @@ def averages(ct: Container) -> tuple[float, float, float] | None:
     work = activity.work(CtCgroup(ct.world.tree, ct.ctid))
     if ct.record is None or work is None:
         return None
-    up = time.clock_gettime(time.CLOCK_BOOTTIME) - ct.record.started
-    return ct.load.averages("", int(up * 1e9), work)
+    up = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - ct.record.serial  # the work is counted anew after a restore
+    return ct.load.averages("", up, work)

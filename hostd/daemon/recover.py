@@ -6,7 +6,6 @@ import asyncio
 import glob
 import os
 import socket
-import time
 from collections.abc import Sequence
 
 from hostd.cgroup import stats
@@ -225,9 +224,9 @@ async def _take_over(registry: Registry, ct: Container, record: Record) -> None:
     if intent not in UNSETTLED:
         record.intent = record.dump = ""
     if intent == "restored" and ct.process is not None:
-        restore.note_birth(ct, ct.process, Clocks.now())
+        if not record.started:
+            restore.note_birth(ct, ct.process, Clocks.now())
         record.peak = record.peak or stats.peak_of_processes(CtCgroup(registry.world.tree, ct.ctid))
-        record.started = record.started or time.clock_gettime(time.CLOCK_BOOTTIME)
     try:
         await asyncio.wait_for(_reconnect(registry, ct, record), REATTACH_TIMEOUT)
         log.info("taken over")

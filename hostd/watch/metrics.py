@@ -41,7 +41,7 @@ def _one(name: str, help: str, pick: Callable[[Container], float | None], *, cou
 
 RUNNING = _one("running", "1 while it runs", lambda one: float(one.running))
 FIGURES = (  # of those that run
-    _one("uptime_seconds", "Since its start", lambda one: one.uptime),
+    _one("uptime_seconds", "Since its start, without the time in checkpoints", lambda one: one.uptime),
     _one("processes", "Processes and threads", lambda one: one.processes),
     _one("memory_bytes", "RAM in use", lambda one: one.memory),
     _one("memory_limit_bytes", "RAM that it may use", lambda one: one.ram),

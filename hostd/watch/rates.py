@@ -31,14 +31,14 @@ class Row:
 
 
 def rows(before: Sample | None, now: Sample) -> list[Row]:
-    """One for each container of *now*; rates need that it ran *before*, and was not started again since."""
+    """One for each container of *now*; rates need that it ran *before*, and was neither started nor restored since."""
     then = {one.ctid: one for one in before.containers} if before else {}
     seconds = now.at - before.at if before else 0.0
     return [_row(then.get(one.ctid), one, seconds) for one in now.containers]
 
 
 def _row(then: Container | None, now: Container, seconds: float) -> Row:
-    same = then is not None and then.running and now.running and now.uptime >= then.uptime and seconds > 0
+    same = then is not None and then.running and now.running and now.serial == then.serial and seconds > 0
 
     def rate(old: float | None, new: float | None) -> float | None:
         return None if not same or old is None or new is None else max(0.0, (new - old) / seconds)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 FIELDS = (
-    *("ctid", "name", "hostname", "status", "uptime", "numproc", "physpages", "swappages"),
+    *("ctid", "name", "hostname", "status", "uptime", "serial", "numproc", "physpages", "swappages"),
     *("cputime", "ioread", "iowritten", "netin", "netout", "cpupsi", "mempsi", "iopsi"),
 )
 LIMITED = ("numproc", "physpages", "swappages")  # those with a count of refusals
@@ -23,7 +23,9 @@ class CannotAsk(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """One container.  Bytes and seconds since its start; *ram* and *swap_limit* None: no limit.  None: not known.
+    """One container.  *uptime*: seconds since its start, without the time in checkpoints.  Bytes and seconds of
+    processor time begin anew with each *serial*: at a restore, too.  *ram* and *swap_limit* None: no limit.  None: not
+    known.
 
     *failures*: how often each of LIMITED refused something.  *pressure*: percent, by `cpu`, `memory` and `io`.
     """
@@ -32,6 +34,7 @@ class Container:
     name: str
     status: str
     uptime: float
+    serial: int
     processes: int
     memory: int
     ram: int | None
@@ -94,6 +97,7 @@ def _container(one: Mapping[str, object]) -> Container:
         name=str(one["name"] or one["hostname"] or ""),
         status=str(one["status"]),
         uptime=float(str(one["uptime"] or 0)),
+        serial=_whole(one["serial"]) or 0,
         processes=counters["numproc"]["held"],
         memory=memory["held"] * _PAGE,
         ram=_limit(memory),

@@ -1,5 +1,6 @@
 """What time it is in a container: since its own start, whoever tells it."""
 
+import json
 import re
 
 import pytest
@@ -34,4 +35,6 @@ def agreed(vz: Vz, ctid: int) -> float:
     assert 0 <= seconds - int(born) / 100 < patient(5)
     assert re.search(r" up [0-3] min", words), words
     assert abs(int(now) - int(btime.split()[1]) - seconds) < 2
+    listed = json.loads(vz.vzlist("-jo", "uptime", str(ctid)))[0]["uptime"]
+    assert 0 <= listed - seconds < patient(5), "vzlist asked a moment later"
     return seconds

@@ -1,6 +1,7 @@
 """What containers did so far: from the texts and answers of the kernel to figures, and into the fields of vzlist."""
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,11 +67,13 @@ def test_the_disk_counts_from_its_mounting(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_fields(fake: Fake) -> None:
     fake.up(101)
+    fake.host.states[101] = replace(fake.host.states[101], serial=7)
     done = Done(cpu=61.5, read=4096, written=0, came=1, went=2, pressure={"cpu": 2.5})
     fake.host.usages[101] = Usage(done=done)
     fields = "cputime,ioread,iowritten,netin,netout,cpupsi,mempsi,iopsi"
     assert fake.vzlist("-H", "-o", fields).stdout.split() == ["61", "4096", "0", "1", "2", "2.50", "-", "-"]
     said = fake.vzlist("-j", "-o", fields).stdout
     assert '"cputime": 61.500' in said and '"cpupsi": 2.50' in said and '"mempsi": null' in said
+    assert '"serial": 7' in fake.vzlist("-j", "-o", "serial").stdout
     assert "cputime" not in fake.vzlist("-j").stdout
     assert all(f"\n{field} " in fake.vzlist("-L").stdout for field in fields.split(","))

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -91,6 +92,18 @@ def test_what_has_ended_by_itself_is_waited_for(box: Box, monkeypatch: pytest.Mo
         await ending
 
     asyncio.run(scene())
+
+
+def test_uptime_goes_on_over_a_checkpoint(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As inside; what is counted anew is told by the serial."""
+    assert box.ct.record is not None
+    box.ct.record.began(-7 * 10**9)
+    monkeypatch.setattr(time, "clock_gettime", lambda clock: 10.0)
+    facts = box.host.facts(101)
+    assert (facts.uptime, facts.serial) == (17.0, box.ct.record.serial)
+    box.ct.process = None
+    facts = box.host.facts(101)
+    assert (facts.uptime, facts.serial) == (None, None)
 
 
 def test_nobody_else_is_waited_for(box: Box) -> None:

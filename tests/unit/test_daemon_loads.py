@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from math import exp
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -24,9 +25,9 @@ class Box:
         self.cgroup.mkdir(parents=True)
         (directory / "vz/cgroup.subtree_control").write_text("memory pids\n")
         tree = CgroupTree("vz", (Hierarchy(str(directory), frozenset(), unified=True),))
-        self.ct = Container(cast(World, SimpleNamespace(tree=tree)), 101, record=Record(ctid=101, started=1000.0))
+        self.ct = Container(cast(World, SimpleNamespace(tree=tree)), 101, record=Record(ctid=101, serial=1000 * 10**9))
         self.now = 1000.0
-        monkeypatch.setattr(time, "clock_gettime", lambda clock: self.now)
+        monkeypatch.setattr(time, "clock_gettime_ns", lambda clock: int(self.now * 1e9))
 
     def seen(self, seconds: float, busy: float, waited: float = 0) -> tuple[float, float, float] | None:
         """That long after the start, with so much done since then."""
@@ -54,6 +55,14 @@ def test_who_keeps_two_processors_busy_and_waits_has_more_than_two(box: Box) -> 
 def test_a_new_start_begins_with_nothing(box: Box) -> None:
     box.seen(600, busy=1200)
     assert box.seen(15, busy=0) == (0, 0, 0)
+
+
+def test_a_restore_begins_with_nothing(box: Box) -> None:
+    """Its uptime goes on, its work is counted anew."""
+    assert box.ct.record is not None
+    box.ct.record.began(-10000 * 10**9)
+    found = box.seen(15, busy=30)
+    assert found is not None and found[0] == pytest.approx(2 * (1 - exp(-15 / 60)))
 
 
 def test_what_is_not_counted_is_not_known(box: Box) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hostd.cgroup import stats
 from hostd.checkpoint import images_dir
 from hostd.container.record import load
+from hostd.kernel.clocks import Clocks
 from hostd.kernel.process import Process
 from tests.harness.recovery import Machine, init, machine, record_of
 
@@ -36,19 +37,20 @@ def test_a_restore_whose_tasks_run_is_taken_over(machine: Machine, init: Process
     assert init.alive() and os.listdir(machine.paths.dump_dir) == []
 
 
-@pytest.mark.parametrize(("noted", "known"), [(0, 15), (9, 9)])
-def test_processes_of_criu_are_noted(
-    machine: Machine, init: Process, monkeypatch: pytest.MonkeyPatch, noted: int, known: int
+@pytest.mark.parametrize(("noted", "known"), [((0.0, 0), (-7.0, 15)), ((-3.0, 9), (-3.0, 9))])
+def test_what_a_restore_has_to_note_is_noted(
+    machine: Machine, init: Process, monkeypatch: pytest.MonkeyPatch, noted: tuple[float, int], known: tuple[float, int]
 ) -> None:
-    """Not again, when others may be meant."""
+    """Its uptime by the clocks that CRIU gave it, and the processes that were CRIU's; not again, when others may be."""
     object.__setattr__(machine.registry.world, "load_config", lambda ctid: f"configuration of {ctid}")
+    monkeypatch.setattr(Clocks, "of", lambda pid: Clocks(-5 * 10**9, -7 * 10**9))
     monkeypatch.setattr(stats, "peak_of_processes", lambda cgroup: 15)
     record = record_of(101, "restored", init)
-    record.peak = noted
+    record.started, record.peak = noted
     record.save(machine.paths)
     machine.recover()
     found = load(machine.paths, 101)
-    assert found is not None and found.peak == known
+    assert found is not None and (found.started, found.peak) == known
 
 
 def test_one_that_runs_is_not_ended_by_a_checkpoint_that_cannot_be_removed(

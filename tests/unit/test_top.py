@@ -17,10 +17,10 @@ MIB = 1 << 20
 NOTHING: dict[str, float | None] = {"cpu": None, "memory": None, "io": None}
 NONE = {"numproc": 0, "physpages": 0, "swappages": 0}
 WEB = Container(
-    101, "web", "running", 90061.0, 7, 64 * MIB, 256 * MIB, 0, None, NONE, 10.0, 0, 4096, 100, 200,
+    101, "web", "running", 90061.0, 5, 7, 64 * MIB, 256 * MIB, 0, None, NONE, 10.0, 0, 4096, 100, 200,
     NOTHING | {"io": 12.5},
 )
-DOWN = Container(102, "", "stopped", 0.0, 0, 0, None, 0, None, NONE, None, None, None, None, None, NOTHING)
+DOWN = Container(102, "", "stopped", 0.0, 0, 0, 0, None, 0, None, NONE, None, None, None, None, None, NOTHING)
 
 
 def later(one: Container, **changes: object) -> Container:
@@ -44,7 +44,7 @@ def test_what_vzlist_prints_is_understood() -> None:
 
     one = dict.fromkeys(FIELDS, None) | {"ctid": 101, "name": "web", "status": "running", "uptime": 90061.0}
     one |= {"numproc": counter(7, 2**63 - 1, 1), "physpages": counter(16384, 65536, 2), "swappages": counter(0, 0, 0)}
-    one |= {"cputime": 10.0, "ioread": 0, "iowritten": 4096, "netin": 100, "netout": 200, "iopsi": 12.5}
+    one |= {"serial": 5, "cputime": 10.0, "ioread": 0, "iowritten": 4096, "netin": 100, "netout": 200, "iopsi": 12.5}
     assert sample.read(json.dumps([one]).encode()) == (replace(WEB, failures=NONE | {"numproc": 1, "physpages": 2}),)
     for no_limit in (0, 2**31 - 1, 2**63 - 1):
         one["physpages"] = one["swappages"] = counter(16384, no_limit, 0)
@@ -66,8 +66,8 @@ def test_rates() -> None:
 
 
 def test_without_an_earlier_look_there_are_no_rates() -> None:
-    """Nor after a restart, when counters begin anew."""
-    again = replace(WEB, uptime=1.0, cpu=0.1)
+    """Nor after a restart or a restore, when counters begin anew; a restore leaves the uptime going on."""
+    again = later(WEB, serial=6, cpu=0.1)
     for then in (None, Sample(50.0, (DOWN,)), Sample(50.0, (WEB,))):
         (row,) = rows(then, Sample(52.0, (again,)))
         assert (row.cpu, row.read, row.net, row.failed) == (None, None, None, 0)

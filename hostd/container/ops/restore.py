@@ -7,7 +7,6 @@ checkpoint is no longer good for it, and whatever cannot be done is told, and en
 import asyncio
 import os
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -146,12 +145,16 @@ async def revive(run: Resurrection) -> None:
 
 
 def note_birth(ct: Container, process: Process, otherwise: Clocks) -> None:
-    """When its uptime was 0: its clocks go on where they were when it was saved."""
+    """When its uptime was 0, for all who tell it: its clocks go on where they were when it was saved."""
+    assert ct.record is not None
+    ct.record.began(otherwise.boottime)
     try:
         clocks = Clocks.of(process.pid)
     except OSError:  # it has ended already; who reaches for it hears why
         return
-    notes.born(CtCgroup(ct.world.tree, ct.ctid), (clocks or otherwise).boottime, own=clocks is not None)
+    zero = (clocks or otherwise).boottime
+    notes.born(CtCgroup(ct.world.tree, ct.ctid), zero, own=clocks is not None)
+    ct.record.began(zero)
 
 
 def _runtime(run: Resurrection) -> str:
@@ -172,7 +175,6 @@ async def go_on(run: Resurrection) -> None:
     faults.point("restore.reached")
     await catch_up(run)
     faults.point("restore.caught_up")
-    run.record.started = time.clock_gettime(time.CLOCK_BOOTTIME)
     run.record.intent, run.record.trying = "", []
     run.record.try_save(world.paths)
     if not ct.running:
