@@ -123,7 +123,7 @@ async def _settle_names(ct: Container, link: InitLink, config: CtConfig) -> None
     assert record is not None
     ours = [file for file in furnish.files(config) if not file.unless_set and file.path not in record.former]
     await furnish.write_all(link, ours)
-    if config.hostname or "HOSTNAME" in record.setting:  # else what the guest calls itself is its own
+    if config.hostname or record.former:  # else no set has touched it, and what the guest calls itself is its own
         await link.ask("hostname", name=furnish.hostname(config))
     try:
         await former.put_back(ct, record.former)
