@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.vm import machines, runner, selection, summary
+from tests.vm.__main__ import parser
 from tests.vm.boot import Outcome, understand
 from tests.vm.initrd import Cpio
 from tests.vm.kernel import load_order
@@ -68,6 +69,15 @@ def test_one_test_starts_no_idle_machine() -> None:
     node = "tests/root/test_cgroup_tree.py::test_numproc_stops_forks_and_counts_them"
     assert selection.shares(["-x", node], 2) == ["--share=1/1"]
     assert selection.shares(["-x", node, node.partition("::")[0]], 2) == ["--share=1/2", "--share=2/2"]
+
+
+def test_parts_of_a_run_have_all_tests_together() -> None:
+    parts = [selection.shares([], 2, part, 3) for part in (1, 2, 3)]
+    assert parts == [["--share=1/6", "--share=2/6"], ["--share=3/6", "--share=4/6"], ["--share=5/6", "--share=6/6"]]
+    assert parser().parse_args(["test", "debian-13", "--part=2/4"]).part == (2, 4)
+    for wrong in ("0/4", "5/4", "x", "1/", "-1/2"):
+        with pytest.raises(SystemExit):
+            parser().parse_args(["test", "debian-13", f"--part={wrong}"])
 
 
 def test_arguments_are_pytests() -> None:

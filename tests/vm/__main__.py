@@ -53,7 +53,7 @@ def main() -> int:
         if options.verb in ("footprint", "run"):
             command = runner.script(made, *(runner.FOOTPRINT if options.verb == "footprint" else words[end + 1 :]))
             return runner.run(made, [command], order, f"{OUT}/{options.machine}-{options.verb}")
-        return test(made, order, words[end + 1 :], options.shards, everything=options.all)
+        return test(made, order, words[end + 1 :], options)
     except (BuildError, OSError) as error:
         print(f"vm: {error}", file=sys.stderr)
         return 1
@@ -79,16 +79,26 @@ def order_of(made: Pieces, options: argparse.Namespace) -> Order:
     )
 
 
-def test(made: Pieces, order: Order, words: list[str], count: int, *, everything: bool) -> int:
+def test(made: Pieces, order: Order, words: list[str], options: argparse.Namespace) -> int:
     """The suite inside; results come to build/vm/MACHINE[-v1…]/SHARD."""
+    part, parts = options.part
     name = "-".join([made.machine.name, *(word.partition("=")[2] for word in order.append)])
-    words = arguments(words, made.machine.tests, everything=everything)
+    name += f"-part{part}" if parts > 1 else ""
+    words = arguments(words, made.machine.tests, everything=options.all)
     commands = [
-        runner.script(made, *runner.PYTEST, share, *words, thinned=made.emulated and not everything)
-        for share in shares(words, count)
+        runner.script(made, *runner.PYTEST, share, *words, thinned=made.emulated and not options.all)
+        for share in shares(words, options.shards, part, parts)
     ]
     tell(f"{name}: {shlex.join(words)} in {len(commands)} machines of {order.memory_mib} MiB")
     return runner.run(made, commands, order, f"{OUT}/{name}")
+
+
+def part(text: str) -> tuple[int, int]:
+    """K/N, as --part has it."""
+    number, _, count = text.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise argparse.ArgumentTypeError(f"{text} is not K/N, as in 2/4")
+    return int(number), int(count)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -105,6 +115,7 @@ def parser() -> argparse.ArgumentParser:
         one.add_argument("--minutes", type=float, default=240, help="limit of the whole run")
         one.add_argument("--all", action="store_true", help="the tests marked userland, and all combinations, too")
         one.add_argument("--shards", type=int, default=2, help="machines that share the tests, at the same time")
+        one.add_argument("--part", type=part, default=(1, 1), metavar="K/N", help="of N runs with all tests, the Kth")
     records = verbs.add_parser("summary", help="which feature was exercised on which kernel")
     records.add_argument("records", nargs="*", metavar="JUNIT_XML")
     return top

@@ -19,12 +19,15 @@ def arguments(words: list[str], default: tuple[str, ...], *, everything: bool = 
     return [*(() if everything else NO_USERLAND), *LEFT_OUT, *words, *default]
 
 
-def shares(words: list[str], count: int) -> list[str]:
-    """The option of each of at most *count* machines: one test named by its node id needs no second one."""
+def shares(words: list[str], count: int, part: int = 1, parts: int = 1) -> list[str]:
+    """The option of each of at most *count* machines: one test named by its node id needs no second one.
+
+    Of *parts* runs that have all tests together, this is the one numbered *part*.
+    """
     named = paths(words)
     if named and all("::" in word for word in named):
         count = min(count, len(named))
-    return [f"--share={number}/{count}" for number in range(1, count + 1)]
+    return [f"--share={number}/{count * parts}" for number in range((part - 1) * count + 1, part * count + 1)]
 
 
 def paths(words: list[str]) -> list[str]:
