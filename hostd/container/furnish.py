@@ -33,6 +33,8 @@ class File:
     placeholder: str = ""
     mark: str = ""
 
+HOSTNAME = "/etc/hostname"
+
 
 def hostname(config: CtConfig) -> str:
     """What the container is called inside."""
@@ -48,7 +50,7 @@ def files(config: CtConfig) -> tuple[File, ...]:
         File("/etc/hosts", hosts_lines(config), mark=OURS),
     ]
     if config.hostname:
-        wanted.append(File("/etc/hostname", config.hostname + "\n"))
+        wanted.append(File(HOSTNAME, config.hostname + "\n"))
     dns = resolver.text(config.nameservers, config.searchdomains)
     if dns is not None:
         wanted.append(File("/etc/resolv.conf", dns))

@@ -7,6 +7,7 @@ import glob
 import os
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 
 from hostd.cgroup import stats
 from hostd.cgroup.tree import CtCgroup
@@ -226,7 +227,8 @@ async def _take_over(registry: Registry, ct: Container, record: Record) -> None:
     if intent == "restored" and ct.process is not None:
         if not record.started:
             restore.note_birth(ct, ct.process, Clocks.now())
-        record.peak = record.peak or stats.peak_of_processes(CtCgroup(registry.world.tree, ct.ctid))
+        with suppress(OSError):
+            record.peak = record.peak or stats.peak_of_processes(CtCgroup(registry.world.tree, ct.ctid))
     try:
         await asyncio.wait_for(_reconnect(registry, ct, record), REATTACH_TIMEOUT)
         log.info("taken over")

@@ -23,7 +23,6 @@ from hostd.container.ops.apply import LiveChange
 from hostd.container.record import Record, load
 from hostd.container.world import World
 from hostd.errors import Failure
-from hostd.kernel.fd import Fd
 from hostd.kernel.process import Process
 
 NAME, RESOLVER = "/etc/hostname", "/etc/resolv.conf"
@@ -42,9 +41,9 @@ class Inside:
         tree = SimpleNamespace(v1_roots=(), unified_root="")
         world = SimpleNamespace(tree=tree, paths=self.paths, load_globals=lambda: self.globals)
         process = cast(Process, SimpleNamespace(alive=lambda: True, pidfd=None))
-        self.record = Record(ctid=101)
+        self.record = Record(ctid=101, root=str(self.root))
         self.ct = Container(cast(World, world), 101, self.record, process, cast(InitLink, self))
-        monkeypatch.setattr(former, "root_of", lambda pidfd: Fd.open(str(self.root), os.O_PATH | os.O_DIRECTORY))
+        monkeypatch.setattr(former, "is_mounted", os.path.isdir)
         monkeypatch.setattr(sessions, "quietly", self.run)
         for module, function in ((device_filter, "protect"), (socket_limits, "put"), (undo, "take_back_limits")):
             monkeypatch.setattr(module, function, lambda *_: None)

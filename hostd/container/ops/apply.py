@@ -19,7 +19,7 @@ from hostd.container.ops.sessions import link_of
 from hostd.container.ops.undo import Stays, Undo
 from hostd.container.record import Record
 from hostd.container.steps import whole
-from hostd.errors import Exit, Failure
+from hostd.errors import Exit, Failure, VzError
 from hostd.kernel.fd import Fd
 from hostd.log import log, timed
 from hostd.userdata.logins import Logins
@@ -122,13 +122,22 @@ async def _settle_names(ct: Container, link: InitLink, config: CtConfig) -> None
     record = ct.record
     assert record is not None
     ours = [file for file in furnish.files(config) if not file.unless_set and file.path not in record.former]
-    await furnish.write_all(link, ours)
-    if config.hostname or record.former:  # else no set has touched it, and what the guest calls itself is its own
-        await link.ask("hostname", name=furnish.hostname(config))
-    try:
-        await former.put_back(ct, record.former)
-    except Failure as failure:
-        log.error("part of a change that was cut off cannot be taken back: %s", failure.message)
+    told = await _each(former.put_back(ct, record.former), furnish.write_all(link, ours))
+    if config.hostname or furnish.HOSTNAME in record.former:  # else what the guest calls itself is its own
+        told += await _each(link.ask("hostname", name=furnish.hostname(config)))
+    for text in told:
+        log.error("part of a change that was cut off cannot be taken back: %s", text)
+
+
+async def _each(*steps: Awaitable[object]) -> list[str]:
+    """Have all of them done, whatever becomes of the others; what is to be said of those that failed."""
+    told = []
+    for step in steps:
+        try:
+            await step
+        except (OSError, VzError) as error:
+            told.append(undo.text(error))
+    return told
 
 
 def _settle_inside(ct: Container, config: CtConfig) -> None:
@@ -246,10 +255,10 @@ async def _files_as_before(ct: Container, change: LiveChange, changed: list[File
     lost = sorted(written - {file.path for file in originals})
 
     async def back() -> None:
-        await furnish.write_all(link, originals)
-        await former.put_back(ct, known)
-        if lost:
-            raise Failure(Exit.SYSTEM, f"it is not known what {' and '.join(lost)} was")
+        told = await _each(former.put_back(ct, known), furnish.write_all(link, originals))
+        told += [f"it is not known what {path} was" for path in lost]
+        if told:
+            raise Failure(Exit.SYSTEM, "; ".join(told))
 
     return back
 

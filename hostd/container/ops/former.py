@@ -1,7 +1,8 @@
 """Files inside as they were before a change, to be there again when it fails.
 
-They are looked at and removed from outside: no link is followed, and nothing is entered that is mounted below the
-container's root, since it may be a directory that the host lends it.  vzinit writes them, as it has written the others.
+They are looked at and removed from outside, in the container's disk as it is mounted on the host: what is the root of
+PID 1 the guest may choose, and it may be one that never answers.  No link is followed, and nothing is entered that is
+mounted below, since it may be a directory that the host lends.  vzinit writes them, as it has written the others.
 """
 
 import asyncio
@@ -11,10 +12,10 @@ from collections.abc import Iterable, Mapping
 
 from hostd.container.container import Container
 from hostd.container.ops import sessions, undo
+from hostd.container.record import Record
 from hostd.errors import Exit, Failure, VzError
 from hostd.kernel.fd import Fd
-from hostd.kernel.mount import openat2
-from hostd.kernel.namespace import root_of
+from hostd.kernel.mount import is_mounted, openat2
 
 Former = dict[str, list[str]]  # by path: NOTHING; FILE, its mode and its text; LINK and where it leads.  For a record.
 NOTHING, FILE, LINK = "nothing", "file", "link"
@@ -24,11 +25,15 @@ PATIENCE = 10.0  # seconds for a program of the guest's
 
 def look(ct: Container, paths: Iterable[str]) -> Former:
     """What is at *paths* now.  What could not be put there again (a device, a mount, a long file) is left out."""
-    if ct.process is None:
+    if ct.record is None or not is_mounted(ct.record.root):
         return {}
-    with root_of(ct.process.pidfd) as root:
+    with _disk(ct.record) as root:
         seen = {path: _seen(root, path) for path in paths}
     return {path: found for path, found in seen.items() if found}
+
+
+def _disk(record: Record) -> Fd:
+    return Fd.open(record.root, os.O_PATH | os.O_DIRECTORY)
 
 
 def _seen(root: Fd, path: str) -> list[str]:
@@ -47,8 +52,8 @@ def _seen(root: Fd, path: str) -> list[str]:
 
 
 def _text(node: Fd, mode: int) -> list[str]:
-    with open(node.path, "rb") as file:
-        data = file.read(MOST + 1)
+    with Fd.open(node.path, os.O_RDONLY | os.O_NONBLOCK) as file:  # somebody inside may hold a lease on it
+        data = os.pread(file.fileno(), MOST + 1, 0)
     sendable = len(data) <= MOST and b"\0" not in data
     return [FILE, f"{stat.S_IMODE(mode):o}", data.decode("utf-8", "surrogateescape")] if sendable else []
 
@@ -80,12 +85,12 @@ async def _put(ct: Container, path: str, kind: str, what: list[str]) -> None:
 
 def _remove(ct: Container, path: str) -> None:
     """OSError; nothing to remove is none."""
-    if ct.process is None:
+    if ct.record is None or not is_mounted(ct.record.root):
         return
     folder, _, name = path.rpartition("/")
     try:
         with (
-            root_of(ct.process.pidfd) as root,
+            _disk(ct.record) as root,
             openat2(root, folder or ".", os.O_PATH | os.O_DIRECTORY, one_mount=True) as place,
         ):
             os.unlink(name, dir_fd=place.fileno())

@@ -8,7 +8,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 from hostd.cgroup import notes, stats
@@ -136,7 +136,8 @@ async def revive(run: Resurrection) -> None:
     world.keeper.child(rec.child_name, process)
     faults.point("revive.told")
     rec.pid, rec.identity = process.pid, process.identity
-    rec.peak = stats.peak_of_processes(run.cgroup)
+    with suppress(OSError):  # it runs: what cannot be known ends nothing
+        rec.peak = stats.peak_of_processes(run.cgroup)
     note_birth(ct, process, run.clocks)
     ct.born(process)
     ct.connect(InitLink(ours, ct.on_event, ct.on_lost))
