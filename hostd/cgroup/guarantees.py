@@ -35,6 +35,16 @@ def guarantee(name: str, what: str) -> Callable[[str, int], Iterator[Write]]:
     return v2
 
 
+def take_over(tree: CgroupTree) -> None:
+    """What an earlier hostd has guaranteed without a number (`unlimited`) is no guarantee any more."""
+    root = tree.unified_root if tree.mode == "v2" else None
+    for ctid in tree.ctids() if root else ():
+        for name in FILES:
+            if files.read_optional(f"{root}/{ctid}/{name}") == "max":
+                files.write(f"{root}/{ctid}/{name}", "0")
+    settle(tree)
+
+
 def settle(tree: CgroupTree) -> None:
     """A container is gone: so is its part of the sums."""
     root = tree.unified_root if tree.mode == "v2" else None
@@ -51,8 +61,10 @@ def _promised(parent: str, name: str) -> int:
 
 
 def _ram() -> int:
-    """All memory of the host, in bytes."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    """Memory of the host, in bytes, without what huge pages have taken: nobody can reclaim that."""
+    lines = (line.split() for line in files.read("/proc/meminfo").splitlines())
+    kib = {words[0]: int(words[1]) for words in lines if words[0] in ("MemTotal:", "Hugetlb:")}
+    return (kib["MemTotal:"] - kib.get("Hugetlb:", 0)) << 10
 
 
 def _sum(parent: str, name: str) -> int:

@@ -12,6 +12,7 @@ level between the limited cgroup and the guest's root, would cost every containe
 import errno
 import math
 import os
+from contextlib import suppress
 
 from hostd.cgroup import control, files
 from hostd.cgroup.loosen import loosen
@@ -98,12 +99,19 @@ class CtCgroup:
                 files.write(f"{self._unified}/{name}", most)
 
     def _delegate(self, owner: int) -> None:
-        for hierarchy, path in zip(self.tree.v1, self._v1, strict=True):
-            for name in _OWNED_V1 if _FLAT not in hierarchy.controllers else ():
+        for path in {*self._v1} - {self.path(_FLAT)}:
+            for name in _OWNED_V1:
                 os.chown(path + name, owner, owner)
         if self._unified:
             for name in _OWNED_V2:
                 os.chown(self._unified + name, owner, owner)
+
+    def take_over(self) -> None:
+        """What an earlier hostd has delegated, and this one does not, is the host's again."""
+        path = self.path(_FLAT) if self.tree.v1 else None
+        for name in _OWNED_V1 if path else ():
+            with suppress(FileNotFoundError):
+                os.chown(f"{path}{name}", 0, 0)
 
     def destroy(self, timeout: float = 10.0) -> None:
         """Remove it with every sub-cgroup that the guest made; idempotent.

@@ -8,7 +8,7 @@ from hostd.checkpoint import cgmap, criu, dev_tree, images_dir, log_text, networ
 from hostd.checkpoint.aside import aside
 from hostd.checkpoint.boot_id import BOOT_ID, FILE, boot_id_tree
 from hostd.checkpoint.cpu_tree import processors
-from hostd.checkpoint.dump import hierarchies
+from hostd.checkpoint.dump import flat, hierarchies
 from hostd.errors import BadCheckpoint, Exit, Failure, VzError
 from hostd.kernel.descriptors import pidfd_getfd
 from hostd.kernel.fd import Fd
@@ -122,7 +122,7 @@ def check(kept: saved.Saved, spec: RestoreSpec) -> None:
 
 def _restore(spec: RestoreSpec, kept: saved.Saved, program: criu.Criu, lock: Fd) -> tuple[Process, list[str]]:
     """Attach what the images call external, bring the tasks back, then what CRIU has lost."""
-    cgroups = hierarchies(spec.cgroups)
+    cgroups = {name: path for name, path in hierarchies(spec.cgroups).items() if not flat(name)}
     lost: list[str] = []
 
     def at_stage(stage: str) -> None:

@@ -6,7 +6,8 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 
-from hostd.cgroup.tree import CgroupTree
+from hostd.cgroup import guarantees
+from hostd.cgroup.tree import CgroupTree, CtCgroup
 from hostd.command import offline
 from hostd.command.main import run as run_command
 from hostd.config import files, skeleton
@@ -70,6 +71,17 @@ def _stage() -> Stage | None:
         return None
 
 
+def _take_over_limits(tree: CgroupTree) -> None:
+    """Of the containers that run: what an earlier hostd has set in another way, and what they are together."""
+    try:
+        for ctid in tree.ctids():
+            CtCgroup(tree, ctid).take_over()
+        guarantees.take_over(tree)
+    except OSError as error:
+        log.error("limits of an earlier hostd stay: %s: %s", error.filename, error.strerror)
+    tree.share.look()
+
+
 def _world(
     paths: Paths, keeper: KeeperLink, confs: ConfCache, note_openvz: Callable[[Container], Awaitable[None]]
 ) -> World:
@@ -112,7 +124,7 @@ async def _serve(paths: Paths) -> None:
     recover.load(registry)
     keeper.subscribe(registry.child_ended, _become_keeper)
     late = await recover.recover(registry, keeper)
-    world.tree.share.look()
+    _take_over_limits(world.tree)
     if late or any(registry.running()):
         await world.sysinfo.begin()
     renewal = asyncio.ensure_future(world.views.take_over(registry.running()))

@@ -36,6 +36,9 @@ def test_it_does_not_leave_the_limits_of_its_disk(cgroup: CtCgroup) -> None:
     below = f"{cgroup.path('blkio')}/x"
     made = subprocess.run(["setpriv", f"--reuid={OWNER}", "--clear-groups", "mkdir", below], capture_output=True)
     assert made.returncode == 1 and b"Permission denied" in made.stderr, made
+    os.chown(cgroup.path("blkio") or "", OWNER, OWNER)  # as an earlier hostd did
+    cgroup.take_over()
+    assert os.stat(cgroup.path("blkio") or "").st_uid == 0
 
 
 @needs("unified")

@@ -65,6 +65,26 @@ def test_a_container_of_an_earlier_version_may_have_all(tree: CgroupTree, monkey
     assert held(tree, "memory.low")[0] == "max" and held(tree, "memory.min")[0] == str(12 * MIB)
 
 
+def test_the_next_daemon_takes_that_away(tree: CgroupTree) -> None:
+    """And leaves what has a number."""
+    for ctid, text in ((101, "max\n"), (102, f"{MIB}\n")):
+        for name in guarantees.FILES:
+            Path(tree.unified_root or "", str(ctid), name).write_text(text)
+    for name in guarantees.FILES:
+        Path(tree.unified_root or "", name).write_text("max\n")
+    guarantees.take_over(tree)
+    for name in guarantees.FILES:
+        assert held(tree, name) == [str(MIB), "0", str(MIB)]
+
+
+def test_memory_in_huge_pages_is_none_to_keep(monkeypatch: pytest.MonkeyPatch) -> None:
+    meminfo = "MemTotal:       16384 kB\nMemFree:         100 kB\nHugetlb:         4096 kB\n"
+    monkeypatch.setattr(files, "read", lambda path: meminfo)
+    assert guarantees._ram() == 12 * MIB
+    monkeypatch.setattr(files, "read", lambda path: meminfo.partition("Hugetlb")[0])
+    assert guarantees._ram() == 16 * MIB
+
+
 def test_of_a_container_that_is_gone_nothing_stays(tree: CgroupTree) -> None:
     limits.apply(CtCgroup(tree, 101), Limits(kept_low=10 * MIB), NONE)
     limits.apply(CtCgroup(tree, 102), Limits(kept_low=5 * MIB), NONE)
