@@ -63,6 +63,7 @@ class Share:
                     control.write_if_there(f"{root}/{self._scale.name}", str(self._due(root)))
                 self._told = ""
             except OSError as error:
+                self._weights = None  # the next look is at all
                 where = error.filename or "a cgroup"
                 self._tell(f"CPUUNITS do not hold against the host: {where}: {error.strerror}")
 

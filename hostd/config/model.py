@@ -71,7 +71,7 @@ class GlobalConfig:
             config_file=raw.get("CONFIGFILE") or "",
             stop_timeout=read.value("STOP_TIMEOUT", values.integer(0, 86400), STOP_TIMEOUT),
             nat=read.value("NAT", values.yes_no, False),
-            host_cpuunits=read.value("VE0CPUUNITS", _cpuunits, CPUUNITS),
+            host_cpuunits=read.value("VE0CPUUNITS", _host_cpuunits, CPUUNITS),
             raw=raw,
         )
 
@@ -219,6 +219,13 @@ def effective(ctid: int, own: VeConf, globals: GlobalConfig, *, but: Set[str] = 
 
 
 _cpuunits = values.integer(8, 500000)
+
+
+def _host_cpuunits(text: str) -> int:
+    """Of the host: what is out of bounds there is no reason for all containers to stay down."""
+    return min(max(values.integer(0, values.UNLIMITED)(text), 8), 500000)
+
+
 
 
 def _layout(text: str) -> str:

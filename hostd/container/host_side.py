@@ -196,8 +196,8 @@ def _device(record: Record) -> str:
 
 async def remove_cgroup(run: Run) -> None:
     await asyncio.to_thread(_remove_cgroup, run)
-    guarantees.settle(run.world.tree)
     run.world.tree.share.look(run.ct.ctid)
+    guarantees.settle(run.world.tree)
     await asyncio.to_thread(seats.settle, run.world.tree)
 
 

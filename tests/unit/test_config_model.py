@@ -171,9 +171,10 @@ def test_vz_conf_moves_directories_below_the_prefix() -> None:
 def test_the_weight_of_the_host() -> None:
     """OpenVZ's default where nobody says it."""
     assert [GlobalConfig.from_conf(Paths(), VeConf.parse(text)).host_cpuunits
-            for text in ("", 'VE0CPUUNITS="2500"\n')] == [1000, 2500]  # fmt: skip
+            for text in ("", 'VE0CPUUNITS="2500"\n', 'VE0CPUUNITS="7"\n', 'VE0CPUUNITS="1000000"\n')
+    ] == [1000, 2500, 8, 500000]  # fmt: skip
     with pytest.raises(BadConfig, match="VE0CPUUNITS"):
-        GlobalConfig.from_conf(Paths(), VeConf.parse('VE0CPUUNITS="7"\n'))
+        GlobalConfig.from_conf(Paths(), VeConf.parse('VE0CPUUNITS="many"\n'))
 
 
 def test_names_outside_of_the_file_system() -> None:
