@@ -117,6 +117,11 @@ def discard(path: str) -> None:
     remove(gone(path))
     os.rename(path, gone(path))
     files.sync(os.path.dirname(path))
+    bury(path)
+
+
+def bury(path: str) -> None:
+    """Remove what `discard` has left of *path*, if it can be."""
     try:
         remove(gone(path))
     except OSError as error:  # the next daemon removes it

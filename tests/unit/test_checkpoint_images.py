@@ -14,6 +14,8 @@ from hostd.checkpoint.dev_tree import DevTree, Node
 from hostd.checkpoint.network import Network, attributes, messages
 from hostd.checkpoint.state import Flight, Phase
 from hostd.config import files
+from hostd.config.paths import Paths
+from hostd.container import overtaken
 from hostd.errors import BadCheckpoint, Failure
 
 ME = os.getgid()
@@ -95,6 +97,21 @@ def test_a_checkpoint_that_is_not_wanted_is_none_at_once_and_durably(
     images_dir.commit(path)
     images_dir.discard(path)
     assert os.listdir(os.path.dirname(path)) == []
+
+
+def test_what_is_left_of_one_goes_with_the_next_look(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its daemon died between the two; the sweep leaves alone what belongs to a container that runs."""
+    make(path)
+    images_dir.commit(path)
+    monkeypatch.setattr(images_dir, "bury", lambda name: None)
+    images_dir.discard(path)
+    monkeypatch.undo()
+    assert os.listdir(os.path.dirname(path)) == ["Dump.101.gone"]
+    paths = Paths("/nowhere")
+    monkeypatch.setattr(Paths, "dump", lambda paths, ctid: f"{os.path.dirname(path)}/Dump.{ctid}")
+    asyncio.run(overtaken.forget(paths, 101))
+    assert os.listdir(os.path.dirname(path)) == []
+    asyncio.run(overtaken.forget(paths, 101))
 
 
 @pytest.mark.parametrize("name", ["Dump.101", "Dump.101.part", "Dump.101.old"])
