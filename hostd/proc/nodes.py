@@ -1,4 +1,4 @@
-"""The numbers of the files, by name: for ever, as the kernel remembers them whoever serves them."""
+"""The numbers of nodes, by name: for ever, as the kernel remembers them whoever serves them."""
 
 from hostd.proc.points import POINTS
 from hostd.proc.wire import ROOT
@@ -7,3 +7,12 @@ FILES = {
     **{name: ROOT + 1 + at for at, name in enumerate(POINTS)},
     **{name: 144 + at for at, name in enumerate(("user_beancounters", "veinfo", "veip", "vestat", "version", "vswap"))},
 }
+PRIME = (1 << 31) - 1
+
+
+def number(name: str) -> int:
+    """Below PRIME, and of the name alone: the next server may find others beside it."""
+    found = 0
+    for byte in name.encode():
+        found = (found * 257 + byte) % PRIME
+    return found

@@ -16,7 +16,7 @@ import posix
 import time
 
 from hostd.proc import wire
-from hostd.proc.nodes import FILES
+from hostd.proc.nodes import FILES, PRIME, number
 from hostd.proc.points import CPU, KERNELS
 
 TYPE_CHECKING = False
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _DIRECTORIES, _EACH = 1 << 62, 1 << 16
 TOP, _HIDDEN, _FIRST = 0, 1, 2
 # Links are the same for all: from the place of their directory on, by their names.
-_LINKS, _PRIME = 1 << 61, (1 << 31) - 1
+_LINKS = 1 << 61
 _LAST_CTID = (1 << 31) - 1
 _OWN = {"online": FILES["online"]}  # in the place of the kernel's
 _FRESH = 60.0  # seconds: a module of the kernel's may bring another name, and a processor may go
@@ -45,7 +45,7 @@ def of_container(ctid: int) -> int:
 
 def is_one(node: int) -> bool:
     """*node* is a directory or a link of these."""
-    return node >= _DIRECTORIES or _LINKS <= node < _LINKS + _EACH * _PRIME
+    return node >= _DIRECTORIES or _LINKS <= node < _LINKS + _EACH * PRIME
 
 
 class Processors:
@@ -64,8 +64,8 @@ class Processors:
 
     def target(self, node: int) -> bytes:
         """Where the link *node* leads; b"" for none."""
-        place, number = divmod(node - _LINKS, _PRIME)
-        name = self._kernels(place).get(number) if 0 <= place < _EACH else None
+        place, hashed = divmod(node - _LINKS, PRIME)
+        name = self._kernels(place).get(hashed) if 0 <= place < _EACH else None
         return target(place, name) if name else b""
 
     def find(self, directory: int, name: str) -> int:
@@ -78,7 +78,7 @@ class Processors:
         cpu = cpu_of(name) if place == TOP else -1
         if cpu >= 0:
             return top + _FIRST + cpu if self._is_there(cpu) else 0
-        return _link(place, name) if self._kernels(place).get(_number(name)) == name else 0
+        return _link(place, name) if self._kernels(place).get(number(name)) == name else 0
 
     def entries(self, directory: int, start: int, listed: "Iterable[int]") -> "Iterator[Entry]":
         """What is in *directory* from *start* on, *listed* being the processors of who asks."""
@@ -107,7 +107,7 @@ class Processors:
         now = time.monotonic()
         if now >= until:
             names = _names(place)
-            links = {_number(name): name for name in names if place != TOP or (cpu_of(name) < 0 and name not in _OWN)}
+            links = {number(name): name for name in names if place != TOP or (cpu_of(name) < 0 and name not in _OWN)}
             if place == TOP:
                 self._cpus = frozenset(map(cpu_of, names)) - {-1}
             self._links.pop(place, None)
@@ -146,18 +146,11 @@ def _split(directory: int) -> tuple[int, int]:
 
 
 def _link(place: int, name: str) -> int:
-    return _LINKS + place * _PRIME + _number(name)
-
-
-def _number(name: str) -> int:
-    number = 0
-    for byte in name.encode():
-        number = (number * 257 + byte) % _PRIME
-    return number
+    return _LINKS + place * PRIME + number(name)
 
 
 def cpu_of(name: str) -> int:
     """The processor whose directory has that name; -1: it is another name."""
-    number = name[3:]
-    plain = name.startswith("cpu") and number.isascii() and number.isdigit() and str(int(number)) == number
-    return int(number) if plain and int(number) < _EACH - _FIRST else -1
+    digits = name[3:]
+    plain = name.startswith("cpu") and digits.isascii() and digits.isdigit() and str(int(digits)) == digits
+    return int(digits) if plain and int(digits) < _EACH - _FIRST else -1

@@ -21,7 +21,7 @@ import time
 from hostd.proc import processes, processors, wire
 from hostd.proc.host import numbers
 from hostd.proc.listings import Listings
-from hostd.proc.nodes import FILES
+from hostd.proc.nodes import FILES, number
 from hostd.proc.points import KERNELS, OPENVZ, POINTS, openvz_of, processors_of
 from hostd.proc.processors import Processors
 from hostd.proc.wire import DIRECTORY, FILE, ROOT
@@ -46,7 +46,7 @@ _OWNED = (PROC, HIDDEN, VZ)  # that each container has: the same again from _CON
 _CONTAINERS, _EACH, _LAST_CTID = 1 << 40, 4, (1 << 31) - 1
 _NAMES = {node: name for name, node in FILES.items()}
 _NUMBERED, _LAST_NUMBER = 1 << 24, 1 << 22  # PID_MAX_LIMIT
-_NAMED, _PRIME = 1 << 31, (1 << 31) - 1
+_NAMED = 1 << 31
 _FRESH = 60.0  # seconds: a module of the kernel's may bring another name
 _AT_A_TIME = 64  # processes: others wait meanwhile
 _FIRST_PROCESS = 1 << 16  # where they begin in a listing: behind all names
@@ -166,8 +166,4 @@ def _is_number(name: str) -> bool:
 
 
 def _node(name: str) -> int:
-    """One that depends on the name alone: the next server may find others beside it."""
-    number = 0
-    for byte in name.encode():
-        number = (number * 257 + byte) % _PRIME
-    return _NAMED + number
+    return _NAMED + number(name)
