@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from hostd.command.figures import Usage
-from hostd.command.host import Facts
+from hostd.command.host import Facts, Host
 from hostd.config import values
 from hostd.config.model import GlobalConfig
 from hostd.config.reader import OWN_KEYS
 from hostd.config.veconf import VeConf
+from hostd.errors import NoConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,16 @@ class Row:
     def pair(self, key: str, unit: Callable[[str], int]) -> values.Pair | None:
         text = self.text(key)
         return _pair(text, unit) if text else None
+
+
+def conf_of(host: Host, ctid: int, facts: Facts) -> VeConf:
+    """The file of a container, an empty one of what is there without.  Raises NoConfig for the rest, and BadConfig."""
+    try:
+        return host.confs.raw(ctid)
+    except NoConfig:
+        if not facts.there:
+            raise
+        return VeConf()
 
 
 @lru_cache(maxsize=4096)

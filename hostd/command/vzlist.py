@@ -11,7 +11,7 @@ from hostd.command.console import Console
 from hostd.command.figures import Usage
 from hostd.command.grammar import Grammar, Option, Parsed
 from hostd.command.host import Facts, Host, Session
-from hostd.command.row import Row
+from hostd.command.row import Row, conf_of
 from hostd.config import names
 from hostd.config.model import GlobalConfig
 from hostd.config.veconf import VeConf
@@ -188,11 +188,9 @@ def _row(host: Host, console: Console, ctid: int, facts: Facts, globals: GlobalC
     nobody else along.
     """
     try:
-        conf = host.confs.raw(ctid)
+        conf = conf_of(host, ctid, facts)
     except NoConfig:
-        if not facts.there:
-            return None
-        conf = VeConf()
+        return None
     except BadConfig as error:
         console.note(f"Warning: {error.message}")
         conf = VeConf()

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from hostd.command.figures import Usage
 from hostd.command.host import Host
-from hostd.command.row import Row
+from hostd.command.row import Row, conf_of
 from hostd.config.veconf import VeConf
 from hostd.errors import BadConfig, NoConfig
 
@@ -14,12 +14,8 @@ def row(host: Host, ctid: int) -> Row:
     """What is known of the container *ctid* without asking the kernel.  Raises NoConfig of one that does not run."""
     facts = host.facts(ctid)
     try:
-        conf = host.confs.raw(ctid)
+        conf = conf_of(host, ctid, facts)
     except BadConfig:
-        conf = VeConf()
-    except NoConfig:
-        if not facts.there:
-            raise
         conf = VeConf()
     return Row(ctid, facts, Usage(), conf, host.confs.globals())
 

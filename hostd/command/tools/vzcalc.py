@@ -1,11 +1,10 @@
 """vzcalc: how much of the host one container uses, was promised, and may use at most, in percent."""
 
 from collections.abc import Iterable
-from contextlib import suppress
 
 from hostd.command.grammar import Grammar, Option
 from hostd.command.programs import Tool
-from hostd.command.row import Row
+from hostd.command.row import Row, conf_of
 from hostd.command.tools import accounting, running
 from hostd.command.tools.machine import Machine, machine
 from hostd.config import names
@@ -50,8 +49,7 @@ def _row(tool: Tool, word: str) -> Row:
     except BadValue as error:
         raise Failure(1, f"Invalid CT ID: {word}") from error
     try:
-        with suppress(NoConfig):  # one that runs without has figures all the same
-            tool.host.confs.raw(ctid)
+        conf_of(tool.host, ctid, tool.host.facts(ctid))  # raises for a damaged one, of which `row` would tell
         return running.row(tool.host, ctid)
     except NoConfig as error:
         path = tool.host.paths.ct_conf(ctid)
