@@ -57,7 +57,7 @@ def settle(tree: CgroupTree) -> None:
 
 def _promised(parent: str, name: str) -> int:
     total = _sum(parent, name)
-    return min(total, _ram() * 3 // 4) if name == "memory.min" else total
+    return min(total, _ram() * 3 // 4) if total and name == "memory.min" else total
 
 
 def _ram() -> int:

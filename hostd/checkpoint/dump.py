@@ -67,11 +67,6 @@ def hierarchies(cgroups: tuple[str, ...]) -> dict[str, str]:
     return {os.path.basename(os.path.dirname(os.path.dirname(path))): path for path in cgroups}
 
 
-def flat(hierarchy: str) -> bool:
-    """A guest has no cgroups there: those of an earlier hostd's could leave the limits of their disk."""
-    return "blkio" in hierarchy.split(",")
-
-
 def check(spec: DumpSpec) -> None:
     """Raise Failure(16) with the first reason when the container cannot be checkpointed; nothing is touched.
     """

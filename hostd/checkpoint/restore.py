@@ -8,7 +8,7 @@ from hostd.checkpoint import cgmap, criu, dev_tree, images_dir, log_text, networ
 from hostd.checkpoint.aside import aside
 from hostd.checkpoint.boot_id import BOOT_ID, FILE, boot_id_tree
 from hostd.checkpoint.cpu_tree import processors
-from hostd.checkpoint.dump import flat, hierarchies
+from hostd.checkpoint.dump import hierarchies
 from hostd.errors import BadCheckpoint, Exit, Failure, VzError
 from hostd.kernel.descriptors import pidfd_getfd
 from hostd.kernel.fd import Fd
@@ -122,7 +122,7 @@ def check(kept: saved.Saved, spec: RestoreSpec) -> None:
 
 def _restore(spec: RestoreSpec, kept: saved.Saved, program: criu.Criu, lock: Fd) -> tuple[Process, list[str]]:
     """Attach what the images call external, bring the tasks back, then what CRIU has lost."""
-    cgroups = {name: path for name, path in hierarchies(spec.cgroups).items() if not flat(name)}
+    cgroups = {name: path for name, path in hierarchies(spec.cgroups).items() if not _flat(name)}
     lost: list[str] = []
 
     def at_stage(stage: str) -> None:
@@ -145,6 +145,11 @@ def _restore(spec: RestoreSpec, kept: saved.Saved, program: criu.Criu, lock: Fd)
         )
     with timed("restore: mend"):
         return Process.open(pid), lost + _mend(spec, kept, pid)
+
+
+def _flat(hierarchy: str) -> bool:
+    """A guest has no cgroups there: those of an earlier hostd's could leave the limits of their disk."""
+    return "blkio" in hierarchy.split(",")
 
 
 def _paths(spec: RestoreSpec, kept: saved.Saved) -> dict[str, str]:

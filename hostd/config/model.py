@@ -21,6 +21,7 @@ LAYOUTS = ("overlay", "simfs")
 SIZED = frozenset(("overlay",))  # a file system of its own: limits of the disk are exact, and its use is known
 STOP_TIMEOUT = 120  # seconds, when nobody says otherwise
 CPUUNITS = 1000  # likewise, of a container and of the host
+_CPUUNITS = 8, 500000  # the least and the most
 _NO_GUARANTEE: int | None = 0
 
 
@@ -185,7 +186,7 @@ def effective(ctid: int, own: VeConf, globals: GlobalConfig, *, but: Set[str] = 
         diskinodes=read.value("DISKINODES", lambda text: values.bar_limit(text, values.items), None),
         ram=read.value("PHYSPAGES", lambda text: _page_limit(bounds.some(text, values.size_pages)), None),
         swap=read.value("SWAPPAGES", _page_limit, None),
-        cpuunits=read.value("CPUUNITS", _cpuunits, CPUUNITS),
+        cpuunits=read.value("CPUUNITS", number(*_CPUUNITS), CPUUNITS),
         cpulimit=read.value("CPULIMIT", number(0, 100 * 8192), 0),
         cpus=read.value("CPUS", number(0, 8192), 0),
         numproc=read.value("NUMPROC", lambda text: _item_limit(bounds.some(text, values.items)), None),
@@ -218,14 +219,10 @@ def effective(ctid: int, own: VeConf, globals: GlobalConfig, *, but: Set[str] = 
     )
 
 
-_cpuunits = values.integer(8, 500000)
-
-
 def _host_cpuunits(text: str) -> int:
     """Of the host: what is out of bounds there is no reason for all containers to stay down."""
-    return min(max(values.integer(0, values.UNLIMITED)(text), 8), 500000)
-
-
+    least, most = _CPUUNITS
+    return min(max(values.integer(0, values.UNLIMITED)(text), least), most)
 
 
 def _layout(text: str) -> str:

@@ -16,6 +16,7 @@ from hostd.net import resolver
 OURS = "# vzhost"  # the end of each line of ours in a file that the container's owner edits too
 UNINITIALIZED = "uninitialized"  # a machine-id of a template for systemd
 LOCALHOST = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
+HOSTNAME = "/etc/hostname"
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,6 @@ class File:
     unless_set: bool = False
     placeholder: str = ""
     mark: str = ""
-
-HOSTNAME = "/etc/hostname"
 
 
 def hostname(config: CtConfig) -> str:

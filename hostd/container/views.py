@@ -35,6 +35,7 @@ PATIENCE = 30.0  # seconds for the server to answer for the first time: as PID 1
 PAUSE = 300.0  # seconds from then on without another attempt: a start does not wait for the same again
 RENEWAL = 5.0  # seconds for the mounts of one container, which may be hostile
 PROC = "/proc"
+_OWN = {CPU: processors_of, PROC: openvz_of}  # directories that each container has of its own
 
 
 class Views:
@@ -80,8 +81,8 @@ class Views:
 
         The server is asked for these: it may take as long as a server takes to be started again.
         """
-        wanted = {CPU: processors_of(ctid), **({PROC: openvz_of(ctid)} if openvz else {})}
-        return {place: tree for place, name in wanted.items() if (tree := await self._own(name)) is not None}
+        wanted = [place for place in _OWN if openvz or place != PROC]
+        return {place: tree for place in wanted if (tree := await self._own(_OWN[place](ctid))) is not None}
 
     async def _own(self, name: str) -> Fd | None:
         if not self._files or self._failed_lately():
@@ -192,8 +193,7 @@ class Views:
         file = self._files.get(point)
         if file:
             return open_tree(file.path)
-        name = {PROC: openvz_of, CPU: processors_of}.get(point)
-        return await self._own(name(ct.ctid)) if name else None
+        return await self._own(_OWN[point](ct.ctid)) if point in _OWN else None
 
 
 def _whole(place: str) -> Fd:
