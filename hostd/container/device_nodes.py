@@ -2,13 +2,16 @@
 
 What is below the container's root is hostile: no link is followed, nothing is changed but the node itself, and only in
 the /dev that the host has made.  What the guest mounts there may be a directory that the host lends it: not touched.
+Or it never answers: so nobody waits for all of this longer than `bounded`.
 """
 
 import errno
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
+from hostd.container.bounded import bounded
 from hostd.container.container import Container
 from hostd.container.devices import Device
 from hostd.errors import Exit, Failure
@@ -19,52 +22,85 @@ from hostd.kernel.namespace import root_of
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
 
 
-def exchange(ct: Container, gone: Iterable[Device], come: Iterable[Device]) -> None:
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """Where the nodes are: below *root* of PID 1, which is the host's user *owner* there."""
+
+    ctid: int
+    owner: int
+    root: Fd
+
+
+async def exchange(ct: Container, gone: Sequence[Device], come: Sequence[Device]) -> None:
     """Take the nodes of *gone* away and make those of *come*.  Failure(86), in the middle of it."""
-    for device in gone:
-        remove(ct, device)
-    for device in come:
-        make(ct, device)
+    with _telling(ct.ctid, "/dev"):
+        inside = _inside(ct)
+        await bounded(lambda: _exchange(inside, gone, come))
 
 
-def take_back(ct: Container, gone: Iterable[Device], come: Iterable[Device]) -> list[Failure]:
+async def take_back(ct: Container, gone: Sequence[Device], come: Sequence[Device]) -> list[Failure]:
     """What `exchange` did with the same: each node by itself, as far as the guest has put nothing in the way.  Why some
     of *gone* are missing; of *come* one that is left can be opened by nobody.
     """
-    for device in come:
-        with suppress(Failure):
-            remove(ct, device)
+    try:
+        with _telling(ct.ctid, "/dev"):
+            inside = _inside(ct)
+            return await bounded(lambda: _take_back(inside, gone, come))
+    except Failure as failure:
+        return [failure] if gone else []
+
+
+def _inside(ct: Container) -> Inside:
+    """Nobody inside is asked for the root itself.  ProcessLookupError."""
+    if ct.process is None:
+        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+    owner = ct.record.uid_base or 0 if ct.record else 0
+    return Inside(ct.ctid, owner, root_of(ct.process.pidfd))
+
+
+def _exchange(inside: Inside, gone: Sequence[Device], come: Sequence[Device]) -> None:
+    with inside.root:
+        for device in gone:
+            remove(inside, device)
+        for device in come:
+            make(inside, device)
+
+
+def _take_back(inside: Inside, gone: Sequence[Device], come: Sequence[Device]) -> list[Failure]:
     missing = []
-    for device in gone:
-        try:
-            make(ct, device)
-        except Failure as failure:
-            missing.append(failure)
+    with inside.root:
+        for device in come:
+            with suppress(Failure):
+                remove(inside, device)
+        for device in gone:
+            try:
+                make(inside, device)
+            except Failure as failure:
+                missing.append(failure)
     return missing
 
 
-def make(ct: Container, device: Device) -> None:
+def make(inside: Inside, device: Device) -> None:
     """The node of *device*; one that is there already is left alone.  Failure(86)."""
-    owner = ct.record.uid_base or 0 if ct.record else 0
-    with _telling(ct, device), _dev(ct) as dev:
-        folder, name = _folder(dev, device.name, owner)
+    with _telling(inside.ctid, f"/dev/{device.name}"), _dev(inside.root) as dev:
+        folder, name = _folder(dev, device.name, inside.owner)
         with folder:
             with suppress(FileExistsError):
                 os.mknod(name, device.kind | 0o600, device.number, dir_fd=folder.fileno())
             with openat2(folder, name, os.O_PATH | os.O_NOFOLLOW, one_mount=True) as node:
                 if not _is(node, device):
                     raise FileExistsError(errno.EEXIST, "something else has that name")
-                os.chown(node.path, owner, owner)
+                os.chown(node.path, inside.owner, inside.owner)
                 os.chmod(node.path, device.mode)
 
 
-def remove(ct: Container, device: Device) -> None:
+def remove(inside: Inside, device: Device) -> None:
     """Idempotent; what is no node of *device* stays.  Failure(86)."""
     parent, _, name = device.name.rpartition("/")
     with (
-        _telling(ct, device),
+        _telling(inside.ctid, f"/dev/{device.name}"),
         suppress(FileNotFoundError),
-        _dev(ct) as dev,
+        _dev(inside.root) as dev,
         openat2(dev, parent or ".", _FOLDER, one_mount=True) as folder,
         openat2(folder, name, os.O_PATH | os.O_NOFOLLOW, one_mount=True) as node,
     ):
@@ -73,20 +109,17 @@ def remove(ct: Container, device: Device) -> None:
 
 
 @contextmanager
-def _telling(ct: Container, device: Device) -> Iterator[None]:
+def _telling(ctid: int, what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         reason = "something else is mounted there" if error.errno == errno.EXDEV else error.strerror
-        text = f"cannot change /dev/{device.name} in CT {ct.ctid}: {reason}"
-        raise Failure(Exit.SET_DEVICES, text) from error
+        raise Failure(Exit.SET_DEVICES, f"cannot change {what} in CT {ctid}: {reason}") from error
 
 
 @contextmanager
-def _dev(ct: Container) -> Iterator[Fd]:
-    if ct.process is None:
-        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
-    with root_of(ct.process.pidfd) as root, openat2(root, "dev", _FOLDER) as dev:
+def _dev(root: Fd) -> Iterator[Fd]:
+    with openat2(root, "dev", _FOLDER) as dev:
         if magic(dev) != TMPFS:
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), "/dev")
         yield dev

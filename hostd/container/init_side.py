@@ -67,17 +67,17 @@ async def spawn_init(run: Run) -> None:
         plain_limits(process.pid)
     rec.pid, rec.identity = process.pid, process.identity
     ct.born(process)
-    _limit(run)
+    await _limit(run)
     run.greeting = asyncio.gather(ct.expect("hello"), ct.expect("pair"))
     ct.connect(InitLink(ours, ct.on_event, ct.on_lost))
     run.save()
 
 
-def _limit(run: Run) -> None:
+async def _limit(run: Run) -> None:
     """Before PID 1 has children.  What cannot be is told, and no reason not to start."""
     for row in inner_limits.of_new(run.configuration):
         try:
-            inner_limits.apply(run.ct, run.configuration, (row,))
+            await inner_limits.apply(run.ct, run.configuration, (row,))
         except Failure as failure:
             if run.ct.running:  # else it has ended already; who greets it hears why
                 run.report(f"Warning: {failure.message}")

@@ -7,14 +7,16 @@ import errno
 import os
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from hostd.config.model import CtConfig
 from hostd.config.values import PAGE
 from hostd.container import mounts
+from hostd.container.bounded import bounded
 from hostd.container.container import Container
 from hostd.errors import Exit, Failure
+from hostd.kernel.fd import Fd
 from hostd.kernel.mount import DEVPTS, magic, openat2, reconfigure
 from hostd.kernel.namespace import namespace, root_of, write_in_ipcns
 from hostd.kernel.process import Process, prlimit
@@ -35,22 +37,22 @@ class Row:
 
     key: str
     of: Callable[[CtConfig], int | None]
-    put: Callable[[Container, int | None], None]
+    put: Callable[[Container, int | None], Awaitable[None]]
     unit: int = 1
     new: bool = True  # a new PID 1 has none; otherwise it was made with the right one
 
 
-def _rlimit(which: int) -> Callable[[Container, int | None], None]:
+def _rlimit(which: int) -> Callable[[Container, int | None], Awaitable[None]]:
     """Without a limit what we have ourselves: PID 1 has inherited it."""
 
-    def put(ct: Container, limit: int | None) -> None:
+    async def put(ct: Container, limit: int | None) -> None:
         most = resource.getrlimit(which) if limit is None else (limit, limit)
         prlimit(_process(ct).pidfd, which, most)
 
     return put
 
 
-def _open_files(ct: Container, most: int | None) -> None:
+async def _open_files(ct: Container, most: int | None) -> None:
     """A cap on what every process may have.  Never more than without it: programs ask how many, and make room."""
     soft, hard = NOFILE
     if most is not None:
@@ -58,7 +60,7 @@ def _open_files(ct: Container, most: int | None) -> None:
     prlimit(_process(ct).pidfd, resource.RLIMIT_NOFILE, (min(soft, hard), hard))
 
 
-def _shared_memory(ct: Container, size: int | None) -> None:
+async def _shared_memory(ct: Container, size: int | None) -> None:
     """All segments of System V together, in pages, and the largest one, in bytes."""
     root = ct.record.uid_base if ct.record else None
     most = _SHM_UNLIMITED if size is None else size
@@ -67,13 +69,18 @@ def _shared_memory(ct: Container, size: int | None) -> None:
             write_in_ipcns(ipcns, root or 0, f"{_SHM}/{name}", str(value))
 
 
-def _terminals(ct: Container, most: int | None) -> None:
+async def _terminals(ct: Container, most: int | None) -> None:
     """At the devpts that is on /dev/pts now.  The guest may have put anything there: nothing else is touched."""
-    pidfd, base = _process(ct).pidfd, ct.record.uid_base if ct.record else None
-    with root_of(pidfd) as root, openat2(root, "dev/pts", os.O_PATH) as pts:
+    base = ct.record.uid_base if ct.record else None
+    root, options = root_of(_process(ct).pidfd), mounts.devpts_options(base or 0, most)
+    await bounded(lambda: _reconfigure_terminals(root, options))
+
+
+def _reconfigure_terminals(root: Fd, options: Mapping[str, str]) -> None:
+    with root, openat2(root, "dev/pts", os.O_PATH) as pts:
         if magic(pts) != DEVPTS:
             raise OSError(errno.EBUSY, "something else is mounted there", "/dev/pts")
-        reconfigure(pts, mounts.devpts_options(base or 0, most))
+        reconfigure(pts, options)
 
 
 def _process(ct: Container) -> Process:
@@ -91,24 +98,24 @@ ROWS = (
 )
 
 
-def apply(ct: Container, wanted: CtConfig, rows: tuple[Row, ...] = ROWS) -> None:
+async def apply(ct: Container, wanted: CtConfig, rows: tuple[Row, ...] = ROWS) -> None:
     """Give *ct* what *wanted* says in *rows*.  Failure(SETUBC) with the first that cannot be; no undo."""
     for row in rows:
         value = row.of(wanted)
         try:
-            row.put(ct, value)
+            await row.put(ct, value)
         except OSError as error:
             shown = "unlimited" if value is None else value // row.unit
             text = f"cannot set {row.key} to {shown}: {error.strerror}"
             raise Failure(Exit.SETUBC, text, hint=_hint(error)) from error
 
 
-def take_back(ct: Container, before: CtConfig, rows: tuple[Row, ...] = ROWS) -> dict[str, Failure]:
+async def take_back(ct: Container, before: CtConfig, rows: tuple[Row, ...] = ROWS) -> dict[str, Failure]:
     """Give *ct* what it had, each of *rows* by itself.  Those for which that cannot be, by key, with the reason."""
     stays: dict[str, Failure] = {}
     for row in rows:
         try:
-            apply(ct, before, (row,))
+            await apply(ct, before, (row,))
         except Failure as failure:
             stays[row.key] = failure
     return stays

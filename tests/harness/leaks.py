@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 
 from tests.harness import machine
 from tests.harness.patience import patient
@@ -25,17 +26,26 @@ def find(prefix: str, cgroup_root: str, tag: str) -> list[str]:
 
 def find_lasting(prefix: str, cgroup_root: str, tag: str, patience: float = 5.0) -> list[str]:
     """What is still there after *patience* seconds: trees are deleted in the background."""
+    return _lasting(lambda: find(prefix, cgroup_root, tag), patience)
+
+
+def _lasting(look: Callable[[], list[str]], patience: float = 5.0) -> list[str]:
     end = time.monotonic() + patient(patience)
-    while (left := find(prefix, cgroup_root, tag)) and time.monotonic() < end:
+    while (left := look()) and time.monotonic() < end:
         time.sleep(0.05)
     return left
 
 
 def of_container(installation_prefix: str, cgroup_root: str, ctid: int) -> list[str]:
-    """What a container that is down still holds, while its installation lives on."""
+    """What a container that is down still holds, while its installation lives on.
+
+    Its loop device goes with the last one who has it open, which may be a start of another installation: it asks every
+    device of the machine what is behind it.
+    """
     number = str(ctid)
     left = [f"mount {m}" for m in machine.mounts_below(installation_prefix) if number in m.split("/")]
-    left += [f"loop {n}" for n in machine.loops_below(f"{installation_prefix}/var/lib/vz/private/{number}")]
+    private = f"{installation_prefix}/var/lib/vz/private/{number}"
+    left += [f"loop {name}" for name in _lasting(lambda: machine.loops_below(private))]
     left += [f"cgroup {c}" for c in machine.cgroups_named(cgroup_root) if number in c.split("/")]
     return left
 

@@ -3,8 +3,10 @@
 import pytest
 
 from hostd.kernel import caps
+from tests.harness import fuse_guest, leaks, machine
 from tests.harness.installation import Vz
 from tests.harness.needs import CHECKPOINTS, needs
+from tests.harness.patience import patient
 from tests.harness.reboots import reboot
 
 pytestmark = [pytest.mark.system, needs("fuse")]
@@ -93,6 +95,27 @@ def test_what_the_guest_mounts_in_dev_is_not_touched(vz: Vz) -> None:
     said = vz.ctl("set", "101", "--devnodes", "fuse:rw", check=86)
     assert said.stderr == "cannot change /dev/fuse in CT 101: something else is mounted there\n"
     assert vz.ctl("exec2", "101", "umount /dev; ls /run/mine").stdout == ""
+
+
+def test_a_guest_that_does_not_answer(vz: Vz) -> None:
+    """Its /dev is a program of its own: that costs it what was to be set, and nobody else anything."""
+    vz.create(101, template="debian-12-tools")
+    vz.ctl("set", "101", "--features", "fuse:on", "--save")
+    vz.ctl("start", "101")
+    program = machine.read(fuse_guest.__file__)
+    said = vz.ctl("exec2", "101", "cat >/run/silent.py; python3 /run/silent.py 2>&1 </dev/null", input=program)
+    assert said.stdout == "there\n"
+    for options, code, words in (
+        (("--devnodes", "net/tun:rw"), 86, "cannot change /dev in CT 101: its file systems do not answer\n"),
+        (("--numpty", "5"), 1, "cannot set NUMPTY to 5: its file systems do not answer\n"),
+    ):
+        setting = vz.popen("vzctl", "set", "101", *options)
+        machine.until("it is being set", lambda: '"intent": "set"' in machine.read(vz.paths.ct_record(101)))
+        assert vz.vzlist("-H", "-o", "status").strip() == "running" and setting.poll() is None, "others are served"
+        out, err = setting.communicate(timeout=patient(60))
+        assert (setting.returncode, err) == (code, words), out
+    vz.ctl("stop", "101", "--fast")
+    assert leaks.of_container(vz.prefix, vz.paths.cgroup_root, 101) == []
 
 
 def test_a_device_that_the_host_has_not(vz: Vz) -> None:

@@ -21,6 +21,7 @@ from hostd.container.inner_limits import Row
 from hostd.container.ops import apply, former, sessions, undo
 from hostd.container.ops.apply import LiveChange
 from hostd.container.record import Record, load
+from hostd.container.steps import nothing
 from hostd.container.world import World
 from hostd.errors import Failure
 from hostd.kernel.process import Process
@@ -49,7 +50,7 @@ class Inside:
             monkeypatch.setattr(module, function, lambda *_: None)
         monkeypatch.setattr(Container, "netns", lambda ct: nullcontext())
         monkeypatch.setattr(inner_limits, "ROWS", ())
-        monkeypatch.setattr(apply, "_settle_inside", lambda *_: None)
+        monkeypatch.setattr(apply, "_settle_inside", lambda ct, config: nothing(ct))
 
     def file(self, path: str) -> Path:
         return self.root / path.lstrip("/")
@@ -86,7 +87,7 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inside:
 
 
 def last_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
+    async def fail(*_: object) -> None:
         raise OSError(16, "something else is mounted there")
 
     monkeypatch.setattr(inner_limits, "ROWS", (Row("NUMPTY", lambda config: len(config.hostname), fail),))
@@ -193,7 +194,7 @@ def test_no_link_leads_out(inside: Inside, tmp_path: Path) -> None:
     (tmp_path / "outside/hostname").write_text("the host's\n")
     os.rmdir(inside.root / "etc")
     (inside.root / "etc").symlink_to(tmp_path / "outside")
-    assert former.look(inside.ct, [NAME]) == {}
+    assert asyncio.run(former.look(inside.ct, [NAME])) == {}
     with pytest.raises(Failure, match=r"^/etc/hostname: "):
         asyncio.run(former.put_back(inside.ct, {NAME: [former.NOTHING]}))
     assert (tmp_path / "outside/hostname").exists()
@@ -201,7 +202,7 @@ def test_no_link_leads_out(inside: Inside, tmp_path: Path) -> None:
 
 def test_a_device_is_not_read(inside: Inside) -> None:
     os.mkfifo(inside.file(NAME))
-    assert former.look(inside.ct, [NAME, RESOLVER]) == {RESOLVER: [former.NOTHING]}
+    assert asyncio.run(former.look(inside.ct, [NAME, RESOLVER])) == {RESOLVER: [former.NOTHING]}
 
 
 def test_what_is_gone_is_gone(inside: Inside) -> None:

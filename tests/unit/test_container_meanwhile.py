@@ -1,6 +1,7 @@
 """What was set while a container was suspended: what it comes back with, and what it gets of the rest."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import cast
 
@@ -98,6 +99,12 @@ class Alive:
         self.run = Run(ct, self.record, self.said.append, self.these.first)
         monkeypatch.setattr(device_filter, "protect", lambda cgroup, rules: self.did.append(rules))
 
+    def noting(self, *words: str) -> Callable[..., Awaitable[None]]:
+        async def note(ct: Container, *devices: object) -> None:
+            self.did.append((*words, *devices))
+
+        return note
+
     def runs(self) -> dict[str, str]:
         return {key: text for key, text in self.record.live.items() if text}
 
@@ -120,13 +127,13 @@ def test_a_node_that_cannot_be_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """And those that were there are there again."""
     box = Alive(monkeypatch, {"DEVICES": "c:1:7:rw "}, {"DEVICES": "c:1:7:rw ", "DEVNODES": "fuse:rw "})
 
-    def fail(ct: Container, gone: list[Device], come: list[Device]) -> None:
+    async def fail(ct: Container, gone: list[Device], come: list[Device]) -> None:
         box.did.append(("exchange", gone, come))
         raise Failure(86, "something else has that name")
 
     monkeypatch.setattr(device_nodes, "exchange", fail)
-    monkeypatch.setattr(device_nodes, "take_back", lambda ct, *devices: box.did.append(("back", *devices)))
-    meanwhile.give_devices(box.run, box.these)
+    monkeypatch.setattr(device_nodes, "take_back", box.noting("back"))
+    asyncio.run(meanwhile.give_devices(box.run, box.these))
     assert box.did == [("exchange", [], [FUSE]), ("back", [], [FUSE])], "what it may open is what it had"
     assert box.said == ['Warning: something else has that name; it keeps DEVNODES=""']
     assert box.runs() == {"DEVICES": "c:1:7:rw "}
@@ -134,8 +141,8 @@ def test_a_node_that_cannot_be_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_devices_that_can_be_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
     box = Alive(monkeypatch, {"DEVNODES": "fuse:rw "}, {"DEVICES": "c:1:7:r "})
-    monkeypatch.setattr(device_nodes, "exchange", lambda ct, *devices: box.did.append(devices))
-    meanwhile.give_devices(box.run, box.these)
+    monkeypatch.setattr(device_nodes, "exchange", box.noting())
+    asyncio.run(meanwhile.give_devices(box.run, box.these))
     assert box.did == [([FUSE], []), (DeviceRule("c", 1, 7, "rm", True),)]
     assert box.said == [] and box.runs() == {"DEVICES": "c:1:7:r "}
 
@@ -144,14 +151,14 @@ def test_limits_inside_are_given_each_by_itself(monkeypatch: pytest.MonkeyPatch)
     had = {"NUMPTY": "9", "NUMFILE": "300", "NUMSIGINFO": "90"}
     box = Alive(monkeypatch, had, {**had, "NUMPTY": "5", "NUMFILE": "200"})
 
-    def give(ct: Container, wanted: CtConfig, rows: tuple[Row, ...]) -> None:
+    async def give(ct: Container, wanted: CtConfig, rows: tuple[Row, ...]) -> None:
         (row,) = rows
         if row.key == "NUMPTY":
             raise Failure(1, "something else is mounted there")
         box.did.append((row.key, row.of(wanted)))
 
     monkeypatch.setattr(inner_limits, "apply", give)
-    meanwhile.limit_inside(box.run, box.these)
+    asyncio.run(meanwhile.limit_inside(box.run, box.these))
     assert box.did == [("NUMFILE", 200)]
     assert box.said == ['Warning: something else is mounted there; it keeps NUMPTY="9"']
     assert box.runs() == {**had, "NUMFILE": "200"}

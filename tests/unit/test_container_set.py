@@ -131,7 +131,7 @@ def test_an_inner_limit_that_cannot_be_taken_back_is_told_and_runs(
     """One that was refused is as it was, whatever its taking back says."""
 
     def put(key: str, *refused: int | None) -> Row:
-        def act(ct: Container, limit: int | None) -> None:
+        async def act(ct: Container, limit: int | None) -> None:
             if limit in refused:
                 raise OSError(16, "in the way")
 
@@ -150,13 +150,15 @@ def test_an_inner_limit_that_cannot_be_taken_back_is_told_and_runs(
 
 
 def test_a_node_that_cannot_be_made_again_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(ct: object, device: object) -> None:
+    def refuse(inside: object, device: object) -> None:
         raise Failure(86, f"cannot change {device}")
 
     monkeypatch.setattr(device_nodes, "make", refuse)
     monkeypatch.setattr(device_nodes, "remove", refuse)
+    monkeypatch.setattr(device_nodes, "root_of", lambda pidfd: nullcontext())
     gone, come = cast(list[Device], ["/dev/a", "/dev/b"]), cast(list[Device], ["/dev/c"])
-    told = device_nodes.take_back(cast(Container, None), gone, come)
+    ct = cast(Container, SimpleNamespace(ctid=101, record=None, process=SimpleNamespace(pidfd=None)))
+    told = asyncio.run(device_nodes.take_back(ct, gone, come))
     assert [failure.message for failure in told] == ["cannot change /dev/a", "cannot change /dev/b"]
 
 

@@ -113,7 +113,7 @@ async def settle(ct: Container, config: CtConfig) -> None:
     if ct.link is not None:
         await _settle_names(ct, ct.link, config)
     if ct.running:
-        _settle_inside(ct, config)
+        await _settle_inside(ct, config)
     _settled(record)
     record.try_save(world.paths)
 
@@ -140,11 +140,11 @@ async def _each(*steps: Awaitable[object]) -> list[str]:
     return told
 
 
-def _settle_inside(ct: Container, config: CtConfig) -> None:
+async def _settle_inside(ct: Container, config: CtConfig) -> None:
     """As far as the guest has put nothing in the way.  A node more than there should be cannot be opened."""
     asked = dict(config.devnodes)
-    device_nodes.take_back(ct, [device for device in devices.of(config) if device.name in asked], ())
-    inner_limits.take_back(ct, config)
+    await device_nodes.take_back(ct, [device for device in devices.of(config) if device.name in asked], ())
+    await inner_limits.take_back(ct, config)
 
 
 async def _limits(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
@@ -188,12 +188,12 @@ async def _devices(ct: Container, change: LiveChange, undos: list[Undo]) -> None
 
     async def back() -> None:
         device_filter.protect(cgroup, devices.rules(old))
-        if missing := device_nodes.take_back(ct, gone, come):
+        if missing := await device_nodes.take_back(ct, gone, come):
             raise missing[0]
 
     undos.append(back)
     device_filter.protect(cgroup, devices.rules(new))
-    device_nodes.exchange(ct, gone, come)
+    await device_nodes.exchange(ct, gone, come)
 
 
 async def _addresses(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
@@ -248,7 +248,7 @@ async def _files_as_before(ct: Container, change: LiveChange, changed: list[File
     record, link = ct.record, link_of(ct)
     assert record is not None
     whole_files = [file.path for file in changed if not file.mark]
-    record.former = known = await asyncio.to_thread(former.look, ct, whole_files)
+    record.former = known = await former.look(ct, whole_files)
     record.save(ct.world.paths)
     written = {file.path for file in changed} - known.keys()
     originals = [file for file in furnish.changed(change.new, change.old) if file.path in written]
@@ -268,11 +268,11 @@ async def _inner(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
     rows, done = inner_limits.changed(change.old, change.new), set[str]()
 
     async def back() -> None:
-        stays = inner_limits.take_back(ct, change.old, rows)  # the one that was refused too, which may be half there
+        stays = await inner_limits.take_back(ct, change.old, rows)  # also the one that was refused half-way
         if known := {key: reason for key, reason in stays.items() if key in done}:
             raise Stays(known)
 
     undos.append(back)
     for row in rows:
-        inner_limits.apply(ct, change.new, (row,))
+        await inner_limits.apply(ct, change.new, (row,))
         done.add(row.key)

@@ -2,7 +2,8 @@
 
 They are looked at and removed from outside, in the container's disk as it is mounted on the host: what is the root of
 PID 1 the guest may choose, and it may be one that never answers.  No link is followed, and nothing is entered that is
-mounted below, since it may be a directory that the host lends.  vzinit writes them, as it has written the others.
+mounted below, since it may be a directory that the host lends.  That a guest can still keep a directory locked is what
+`bounded` is for.  vzinit writes them, as it has written the others.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import os
 import stat
 from collections.abc import Iterable, Mapping
 
+from hostd.container.bounded import bounded
 from hostd.container.container import Container
 from hostd.container.ops import sessions, undo
 from hostd.container.record import Record
@@ -23,11 +25,19 @@ MOST = 64 << 10  # bytes of a file: less than a frame to vzinit can carry
 PATIENCE = 10.0  # seconds for a program of the guest's
 
 
-def look(ct: Container, paths: Iterable[str]) -> Former:
-    """What is at *paths* now.  What could not be put there again (a device, a mount, a long file) is left out."""
-    if ct.record is None or not is_mounted(ct.record.root):
+async def look(ct: Container, paths: Iterable[str]) -> Former:
+    """What is at *paths* now.  What could not be put there again (a device, a mount, a long file) is left out.
+
+    OSError when they do not answer.
+    """
+    record = ct.record
+    return {} if record is None else await bounded(lambda: _look(record, paths))
+
+
+def _look(record: Record, paths: Iterable[str]) -> Former:
+    if not is_mounted(record.root):
         return {}
-    with _disk(ct.record) as root:
+    with _disk(record) as root:
         seen = {path: _seen(root, path) for path in paths}
     return {path: found for path, found in seen.items() if found}
 
@@ -72,7 +82,8 @@ async def put_back(ct: Container, former: Mapping[str, list[str]]) -> None:
 
 async def _put(ct: Container, path: str, kind: str, what: list[str]) -> None:
     if kind == NOTHING:
-        await asyncio.to_thread(_remove, ct, path)
+        if (record := ct.record) is not None:
+            await bounded(lambda: _remove(record, path))
     elif kind == FILE:
         mode, data = what
         await sessions.link_of(ct).ask("write", path=path, mode=mode, data=data)
@@ -83,14 +94,14 @@ async def _put(ct: Container, path: str, kind: str, what: list[str]) -> None:
             raise Failure(Exit.SYSTEM, f"ln ended with code {code}")
 
 
-def _remove(ct: Container, path: str) -> None:
+def _remove(record: Record, path: str) -> None:
     """OSError; nothing to remove is none."""
-    if ct.record is None or not is_mounted(ct.record.root):
+    if not is_mounted(record.root):
         return
     folder, _, name = path.rpartition("/")
     try:
         with (
-            _disk(ct.record) as root,
+            _disk(record) as root,
             openat2(root, folder or ".", os.O_PATH | os.O_DIRECTORY, one_mount=True) as place,
         ):
             os.unlink(name, dir_fd=place.fileno())

@@ -61,25 +61,25 @@ async def limit(run: Run, these: Settings) -> None:
         _keep(run, these, what.split(" and "), failure)
 
 
-def give_devices(run: Run, these: Settings) -> None:
+async def give_devices(run: Run, these: Settings) -> None:
     """The nodes, and what may be opened."""
     had, wanted = these.had, these.wanted
     if (had.devices, had.devnodes) == (wanted.devices, wanted.devnodes):
         return
     gone, come = devices.difference(had, wanted)
     try:
-        device_nodes.exchange(run.ct, gone, come)
+        await device_nodes.exchange(run.ct, gone, come)
     except Failure as failure:
-        device_nodes.take_back(run.ct, gone, come)
+        await device_nodes.take_back(run.ct, gone, come)
         _keep(run, these, ("DEVICES", "DEVNODES"), failure)
     else:
         device_filter.protect(run.cgroup, devices.rules(wanted))
 
 
-def limit_inside(run: Run, these: Settings) -> None:
+async def limit_inside(run: Run, these: Settings) -> None:
     for row in inner_limits.changed(these.had, these.wanted):
         try:
-            inner_limits.apply(run.ct, these.wanted, (row,))
+            await inner_limits.apply(run.ct, these.wanted, (row,))
         except Failure as failure:
             _keep(run, these, (row.key,), failure)
 

@@ -212,9 +212,9 @@ async def catch_up(run: Resurrection) -> None:
     with _as_far_as_it_goes(run, "sockets are not limited"):
         await host_side.limit_sockets(run, socket_limits.of(after))
     with _as_far_as_it_goes(run, "devices stay as they were saved"):
-        meanwhile.give_devices(run, these)
+        await meanwhile.give_devices(run, these)
     with _as_far_as_it_goes(run, "limits inside stay as they were saved"):
-        meanwhile.limit_inside(run, these)
+        await meanwhile.limit_inside(run, these)
     had, has = {one.ip for one in before.addresses}, {one.ip for one in after.addresses}
     if had != has:
         with _as_far_as_it_goes(run, "inside are the addresses that were saved"), run.ct.netns() as netns:
