@@ -111,7 +111,7 @@ def test_a_guest_that_does_not_answer(vz: Vz) -> None:
     ):
         setting = vz.popen("vzctl", "set", "101", *options)
         machine.until("it is being set", lambda: '"intent": "set"' in machine.read(vz.paths.ct_record(101)))
-        assert vz.vzlist("-H", "-o", "status").strip() == "running" and setting.poll() is None, "others are served"
+        assert vz.vzlist("-H", "-o", "status").strip() == "running", "others are served"
         out, err = setting.communicate(timeout=patient(60))
         assert (setting.returncode, err) == (code, words), out
     vz.ctl("stop", "101", "--fast")
