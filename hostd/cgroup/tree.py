@@ -1,8 +1,10 @@
 """The cgroup of one container, on v1, hybrid and v2 hosts alike.
 
 A container has one cgroup, `<hierarchy>/<root>/<ctid>`, in every hierarchy that is mounted.  Its processes
-sit directly in it: it is the root of their cgroup namespace.  The directory and the files that move processes
-are the guest's own (delegation); the files that limit it stay the host's, so it cannot raise them.
+sit directly in it: it is the root of their cgroup namespace.  In the unified tree, which is what a container sees as
+/sys/fs/cgroup, the directory and the files that move processes are the guest's own (delegation); the files that limit
+it stay the host's, so it cannot raise them.  Those of v1 are the host's altogether: there nothing bounds how many
+cgroups somebody makes, some controllers do not limit what is below, and others refuse the host less than is set below.
 
 On v2 a cgroup that has processes of its own cannot give controllers to its children.  So a guest that wants
 limits inside has to move its processes into sub-cgroups first, as systemd does; the alternative, an extra
@@ -23,14 +25,11 @@ from hostd.kernel.fd import Fd
 __all__ = ["CgroupTree", "CtCgroup"]
 
 # What a delegated cgroup's owner may write: the directory itself and what moves processes.
-_OWNED_V1 = ("", "/cgroup.procs", "/tasks")
-_OWNED_V2 = ("", "/cgroup.procs", "/cgroup.threads", "/cgroup.subtree_control")
-# What on v1 limits each cgroup by itself, whatever is above it: who may make another one there leaves its limits.
-_FLAT = "blkio"
+_OWNED = ("", "/cgroup.procs", "/cgroup.threads", "/cgroup.subtree_control")
+_ONCE_OWNED = ("", "/cgroup.procs", "/tasks")  # in hierarchies of v1, by earlier hostds
 
 # How many cgroups it may make below its own, and how deep: each is kernel memory of the host's, one of 65535 memory
 # cgroups of the machine, and a step of every walk.  systemd makes some 60, and so does that of each container inside.
-# v1 has no such files.
 _INSIDE = {"cgroup.max.descendants": "4096", "cgroup.max.depth": "64"}
 
 
@@ -99,19 +98,16 @@ class CtCgroup:
                 files.write(f"{self._unified}/{name}", most)
 
     def _delegate(self, owner: int) -> None:
-        for path in {*self._v1} - {self.path(_FLAT)}:
-            for name in _OWNED_V1:
-                os.chown(path + name, owner, owner)
         if self._unified:
-            for name in _OWNED_V2:
+            for name in _OWNED:
                 os.chown(self._unified + name, owner, owner)
 
     def take_over(self) -> None:
         """What an earlier hostd has delegated, and this one does not, is the host's again."""
-        path = self.path(_FLAT) if self.tree.v1 else None
-        for name in _OWNED_V1 if path else ():
-            with suppress(FileNotFoundError):
-                os.chown(f"{path}{name}", 0, 0)
+        for path in self._v1:
+            for name in _ONCE_OWNED:
+                with suppress(FileNotFoundError):
+                    os.chown(path + name, 0, 0)
 
     def destroy(self, timeout: float = 10.0) -> None:
         """Remove it with every sub-cgroup that the guest made; idempotent.

@@ -29,21 +29,24 @@ def test_kill_reaches_whom_it_has_frozen(cgroup: CtCgroup) -> None:
         assert process.wait(patient(10)) == -signal.SIGKILL
 
 
-@needs("cgroup1", "io")
-def test_it_does_not_leave_the_limits_of_its_disk(cgroup: CtCgroup) -> None:
-    """Those of v1 are of one cgroup alone, and not of those below it."""
+@needs("cgroup1")
+def test_it_makes_none_of_v1(cgroup: CtCgroup) -> None:
+    """Nothing bounds how many, and a limit of I/O is not one for those below."""
     cgroup.create(OWNER)
-    below = f"{cgroup.path('blkio')}/x"
-    made = subprocess.run(["setpriv", f"--reuid={OWNER}", "--clear-groups", "mkdir", below], capture_output=True)
-    assert made.returncode == 1 and b"Permission denied" in made.stderr, made
-    os.chown(cgroup.path("blkio") or "", OWNER, OWNER)  # as an earlier hostd did
+    hierarchies = [f"{root}/101" for root in cgroup.tree.v1_roots]
+    guest = ["setpriv", f"--reuid={OWNER}", "--clear-groups"]
+    for path in hierarchies:
+        made = subprocess.run([*guest, "mkdir", f"{path}/x"], capture_output=True)
+        assert made.returncode == 1 and b"Permission denied" in made.stderr, made
+        for name in ("", "/tasks", "/cgroup.procs"):
+            os.chown(path + name, OWNER, OWNER)  # as an earlier hostd did
     cgroup.take_over()
-    assert os.stat(cgroup.path("blkio") or "").st_uid == 0
+    assert {os.stat(f"{path}{name}").st_uid for path in hierarchies for name in ("", "/tasks", "/cgroup.procs")} == {0}
 
 
 @needs("unified")
 def test_it_does_not_make_very_many(cgroup: CtCgroup) -> None:
-    """Each is memory of the host's.  v1 cannot refuse them."""
+    """Each is memory of the host's."""
     directory = cgroup.unified()
     assert directory is not None
     with directory, pytest.raises(BlockingIOError) as refused:
