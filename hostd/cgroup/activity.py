@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass
 
-from hostd.cgroup import files
+from hostd.cgroup import files, notes
 from hostd.cgroup.pressure import pressure
 from hostd.cgroup.tree import CtCgroup
+
+_TICK = 10_000  # microseconds of USER_HZ, the unit of cpuacct.stat
 
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """*cpu*: seconds of processor time; None: not counted here.
+    """*cpu*: seconds of processor time, also those before it was restored here; None: not counted here.
 
     *pressure*: by resource, as far as the kernel watches it, the percentage of the last ten seconds in which at least
     one task could not go on for want of it.
@@ -21,11 +23,26 @@ class Activity:
 
 def activity(cgroup: CtCgroup) -> Activity:
     """Of *cgroup*; nothing when it does not exist."""
-    return Activity(_cpu(cgroup), {name: found["some"]["avg10"] for name, found in pressure(cgroup).items()})
+    cpu = _cpu(cgroup)
+    whole = None if cpu is None else cpu + sum(notes.spent_before(cgroup)) / 1e6
+    return Activity(whole, {name: found["some"]["avg10"] for name, found in pressure(cgroup).items()})
+
+
+def spent(cgroup: CtCgroup) -> tuple[int, int]:
+    """Microseconds of processor time so far, in user mode and in the kernel, as `notes.spent` is to have them."""
+    user, system = notes.spent_before(cgroup)
+    if cgroup.tree.mode != "v2":
+        path = cgroup.path("cpuacct")
+        found = files.flat(files.read_optional(f"{path}/cpuacct.stat") or "") if path else {}
+        return user + found.get("user", 0) * _TICK, system + found.get("system", 0) * _TICK
+    found = files.flat(files.read_optional(f"{cgroup.paths()[-1]}/cpu.stat") or "")
+    return user + found.get("user_usec", 0), system + found.get("system_usec", 0)
 
 
 def work(cgroup: CtCgroup) -> int | None:
-    """Nanoseconds so far in which a processor was busy for it, and those in which something in it waited for one."""
+    """Nanoseconds in which a processor was busy for it, and those in which something in it waited for one, since the
+    cgroup was made.
+    """
     cpu = _cpu(cgroup)
     waited = pressure(cgroup, ("cpu",)).get("cpu", {}).get("some", {}).get("total", 0)
     return None if cpu is None else int(cpu * 1e9 + waited * 1e3)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from hostd.cgroup.tree import CtCgroup
-from hostd.proc.points import ADDRESSES, BEANCOUNTERS, BORN, CPUS, MEMORY, OWN_CLOCKS
+from hostd.proc.points import ADDRESSES, BEANCOUNTERS, BORN, CPUS, MEMORY, OWN_CLOCKS, SPENT
 
 SEATED = "trusted.vz.seated"
 
@@ -16,6 +16,17 @@ def born(cgroup: CtCgroup, zero: int, *, own: bool) -> None:
     """Its uptime was 0 at *zero*, in nanoseconds of the host's CLOCK_BOOTTIME; *own*: by the kernel's clocks, too."""
     _note(cgroup, BORN, zero)
     _note(cgroup, OWN_CLOCKS, int(own))
+
+
+def spent(cgroup: CtCgroup, user: int, system: int) -> None:
+    """Microseconds of processor time, in user mode and in the kernel, that it had used before this cgroup was made."""
+    _note(cgroup, SPENT, f"{user} {system}")
+
+
+def spent_before(cgroup: CtCgroup) -> tuple[int, int]:
+    """As `spent` has noted."""
+    user, system = (_noted(cgroup, SPENT) or "0 0").split()
+    return int(user), int(system)
 
 
 def processors(cgroup: CtCgroup, count: int) -> None:
@@ -30,10 +41,7 @@ def seats(cgroup: CtCgroup, allowed: str) -> None:
 
 def seated(cgroup: CtCgroup) -> str:
     """As `seats` has noted."""
-    try:
-        return os.getxattr(cgroup.paths()[-1], SEATED).decode()
-    except OSError:
-        return ""
+    return _noted(cgroup, SEATED)
 
 
 def memory(cgroup: CtCgroup, size: int | None) -> None:
@@ -45,6 +53,13 @@ def openvz(cgroup: CtCgroup, beancounters: str, addresses: Iterable[str]) -> Non
     """What its files of OpenVZ say, as far as the cgroup does not."""
     _note(cgroup, BEANCOUNTERS, beancounters)
     _note(cgroup, ADDRESSES, " ".join(addresses))
+
+
+def _noted(cgroup: CtCgroup, name: str) -> str:
+    try:
+        return os.getxattr(cgroup.paths()[-1], name).decode()
+    except OSError:
+        return ""
 
 
 def _note(cgroup: CtCgroup, name: str, value: int | str) -> None:

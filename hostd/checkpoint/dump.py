@@ -1,7 +1,7 @@
 """Save a running container to disk and end it."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from hostd.checkpoint import (
@@ -42,7 +42,7 @@ class DumpSpec:
     *cgroups* are the container's directories, one per hierarchy.  *lower* and *upper* are the directories of
     an overlay root (*lower* as the template's tree, *upper* on the mounted disk image), None for other
     roots; *disk* is where the root is mounted on the host.  *openvz*: its /proc is the server's.  *settings*,
-    *configured* and *counted* as in `Saved`.
+    *configured* and *counted* as in `Saved`; *spent* answers what is to be there, once all tasks are stopped.
     """
 
     pid: int
@@ -60,6 +60,7 @@ class DumpSpec:
     settings: Mapping[str, str] = field(default_factory=dict)
     counted: Mapping[str, list[int]] = field(default_factory=dict)
     configured: Mapping[str, str] = field(default_factory=dict)
+    spent: Callable[[], tuple[int, int]] = lambda: (0, 0)
 
 
 def hierarchies(cgroups: tuple[str, ...]) -> dict[str, str]:
@@ -169,6 +170,7 @@ def _saved(spec: DumpSpec, external: dict[str, str], version: str) -> saved.Save
         criu=version,
         uid_count=spec.uid_count,
         boot_id=boot_id_of(spec.pid),
+        spent=list(spec.spent()),
     )
 
 

@@ -80,6 +80,12 @@ def saved_counters(path: str) -> dict[str, list[int]]:
     return saved.load(path).counted
 
 
+def saved_spent(path: str) -> tuple[int, int]:
+    """Microseconds in user mode and in the kernel up to it.  Raises BadCheckpoint when it is not complete."""
+    user, system = saved.load(path).spent
+    return user, system
+
+
 async def restore(spec: RestoreSpec) -> Process:
     """PID 1; it runs, and its parent is the keeper once this returns.
 

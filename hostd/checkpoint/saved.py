@@ -50,6 +50,7 @@ class Saved:
     machine: str = field(default_factory=lambda: os.uname().machine)
     boot_id: str = ""  # the container's own
     counted: dict[str, list[int]] = field(default_factory=dict)  # the most and the refusals by beancounter
+    spent: list[int] = field(default_factory=lambda: [0, 0])  # microseconds in user mode and in the kernel
 
 
 def store(directory: str, saved: Saved) -> None:

@@ -3,7 +3,7 @@
 import time
 
 from hostd.proc.host import counted
-from hostd.proc.points import BORN, CPUS, MEMORY, OWN_CLOCKS
+from hostd.proc.points import BORN, CPUS, MEMORY, OWN_CLOCKS, SPENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -138,12 +138,19 @@ def _quota_v2(group: "Group") -> tuple[int, int]:
 
 def busy(group: "Group") -> tuple[int, int]:
     """Ticks of all processors in user mode and in the kernel, since the container began."""
+    before = group.noted_text(SPENT).split() or [b"0", b"0"]
+    user, system = [int(then) + now for then, now in zip(before, _busy(group), strict=True)]
+    return user * TICKS // 10**6, system * TICKS // 10**6
+
+
+def _busy(group: "Group") -> tuple[int, int]:
+    """The same in microseconds, since the cgroup was made."""
     if group.v1:
         words = group.read("cpuacct", "cpuacct.stat").split()
-        return (int(words[1]), int(words[3])) if len(words) >= 4 else (0, 0)
+        return (int(words[1]) * 10**6 // TICKS, int(words[3]) * 10**6 // TICKS) if len(words) >= 4 else (0, 0)
     words = group.read("cpu", "cpu.stat").split()
     raw = dict(zip(words[::2], words[1::2], strict=False))
-    return int(raw.get(b"user_usec", 0)) * TICKS // 10**6, int(raw.get(b"system_usec", 0)) * TICKS // 10**6
+    return int(raw.get(b"user_usec", 0)), int(raw.get(b"system_usec", 0))
 
 
 def uptime(group: "Group") -> int:

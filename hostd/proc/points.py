@@ -21,6 +21,7 @@ KERNELS_CPU = f"{CPU}/{KERNELS}"
 BORN = "trusted.vz.born"  # when its uptime was 0: nanoseconds of CLOCK_BOOTTIME
 OWN_CLOCKS = "trusted.vz.clocks"  # 1: its processes have clocks that were 0 then
 CPUS = "trusted.vz.cpus"  # --cpus; 0: not given
+SPENT = "trusted.vz.spent"  # microseconds in user mode and in the kernel, before it was restored here
 MEMORY = "trusted.vz.memory"  # --meminfo in bytes, at most what the machine has; 0: not given
 BEANCOUNTERS = "trusted.vz.beancounters"  # what user_beancounters says, of a container that has it
 ADDRESSES = "trusted.vz.addresses"  # those of it, separated by blanks

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hostd.cgroup.activity import Activity, activity
+from hostd.cgroup import notes
+from hostd.cgroup.activity import Activity, activity, spent
 from hostd.cgroup.hierarchies import Hierarchy
 from hostd.cgroup.tree import CgroupTree, CtCgroup
 from hostd.command.figures import Done, Usage
@@ -40,6 +41,20 @@ def test_hybrid(tmp_path: Path) -> None:
     new = Hierarchy(str(tmp_path / "unified"), frozenset(), unified=True)
     assert activity(CtCgroup(CgroupTree("vz", (old, new)), 101)) == Activity(1.5, {"cpu": 1.0})
     assert activity(CtCgroup(CgroupTree("vz", (old,)), 101)) == Activity(1.5, {})
+
+
+def test_what_was_before_a_restore_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And is saved with it for the next one."""
+    files(tmp_path / "vz/101", cpu__stat="usage_usec 2500000\nuser_usec 2000000\nsystem_usec 500000")
+    files(tmp_path / "v1/vz/101", cpuacct__usage="2500000000", cpuacct__stat="user 200\nsystem 50")
+    v2 = CgroupTree("vz", (Hierarchy(str(tmp_path), frozenset(), unified=True),))
+    v1 = CgroupTree("vz", (Hierarchy(str(tmp_path / "v1"), frozenset({"cpuacct"})),))
+    for tree in (v2, v1):
+        cgroup = CtCgroup(tree, 101)
+        monkeypatch.setattr(notes, "spent_before", lambda cgroup: (0, 0))
+        assert (activity(cgroup).cpu, spent(cgroup)) == (2.5, (2_000_000, 500_000))
+        monkeypatch.setattr(notes, "spent_before", lambda cgroup: (60_000_000, 1_000_000))
+        assert (activity(cgroup).cpu, spent(cgroup)) == (63.5, (62_000_000, 1_500_000))
 
 
 def test_of_a_container_that_is_gone(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hostd.proc.caller import Cgroups, Group, number_in
 from hostd.proc.files import Files
 from hostd.proc.host import Host, counted
 from hostd.proc.load import Loads
-from hostd.proc.points import MEMORY
+from hostd.proc.points import MEMORY, SPENT
 
 MIB = 1 << 20
 V1 = {
@@ -129,6 +129,11 @@ def test_time_load_and_processes(group: Group) -> None:
     assert figures.busy(group) == (300, 40)
     assert figures.waited(group) == 1_500_000
     assert figures.processes(group) == 12
+
+
+def test_time_goes_on_after_a_restore(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Group, "noted_text", lambda _, name: {SPENT: b"2500000 70000"}.get(name, b""))
+    assert figures.busy(group) == (550, 47)
 
 
 def test_the_kernel_s_clock_is_its_own_or_the_machine_s(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack, suppress
 
+from hostd.cgroup import activity
 from hostd.cgroup.tree import CtCgroup
 from hostd.checkpoint import images_dir
 from hostd.checkpoint.dump import DumpSpec, check, dump
@@ -24,6 +25,7 @@ async def chkpnt(ct: Container, path: str, report: Report) -> None:
     record = ct.record
     assert record is not None
     images_dir.may_become(path)
+    cgroup = CtCgroup(ct.world.tree, ct.ctid)
     with ExitStack() as owned:
         lower, upper = layers(record, owned)
         spec = DumpSpec(
@@ -34,7 +36,7 @@ async def chkpnt(ct: Container, path: str, report: Report) -> None:
             uid_count=record.uid_count,
             channel=record.channel,
             runtime=record.runtime,
-            cgroups=tuple(CtCgroup(ct.world.tree, ct.ctid).paths()),
+            cgroups=tuple(cgroup.paths()),
             lower=lower,
             upper=upper,
             disk=record.root,
@@ -42,6 +44,7 @@ async def chkpnt(ct: Container, path: str, report: Report) -> None:
             settings=record.live,
             counted=await counters.total(ct),
             configured=_configured(ct),
+            spent=lambda: activity.spent(cgroup),
         )
         report("Setting up checkpoint...")
         await sessions.hang_up_logins(ct)

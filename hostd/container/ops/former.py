@@ -28,10 +28,13 @@ PATIENCE = 10.0  # seconds for a program of the guest's
 async def look(ct: Container, paths: Iterable[str]) -> Former:
     """What is at *paths* now.  What could not be put there again (a device, a mount, a long file) is left out.
 
-    OSError when they do not answer.
+    Raises Failure when they do not answer.
     """
     record = ct.record
-    return {} if record is None else await bounded(lambda: _look(record, paths))
+    try:
+        return {} if record is None else await bounded(lambda: _look(record, paths))
+    except OSError as error:
+        raise Failure(Exit.SYSTEM, f"cannot look at the files of CT {ct.ctid}: {error.strerror}") from error
 
 
 def _look(record: Record, paths: Iterable[str]) -> Former:

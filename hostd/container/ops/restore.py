@@ -21,6 +21,7 @@ from hostd.checkpoint.restore import (
     saved_openvz,
     saved_runtime,
     saved_settings,
+    saved_spent,
 )
 from hostd.checkpoint.restore import restore as criu_restore
 from hostd.config import live
@@ -108,6 +109,7 @@ async def revive(run: Resurrection) -> None:
     rec.openvz = saved_openvz(run.images)
     if rec.openvz:
         await world.note_openvz(ct)
+    notes.spent(run.cgroup, *saved_spent(run.images))
     run.save()  # all that a daemon must know to take it over, should we die once it lives
     runtime = await asyncio.to_thread(_runtime, run)
     with ExitStack() as owned:
