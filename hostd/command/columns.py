@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hostd.command.figures import Counter, Usage
 from hostd.command.row import Row, status
@@ -28,6 +28,7 @@ class Column:
     json: Value | None
     key: Value
     needs: frozenset[str] = frozenset()
+    figures: bool = False  # of several digits each: one that is cut is another
 
 
 def _column(name: str, header: str, width: int, text: Text, json: Value | None = None) -> Column:
@@ -68,7 +69,7 @@ def _boolean(name: str, header: str, width: int, value: Callable[[Row], bool | N
 def _switches(name: str, header: str, width: int) -> Column:
     def value(row: Row) -> dict[str, bool]:
         pairs = (word.partition(":") for word in re.split(r"[,\s]+", row.text(name.upper()) or "") if word)
-        return {key.lower(): state == "on" for key, _, state in pairs}
+        return {key.lower(): state.lower() == "on" for key, _, state in pairs}
 
     def text(row: Row) -> str | None:
         return ",".join(f"{key}:{'on' if state else 'off'}" for key, state in value(row).items()) or None
@@ -128,10 +129,6 @@ def _overcommit(row: Row) -> float | None:
     if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
         return None
     return float(text) if "." in text else int(text)
-
-
-def _vswap(row: Row) -> bool:
-    return row.text("PHYSPAGES") is not None and row.text("SWAPPAGES") is not None
 
 
 def _smart_name(row: Row) -> object:
@@ -261,8 +258,8 @@ COLUMNS: tuple[Column, ...] = (
     *(column for name in BEANCOUNTERS for column in _beancounter(name, _HEADERS[name])),
     *_quota("diskspace", "DSPACE", values.disk_kib, lambda usage: usage.disk_kib),
     *_quota("diskinodes", "DINODES", values.items, lambda usage: usage.disk_inodes),
-    Column("laverage", "LAVERAGE", 14, _load, _load_json, lambda row: row.usage.load, frozenset(("load",))),
-    _column("uptime", "UPTIME", 15, _uptime, lambda row: Seconds(row.facts.uptime or 0)),
+    Column("laverage", "LAVERAGE", 14, _load, _load_json, lambda row: row.usage.load, frozenset(("load",)), True),
+    replace(_column("uptime", "UPTIME", 15, _uptime, lambda row: Seconds(row.facts.uptime or 0)), figures=True),
     _number("cpulimit", "CPULIM", 7, default=0),
     _number("cpuunits", "CPUUNI", 7, default=1000),
     _number("cpus", "CPUS", 5),
@@ -273,7 +270,7 @@ COLUMNS: tuple[Column, ...] = (
     _number("bootorder", "BOOTORDER", 10),
     _column("layout", "LAYOUT", -6, lambda row: row.conf.get("VE_LAYOUT") or row.globals.layout),
     _switches("features", "FEATURES", -15),
-    _boolean("vswap", "VSWAP", 5, _vswap),
+    _boolean("vswap", "VSWAP", 5, lambda row: row.vswap),
     _boolean("disabled", "DISABL", 6, lambda row: bool(row.boolean("DISABLED"))),
     _column("vm_overcommit", "VM_OVC", 6, lambda row: row.text("VM_OVERCOMMIT"), _overcommit),
     _column("netfilter", "NETFILTER", -9, lambda row: row.text("NETFILTER") or "stateless"),

@@ -37,7 +37,7 @@ def _text(column: Column, row: Row, last: bool) -> str:
 
 def _cell(text: str, column: Column, last: bool, trim: bool) -> str:
     width = abs(column.width)
-    if trim and not last and not text.lstrip("-").isdigit():
+    if trim and not last and not column.figures and not text.lstrip("-").isdigit():
         text = text[:width]
     if column.width > 0:
         return text.rjust(width)

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from hostd.command.figures import Usage
 from hostd.command.host import Facts, Host
-from hostd.config import values
+from hostd.config import bounds, values
 from hostd.config.model import GlobalConfig
 from hostd.config.reader import OWN_KEYS
 from hostd.config.veconf import VeConf
@@ -41,7 +41,15 @@ class Row:
         return (self.text(key) or "").split()
 
     def boolean(self, key: str) -> bool | None:
-        return {"yes": True, "no": False, "auto": True}.get((self.text(key) or "").lower())
+        """None: it says neither, as `auto` does: whoever ran before is started."""
+        try:
+            return values.yes_no(self.text(key) or "")
+        except ValueError:
+            return None
+
+    @property
+    def vswap(self) -> bool:
+        return bounds.is_vswap(self.text("PHYSPAGES"), self.text("SWAPPAGES"))
 
     def limits(self, name: str) -> values.Pair | None:
         """Barrier and limit of the beancounter *name*; what runs without has no limit."""

@@ -75,7 +75,8 @@ async def _list(host: Host, console: Console, parsed: Parsed) -> int:
     columns, sort = _columns(parsed), _sort(parsed)
     wanted = _wanted(host, parsed)
     rows = _rows(host, console, parsed, wanted)
-    if not rows:
+    unknown = sorted(set(wanted) - set(host.ids()))
+    if not rows and (unknown or not wanted):
         if parsed.has("json"):
             console.show("[]\n")
         else:
@@ -86,7 +87,6 @@ async def _list(host: Host, console: Console, parsed: Parsed) -> int:
     if sort is not None:
         rows = _sorted(rows, sort, descending=(parsed.last("sort") or "").startswith("-"))
     console.show(_rendered(parsed, columns, rows))
-    unknown = sorted(set(wanted) - set(host.ids())) if wanted else []
     if unknown:
         console.error(f"Container(s) not found: {' '.join(map(str, unknown))}")
     return 1 if unknown else 0
@@ -170,17 +170,17 @@ def _rows(host: Host, console: Console, parsed: Parsed, wanted: list[int]) -> li
     rows = []
     for ctid in sorted(known & set(wanted)) if wanted else sorted(known):
         facts = host.facts(ctid)
-        if wanted or _state_wanted(parsed, facts):
+        if _state_wanted(parsed, facts, named=bool(wanted)):
             row = _row(host, console, ctid, facts, globals)
             if row is not None and _matches(parsed, row):
                 rows.append(row)
     return rows
 
 
-def _state_wanted(parsed: Parsed, facts: Facts) -> bool:
+def _state_wanted(parsed: Parsed, facts: Facts, *, named: bool) -> bool:
     if parsed.has("stopped"):
         return not facts.running
-    return facts.running or parsed.has("all")
+    return facts.running or named or parsed.has("all")
 
 
 def _row(host: Host, console: Console, ctid: int, facts: Facts, globals: GlobalConfig) -> Row | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from hostd.config.values import UNLIMITED, bar_limit
+from hostd.config.values import UNLIMITED, bar_limit, size_pages
 
 NO_LIMIT = (UNLIMITED, 2**31 - 1)  # of pages and items: and that of a 32-bit kernel, in a file of its time
 
@@ -17,6 +17,15 @@ def limit(text: str, unit: Callable[[str], int]) -> int | None:
     """Pages or items; None: there is no limit."""
     found = bar_limit(text, unit)[1]
     return None if found in NO_LIMIT else found
+
+
+def is_vswap(physpages: str | None, swappages: str | None) -> bool:
+    """RAM is limited and swap is there: what else a container may use follows from the two.  What is no number is none.
+    """
+    try:
+        return bool(swappages) and bool(physpages) and limit(physpages or "", size_pages) is not None
+    except ValueError:
+        return False
 
 
 def some(text: str, unit: Callable[[str], int]) -> str:

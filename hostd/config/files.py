@@ -18,11 +18,19 @@ def read(path: str) -> str:
 @contextmanager
 def open_regular(path: str) -> Iterator[IO[str]]:
     """A file that somebody names, to be read as it is: a FIFO must not keep the daemon.  OSError names *path*."""
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    with open(fd, encoding="utf-8", errors="surrogateescape", newline="") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise OSError(errno.EINVAL, "Not a regular file", path)
+    with open(path, encoding="utf-8", errors="surrogateescape", newline="", opener=_regular) as file:
         yield file
+
+
+def _regular(path: str, flags: int) -> int:
+    """An opener for `open`, which would keep a descriptor of a directory that it is handed."""
+    fd = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+    mode = os.fstat(fd).st_mode
+    if stat.S_ISREG(mode):
+        return fd
+    os.close(fd)
+    number = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+    raise OSError(number, os.strerror(number) if stat.S_ISDIR(mode) else "Not a regular file", path)
 
 
 def replace(path: str, text: str, *, mode: int = 0o644) -> None:

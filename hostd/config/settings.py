@@ -41,13 +41,13 @@ class Setting:
     v1: str = ""
     v2: str = ""
     beancounter: str = ""
-    nothing: tuple[str, ...] = ("unlimited",)  # texts that ask for nothing
+    nothing: tuple[str, ...] = ("unlimited", str(values.UNLIMITED))  # texts, or parts of one, that ask for nothing
     only_kept: frozenset[str] = frozenset()  # of switches: those that do nothing
 
     def idle(self, text: str) -> str:
         """What *text* asks for and does not happen: the option, with the switches if it is some of them; else ""."""
         if self.effect in (Effect.UNENFORCED, Effect.REFUSED):
-            return "" if text in self.nothing else f"--{self.option}"
+            return "" if all(part in self.nothing for part in text.split(":")) else f"--{self.option}"
         names = [name for name in _switched(text) if name in self.only_kept]
         return " ".join((f"--{self.option}", *names)) if names else ""
 

@@ -52,6 +52,16 @@ def test_what_fits(fake: Fake, tmp_path: Path) -> None:
     assert fake.run("vzcfgvalidate", "file.conf") == Said(0, "", "Validation completed: success\n")
 
 
+def test_without_a_limit_of_ram_it_is_the_classic_set(fake: Fake, tmp_path: Path) -> None:
+    """And is not given the limits of another kind."""
+    path = write(tmp_path, {"SWAPPAGES": "0:unlimited"})
+    before = path.read_text()
+    assert fake.run("vzcfgvalidate", "-r", "file.conf") == Said(0, "", "Validation completed: success\n")
+    assert path.read_text() == before
+    write(tmp_path, {"SWAPPAGES": "0:unlimited", "NUMPROC": "100:120"})
+    assert "barrier should be equal to limit for numproc" in fake.run("vzcfgvalidate", "file.conf").stderr
+
+
 FINDINGS = [
     ({"NUMFILE": "1000", "AVNUMPROC": "40"}, "Warning: numfile should be > 1280 (currently, 1000)", "1280:1280"),
     ({"NUMPROC": "100:120"}, "Error: barrier should be equal to limit for numproc (currently, 100:120)", "120:120"),
@@ -164,6 +174,13 @@ def test_vzcfgvalidate_of_what_cannot_be_used(
 ) -> None:
     write(tmp_path)
     assert fake.run("vzcfgvalidate", *argv) == Said(code, "", f"{text}\n")
+
+
+def test_a_directory_costs_no_descriptor(fake: Fake, tmp_path: Path) -> None:
+    fake.run("vzcfgvalidate", ".")
+    before = os.listdir("/proc/self/fd")
+    fake.run("vzcfgvalidate", ".")
+    assert os.listdir("/proc/self/fd") == before
 
 
 def test_a_value_that_cannot_be_read(fake: Fake, tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ def test_create_refuses(fake: Fake) -> None:
     text = f"Sample config file not found: {fake.paths.sample_conf('none')}\n"
     assert fake.ctl("create", "101", "--config", "none") == Said(82, "", text)
     assert fake.ctl("create", "101", "--config", "../x").code == 82
+    assert fake.ctl("create", "101", "--config", "").code == 82
     assert fake.ctl("create", "101", "--ipadd", "x").code == 21
     assert fake.ctl("create", "101", "--layout", "zfs").code == 21
     with open(fake.paths.vz_conf, "w", encoding="ascii") as file:

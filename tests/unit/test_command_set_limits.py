@@ -95,7 +95,6 @@ def test_processors_of_nodes_that_only_run(fake: Fake) -> None:
         ("privvmpages", "99999999999999999999", "unlimited"),
         ("privvmpages", "1:99999999999T", "1:unlimited"),
         ("ram", "9999999999T", "0:2251799813685248"),
-        ("diskspace", "99999999999999999999", "unlimited:unlimited"),
     ],
 )
 def test_more_than_there_can_be_is_told(fake: Fake, option: str, given: str, stored: str) -> None:
@@ -106,7 +105,7 @@ def test_more_than_there_can_be_is_told(fake: Fake, option: str, given: str, sto
     assert f'{option.upper() if option != "ram" else "PHYSPAGES"}="{stored}"\n' in fake.conf(101)
 
 
-@pytest.mark.parametrize("words", ["--iolimit 2047", "--iolimit unlimited", "--ram unlimited", "--diskspace unlimited",
+@pytest.mark.parametrize("words", ["--iolimit 2047", "--iolimit unlimited", "--ram unlimited",
                                    "--privvmpages 5:unlimited", "--kmemsize 9223372036854775807"])  # fmt: skip
 def test_as_much_as_there_can_be_is_nothing_to_tell(fake: Fake, words: str) -> None:
     fake.ct(101)

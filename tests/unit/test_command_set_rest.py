@@ -87,7 +87,7 @@ def test_what_of_a_sample_does_not_take_effect_is_said(fake: Fake, sample: None)
     assert said.code == 0 and said.stdout.splitlines()[:3] == [
         "UB limits were set successfully",
         "Setting iolimit: 0 bytes/sec",
-        "Warning: of the sample x, stored and not enforced yet: PRIVVMPAGES NUMFLOCK NETIF",
+        "Warning: of the sample x, stored and not enforced yet: PRIVVMPAGES NETIF",
     ]
     assert "Warning: --diskspace --privileged takes effect after a restart" in said.stdout
     assert 'VE_LAYOUT="overlay"' in fake.conf(101) and "simfs" not in fake.conf(101)
@@ -119,6 +119,8 @@ def test_nothing_asked_of_what_is_not_enforced(fake: Fake) -> None:
     """No limit is there already; none at all of something is a limit."""
     fake.up(101, "A=1\n")
     assert fake.ctl("set", "101", "--quotatime", "0").code == 0
+    for text in ("unlimited", "unlimited:unlimited", "9223372036854775807"):
+        assert fake.ctl("set", "101", "--kmemsize", text).code == 0
     for option in ("--numflock", "--dcachesize"):
         said = fake.ctl("set", "101", option, "0")
         assert said.code == 21 and f"{option} is not enforced yet" in said.stderr
@@ -223,6 +225,17 @@ def test_a_new_size_of_the_disk(fake: Fake) -> None:
     said = fake.ctl("set", "102", "--diskspace", "2G", "--save").stdout
     assert said.splitlines()[-1].startswith("Warning: --diskspace takes effect after a restart")
     assert "resize" not in fake.asked()[2:]
+
+
+@pytest.mark.parametrize("words", ["--diskspace 20", "--diskspace 20T", "--diskspace unlimited",
+                                   "--diskinodes 99999999999"])  # fmt: skip
+def test_a_disk_that_cannot_be_is_refused(fake: Fake, words: str) -> None:
+    """By a running container as well, which would have it after its restart."""
+    fake.up(101, "A=1\n")
+    said = fake.ctl("set", "101", *words.split(), "--save")
+    assert said.code == 21 and " must be " in said.stderr and fake.conf(101) == "A=1\n"
+    fake.up(102, 'VE_LAYOUT="simfs"\n')
+    assert fake.ctl("set", "102", *words.split(), "--save").code == 0, "which has no disk of its own"
 
 
 def test_a_container_without_a_disk_is_only_written(fake: Fake) -> None:

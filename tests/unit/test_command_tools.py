@@ -147,6 +147,7 @@ def test_a_sample_is_written_once(fake: Fake) -> None:
     ("argv", "text"),
     [
         (["-n", "many"], "Invalid argument for -n: many"),
+        (["-n", "9" * 5000], f"Invalid argument for -n: {'9' * 5000}"),
         (["-n", "0"], "Incorrect value for number of containers."),
         (["-s", "-1", "-n", "1"], "Invalid argument for -s: -1"),
         (["-v", "maybe", "-n", "1"], "Invalid argument for -v: maybe"),
@@ -158,6 +159,17 @@ def test_a_sample_is_written_once(fake: Fake) -> None:
 )  # fmt: skip
 def test_vzsplit_of_what_cannot_be(fake: Fake, argv: list[str], text: str) -> None:
     assert fake.run("vzsplit", *argv) == Said(1, "", f"{text}\n")
+
+
+def test_a_disk_of_any_number_of_files_is_shared_out(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of btrfs, which says 0; one that is too small is told."""
+    monkeypatch.setattr(machine, "disk", lambda path: (1 << 30, 0))
+    said = fake.run("vzsplit", "-n", "4")
+    conf = VeConf.parse(said.stdout)
+    assert said.stderr == "" and int((conf.get("DISKSPACE") or "").partition(":")[2]) > 100 << 20
+    monkeypatch.setattr(machine, "disk", lambda path: (1 << 20, 1 << 20))
+    said = fake.run("vzsplit", "-n", "4")
+    assert 'DISKSPACE="204800:225280"' in said.stdout and "has too little room for 4" in said.stderr
 
 
 # all of them

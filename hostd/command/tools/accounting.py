@@ -35,11 +35,6 @@ class Memory:
         )
 
 
-def is_vswap(row: Row) -> bool:
-    """RAM and swap are limited, and what else there is follows from the two."""
-    return row.text("PHYSPAGES") is not None and row.text("SWAPPAGES") is not None
-
-
 def used(row: Row) -> Memory:
     ram, swap = (_held(row, name) * PAGE for name in ("physpages", "swappages"))
     return Memory(sum(_held(row, name) for name in KERNEL), ram, ram + swap, ram + swap)
@@ -55,16 +50,16 @@ def promised(row: Row, host: Machine) -> Memory:
     kernel = _kernel_limit(row, host)
     total = host.ram + host.swap
     ram, swap = _vswap(row, host)
-    above = 0 if is_vswap(row) else kernel
-    safe = _pages(row, "oomguarpages", 0, ram if is_vswap(row) else 0)
-    sure = _pages(row, "vmguarpages", 0, ram + swap if is_vswap(row) else 0)
+    above = 0 if row.vswap else kernel
+    safe = _pages(row, "oomguarpages", 0, ram if row.vswap else 0)
+    sure = _pages(row, "vmguarpages", 0, ram + swap if row.vswap else 0)
     return Memory(kernel, 0, min(safe + above, total), min(sure + above, total))
 
 
 def most(row: Row, host: Machine) -> Memory:
     kernel = _kernel_limit(row, host)
     total = host.ram + host.swap
-    if is_vswap(row):
+    if row.vswap:
         return Memory(kernel, 0, 0, min(sum(_vswap(row, host)), total))
     return Memory(kernel, 0, 0, min(_pages(row, "privvmpages", 1, total) + kernel, total))
 

@@ -16,6 +16,7 @@ _FEWEST_PROCESSES = 30
 _FEWEST_GUARANTEED = 1024  # pages
 _MOST_PROCESSES = 8000  # of the whole host: twice that with more than 2 GiB
 _DEFAULT_DISK, _DEFAULT_INODES = 225280, 88000
+LEAST_DISK = _DEFAULT_DISK * 10 // 11, _DEFAULT_DISK
 _HOSTS_DISK, _HOSTS_INODES = 10 << 20, 100000  # KiB, inodes: what the host keeps
 
 
@@ -155,11 +156,15 @@ def parameters(one: Share, host: Machine, containers: int) -> dict[str, Pair]:
 
 
 def disk(kib: int, inodes: int, containers: int) -> tuple[Pair, Pair]:
-    """Half of what the host can spare is shared out; a default where that is too little for a container."""
+    """Half of what the host can spare is shared out; a default where that is too little for a container.
+
+    A file system with 0 inodes in all makes them as it goes: there are as many as there is room for.
+    """
+    inodes = inodes or kib * _DEFAULT_INODES // _DEFAULT_DISK
     kib = max(kib - _HOSTS_DISK, kib // 2)
     inodes = max(inodes - _HOSTS_INODES, inodes // 2)
     if kib // _DEFAULT_DISK < containers or inodes // _DEFAULT_INODES < containers:
-        return _softer(_DEFAULT_DISK), _softer(_DEFAULT_INODES)
+        return LEAST_DISK, _softer(_DEFAULT_INODES)
     return _softer(kib // (2 * containers)), _softer(inodes // (2 * containers))
 
 
@@ -168,4 +173,4 @@ def _both(number: int) -> Pair:
 
 
 def _softer(limit: int) -> Pair:
-    return int(limit / 1.1), limit
+    return limit * 10 // 11, limit

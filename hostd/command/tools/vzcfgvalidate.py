@@ -11,7 +11,7 @@ from hostd.command.programs import Tool
 from hostd.command.tools import conf_file
 from hostd.command.tools.answers import Answers
 from hostd.command.tools.machine import machine
-from hostd.config import equations, values
+from hostd.config import bounds, equations, values
 from hostd.config.equations import Finding
 from hostd.config.values import PAGE, Pair
 from hostd.config.veconf import VeConf
@@ -92,7 +92,7 @@ async def validate(tool: Tool, conf: VeConf, repair: Repair, *, vswap: bool | No
     except ValueError as error:
         raise Failure(1, str(error)) from error
     if vswap is None:
-        vswap = "swappages" in pairs
+        vswap = bounds.is_vswap(conf.get("PHYSPAGES"), conf.get("SWAPPAGES"))
     lost = equations.missing(pairs, vswap=vswap)
     for name in lost:
         tool.console.note(f"Error: parameter {name} not found")

@@ -1,6 +1,7 @@
 """vzsplit: a sample configuration for one of several equal containers that share this host."""
 
 import os
+import re
 
 from hostd.command.grammar import Grammar, Option
 from hostd.command.programs import Tool
@@ -84,7 +85,7 @@ def _machine(tool: Tool) -> Machine:
     found = machine.machine()
     text = tool.parsed.last("swap")
     if text is not None:
-        if not (text.isascii() and text.isdecimal()):
+        if not _is_number(text):
             raise Usage(f"Invalid argument for -s: {text}")
         found = Machine(found.ram, int(text) * 1024, found.low, found.threads)
     if found.ram < shares.RESERVED:
@@ -98,11 +99,16 @@ async def _number(tool: Tool) -> int:
         async with Answers(tool.session) as answers:
             tool.session.out("Enter the number of containers: ")
             text = (await answers.line() or "").strip()
-    if not (text.isascii() and text.isdecimal()):
+    if not _is_number(text):
         raise Usage(f"Invalid argument for -n: {text}")
     if int(text) < 1:
         raise Failure(1, "Incorrect value for number of containers.")
     return int(text)
+
+
+def _is_number(text: str) -> bool:
+    """One that Python reads: it refuses thousands of digits."""
+    return re.fullmatch(r"[0-9]{1,19}", text) is not None
 
 
 # What is written
@@ -143,6 +149,8 @@ def _disk(tool: Tool, containers: int) -> list[str]:
     """Of the file system that holds the private areas."""
     private = tool.host.confs.globals().private.partition("$VEID")[0]
     space, inodes = shares.disk(*machine.disk(private), containers)
+    if space == shares.LEAST_DISK:
+        tool.console.note(f"Warning: {private} has too little room for {containers}: each gets the default disk")
     return [_pair("diskspace", space), _pair("diskinodes", inodes)]
 
 

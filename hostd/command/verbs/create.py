@@ -123,7 +123,7 @@ def _base(call: Call, globals: GlobalConfig) -> tuple[VeConf, str]:
         call.console.say("Warning: no sample config is applied")
         return conf, ""
     name = globals.config_file if explicit is None else explicit
-    return (_sample(call, name), name) if name else (VeConf(path), "")
+    return (_sample(call, name), name) if name or explicit is not None else (VeConf(path), "")
 
 
 def _sample(call: Call, name: str) -> VeConf:

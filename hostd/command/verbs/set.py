@@ -71,6 +71,7 @@ async def run(call: Call) -> int:
         names.check(call.host.paths, call.ctid, name)  # before anything is changed
     if request.changes.keys & {"FEATURES", "INIT"}:
         combined.check(effective(call.ctid, request.changes.edited(conf), call.host.confs.globals()))
+    disk.check(call, request.changes.keys, request.changes.edited(conf))
     if request.changes.keys & {"CPUMASK", "NODEMASK"}:
         others = conf if request.save else live.over(conf, facts.live)
         combined.check_masks(request.changes.edited(others), call.host.confs.globals().raw)
