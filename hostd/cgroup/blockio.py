@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from hostd.cgroup import files
 from hostd.cgroup.writes import Write
+from hostd.errors import Exit
 
 IOPRIO = 4  # what everybody has
 _WEIGHTS = (320, 365, 410, 460, 500, 550, 600, 640)  # by IOPRIO, as OpenVZ gave them to CFQ, of 10..1000
@@ -34,7 +35,7 @@ def weight(names: tuple[str, ...], path: str, priority: int) -> Iterator[Write]:
     for name in names:
         if os.path.exists(f"{path}/{name}"):
             value = _WEIGHTS[priority] // (1 if name == _CFQ else _COMMON)
-            yield Write(f"{path}/{name}", str(value), "IOPRIO", back=_first_line)
+            yield Write(f"{path}/{name}", str(value), "IOPRIO", back=_first_line, code=Exit.SET_IO)
 
 
 weight_v1, weight_v2 = partial(weight, _V1_WEIGHTS), partial(weight, _V2_WEIGHTS)
@@ -59,7 +60,8 @@ def rate(unit: str, what: str) -> tuple[Limiting, Limiting]:
     def v1(path: str, limit: Rate) -> Iterator[Write]:
         for way in ("read", "write") if limit.device else ():
             file = f"{path}/blkio.throttle.{way}_{unit}_device"
-            yield Write(file, f"{limit.device} {limit.most}", what, back=partial(_of_device, limit.device, "0"))
+            before = partial(_of_device, limit.device, "0")
+            yield Write(file, f"{limit.device} {limit.most}", what, back=before, code=Exit.SET_IO)
 
     def v2(path: str, limit: Rate) -> Iterator[Write]:
         if not limit.device:
@@ -67,7 +69,7 @@ def rate(unit: str, what: str) -> tuple[Limiting, Limiting]:
         most = str(max(limit.most, _LEAST)) if limit.most else "max"
         none = f"r{unit}=max w{unit}=max"
         text = f"{limit.device} r{unit}={most} w{unit}={most}"
-        yield Write(f"{path}/io.max", text, what, back=partial(_of_device, limit.device, none))
+        yield Write(f"{path}/io.max", text, what, back=partial(_of_device, limit.device, none), code=Exit.SET_IO)
 
     return v1, v2
 

@@ -28,7 +28,7 @@ class Write:
 
     *back* makes of what the file says now what has to be written to have that again: the same, where a file has one
     value and not one for each device; *shrink_back* makes room for that.  *inner*: of a cgroup of the guest's, who may
-    have removed it: then there is nothing to do.
+    have removed it: then there is nothing to do.  *code*: what a command ends with when the kernel refuses it.
     """
 
     path: str
@@ -39,21 +39,22 @@ class Write:
     back: Callable[[str], str] = _as_it_was
     shrink_back: Callable[[], None] | None = None
     inner: bool = False
+    code: Exit = Exit.SETUBC
 
     def reversal(self) -> "Write":
         """What takes it back, as long as it has not been done."""
         try:
             before = files.read(self.path)
         except OSError as error:
-            raise _refused(self.path, error) from error
+            raise _refused(self, "cannot read a limit", error) from error
         return replace(self, value=self.back(before), shrink=self.shrink_back, shrink_back=self.shrink)
 
 
 def perform(items: Iterable[Write]) -> list[Write]:
     """Write *items*.  Lazily: what comes next may depend on what has been written.  Returns what takes them back.
 
-    Raises Failure(SETUBC) when the kernel refuses, as memory below what is in use.  Then everything is as it was, as
-    far as the kernel has it: memory that was allowed for a moment may have been filled in that.
+    Raises Failure, with the `code` of what the kernel refuses, as of memory below what is in use.  Then everything is
+    as it was, as far as the kernel has it: memory that was allowed for a moment may have been filled in that.
     """
     undo: list[Write] = []
     try:
@@ -80,8 +81,8 @@ def _set(item: Write) -> None:
     except OSError as error:
         if error.errno == errno.EBUSY:
             text = item.busy() if item.busy is not None else f"cannot set {item.what} to {item.value}: more is in use"
-            raise Failure(Exit.SETUBC, text) from error
-        raise _refused(item.path, error, item) from error
+            raise Failure(item.code, text) from error
+        raise _refused(item, f"cannot set {item.what} to {item.value}", error) from error
 
 
 def _is_gone(failure: Failure) -> bool:
@@ -89,6 +90,5 @@ def _is_gone(failure: Failure) -> bool:
     return isinstance(failure.__cause__, OSError) and failure.__cause__.errno in (errno.ENOENT, errno.ENODEV)
 
 
-def _refused(path: str, error: OSError, item: Write | None = None) -> Failure:
-    what = f"cannot set {item.what} to {item.value}" if item else "cannot read a limit"
-    return Failure(Exit.SETUBC, f"{what}: {path}: {os.strerror(error.errno or 0)}")
+def _refused(item: Write, what: str, error: OSError) -> Failure:
+    return Failure(item.code, f"{what}: {item.path}: {os.strerror(error.errno or 0)}")

@@ -89,6 +89,14 @@ def test_a_refused_write_takes_the_earlier_ones_back(tmp_path: Path) -> None:
     assert content(cgroup, "cpu", "cpu.weight").startswith("300")
 
 
+def test_a_refused_limit_of_io_has_its_own_code(tmp_path: Path) -> None:
+    cgroup = v2(tmp_path, controllers="io")
+    (tmp_path / "vz" / "101" / "io.max").mkdir()
+    with pytest.raises(Failure, match="cannot") as failure:
+        limits.apply(cgroup, Limits(iolimit=5 * MIB, device="7:1"))
+    assert failure.value.exit_code == Exit.SET_IO
+
+
 @pytest.mark.parametrize(
     ("wanted", "controller"),
     [(Limits(ram=MIB), "memory"), (Limits(cpulimit=10), "cpu"), (Limits(numproc=3), "pids")],

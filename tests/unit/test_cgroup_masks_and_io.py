@@ -182,7 +182,7 @@ def test_v1_undo_of_a_mask(v1: CtCgroup, tmp_path: Path) -> None:
     refused.mkdir()
     with pytest.raises(Failure) as failure:
         limits.apply(v1, Limits(cpumask="2", iolimit=5, device="7:1"), NONE)
-    assert failure.value.exit_code == Exit.SETUBC and "write_bps_device" in failure.value.message
+    assert failure.value.exit_code == Exit.SET_IO and "write_bps_device" in failure.value.message
     assert files.read(str(inner / "cpuset.cpus")).startswith("0-3")
     assert files.read(str(inner.parent / "cpuset.cpus")).startswith("0-3")
     assert files.read(str(refused.parent / "blkio.throttle.read_bps_device")).startswith("7:1 0")
