@@ -49,9 +49,14 @@ def parse(text: str) -> Iterator[Hierarchy]:
             yield Hierarchy(path, frozenset(w for w in words if w in _CONTROLLERS or w.startswith("name=")))
 
 
+# Those that limit containers: where v1 has one of them, the unified tree has not.
+_LIMITING = frozenset({"cpu", "cpuset", "memory", "pids", "blkio"})
+
+
 def mode(hierarchies: tuple[Hierarchy, ...]) -> Mode:
+    """A v1 hierarchy that limits nothing (net_cls for some VPN, name=systemd for old guests) stands beside v2."""
     unified = any(h.unified for h in hierarchies)
-    if all(h.unified for h in hierarchies):
+    if not any(h.controllers & _LIMITING for h in hierarchies) and unified:
         return "v2"
     return "hybrid" if unified else "v1"
 

@@ -226,6 +226,7 @@ def _made_for(name: str) -> str:
 
 
 def places(tree: CgroupTree) -> list[str]:
-    """CONTROLLER=DIRECTORY of every hierarchy, for the server."""
-    places = [f"{controller}={one.path}" for one in tree.v1 for controller in sorted(one.controllers)]
+    """CONTROLLER=DIRECTORY of every hierarchy that has figures, for the server."""
+    v1 = tree.v1 if tree.mode != "v2" else ()
+    places = [f"{controller}={one.path}" for one in v1 for controller in sorted(one.controllers)]
     return [*places, *([f"unified={tree.unified.path}"] if tree.unified else [])]

@@ -32,6 +32,14 @@ def test_mode() -> None:
     assert mode(tuple(parse(V2))) == "v2"
 
 
+def test_a_hierarchy_that_limits_nothing_stands_beside_v2() -> None:
+    """Mounted for some VPN, or for old guests: the controllers are all in the unified tree."""
+    for options in ("rw,net_cls", "rw,none,name=systemd", "rw,freezer", "rw,devices"):
+        beside = V2 + f"90 23 0:99 / /run/other rw - cgroup cgroup {options}\n"
+        assert mode(tuple(parse(beside))) == "v2"
+    assert mode(tuple(parse(V2 + "90 23 0:99 / /run/other rw - cgroup cgroup rw,memory\n"))) == "hybrid"
+
+
 def test_octal_escapes_in_a_mount_point() -> None:
     (only,) = parse(V2.replace("/sys/fs/cgroup", r"/a\040b\134c"))
     assert only.path == "/a b\\c"
