@@ -58,9 +58,10 @@ def settle(tree: CgroupTree) -> None:
 
 def _settle(tree: CgroupTree) -> None:
     root = tree.root_of("cpuset")
-    held = _restricted(root, _every(root)) if root else {}
+    every = _every(root) if root else frozenset()
+    held = _restricted(root, every) if root else {}
     masks = {path: notes.seated(CtCgroup(tree, int(os.path.basename(path)))) for path in held}
-    seated = {path: numbers(mask) for path, mask in masks.items() if mask}
+    seated = {path: numbers(mask) & every for path, mask in masks.items() if mask}  # not to one that is switched off
     for _ in range(MOST_MOVES):
         step = move(held, seated)
         if step is None:

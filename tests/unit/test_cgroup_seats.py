@@ -79,6 +79,15 @@ def test_who_stays_moves_to_where_somebody_left(tree: CgroupTree, monkeypatch: p
     assert sorted(load[number] for number in range(4)) == [1, 1, 2, 2]
 
 
+def test_nobody_moves_to_a_processor_that_is_off(tree: CgroupTree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was there when the container was started."""
+    monkeypatch.setattr(notes, "seated", lambda cgroup: "0-7")
+    for ctid in (1, 2, 3, 4, 5, 6, 7, 8):
+        put(tree, ctid, "0-1" if ctid < 5 else "2-3")
+    seats.settle(tree)
+    assert {held(tree, ctid) for ctid in range(1, 9)} == {"0-1", "2-3"}
+
+
 def test_one_that_cannot_be_moved_is_nobodys_failure(tree: CgroupTree, monkeypatch: pytest.MonkeyPatch) -> None:
     """As with cgroups inside that cannot be looked at."""
     monkeypatch.setattr(notes, "seated", lambda cgroup: ALL)
