@@ -108,6 +108,10 @@ class CtCgroup:
             for name in _ONCE_OWNED:
                 with suppress(FileNotFoundError):
                     os.chown(path + name, 0, 0)
+            for directory, below in control.walk(path):
+                for name in _ONCE_OWNED:
+                    with suppress(FileNotFoundError):
+                        os.chown(f"{below}{name}", 0, 0, dir_fd=directory)
 
     def destroy(self, timeout: float = 10.0) -> None:
         """Remove it with every sub-cgroup that the guest made; idempotent.

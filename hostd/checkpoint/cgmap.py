@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 INIT = 1
+_V2 = "cgroup.controllers"  # a file that cgroups of v2 have, and none of v1
 # What whoever gets a cgroup gets of it: cgroup-v2.rst, "Model of Delegation", and what systemd adds.
 _DELEGATED = (
     "cgroup.procs", "tasks", "cgroup.threads", "cgroup.subtree_control", "memory.oom.group", "memory.pressure",
@@ -41,6 +42,12 @@ def pids(directory: str) -> list[int]:
 def save(cgroups: Mapping[str, str], uid_base: int) -> dict[str, list[Group]]:
     """The sub-cgroups of every hierarchy in *cgroups* (name -> the container's directory), parents first."""
     return {name: groups for name, directory in cgroups.items() if (groups := _groups(directory, uid_base))}
+
+
+def without_v1(cgroups: Mapping[str, str], saved: Mapping[str, list[Group]]) -> dict[str, list[Group]]:
+    """*saved* but for hierarchies of v1, where guests had cgroups with an earlier hostd, and may have none."""
+    v1 = {name for name, directory in cgroups.items() if not os.path.exists(f"{directory}/{_V2}")}
+    return {name: groups for name, groups in saved.items() if name not in v1}
 
 
 def make(cgroups: Mapping[str, str], saved: Mapping[str, list[Group]], uid_base: int) -> None:

@@ -29,6 +29,22 @@ def test_kill_reaches_whom_it_has_frozen(cgroup: CtCgroup) -> None:
         assert process.wait(patient(10)) == -signal.SIGKILL
 
 
+def test_what_it_sees_is_its_own(cgroup: CtCgroup) -> None:
+    cgroup.create(OWNER)
+    *others, last = cgroup.paths()
+    if cgroup.tree.mode == "v1":
+        others.append(last)
+    else:
+        assert os.stat(last).st_uid == OWNER
+        assert owned(last) == {"cgroup.procs", "cgroup.threads", "cgroup.subtree_control"}
+    for path in others:
+        assert os.stat(path).st_uid == 0 and not owned(path), f"the guest may write in {path}"
+
+
+def owned(directory: str) -> set[str]:
+    return {name for name in os.listdir(directory) if os.stat(f"{directory}/{name}").st_uid == OWNER}
+
+
 @needs("cgroup1")
 def test_it_makes_none_of_v1(cgroup: CtCgroup) -> None:
     """Nothing bounds how many, and a limit of I/O is not one for those below."""

@@ -103,8 +103,7 @@ async def revive(run: Resurrection) -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
     ct, rec, world = run.ct, run.record, run.world
     rec.runtime = saved_runtime(run.images)
-    views = await world.views.ready()
-    rec.views = bool(views)
+    rec.views = bool(views := await world.views.ready())
     await world.sysinfo.begin()
     rec.openvz = saved_openvz(run.images)
     if rec.openvz:
@@ -270,7 +269,7 @@ async def restore(ct: Container, config: CtConfig, path: str, report: Report) ->
     await start.release(ct, report)
     saved, wanted = _settings(ct, config, path)
     counted = saved_counters(path)
-    most, _ = counted.get("numproc", (0, 0))
+    most = counted.get("numproc", (0, 0))[0]
     these = meanwhile.settings(saved, wanted, most, lambda texts: _with(ct, config, texts))
     with images_dir.hold(path):  # nobody must take what an earlier one has left for what this one does
         images_dir.forget_restore(path)
