@@ -3,29 +3,28 @@
 Requests carry a number and wait for the answer with the same number; everything else that vzinit says is an event.
 
 PID 1 belongs to the guest: whatever arrives here may be hostile.  So nothing blocks (O_NONBLOCK is no help: the
-guest may share our end's file description and clear it), numbers and texts are bounded, descriptors are looked at
-before they are used, and a guest that floods the channel waits while the others are served.
+guest may share our end's file description and clear it), numbers and texts are bounded, descriptors that nobody asked
+for go to the `Disposal`, and a guest that floods the channel waits while the others are served.
 """
 
 import array
 import asyncio
 import os
 import socket
-import stat
-import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from hostd.container.handed_over import ANCILLARY, Disposal, Kind, kind, numbers
 from hostd.errors import Exit, Failure
 from hostd.kernel.fd import Fd
 from hostd.log import log, printable
 from vzinit import protocol
 
 ANSWER_TIMEOUT = 30.0  # seconds: a busy container on a busy host; a dead one is noticed by its pidfd
-MAX_FDS = 253  # SCM_MAX_FD: with less space the kernel would close the rest in its own way
 BATCH = 64  # frames read in one go: one container must not starve the others
-QUOTA = 2000  # frames per second and container; the busiest honest one ends some hundred sessions
-MOST_QUEUED = 5000  # frames; a socket's buffer holds some hundred
+QUOTA = 2000  # frames of SHORT bytes per second and container; the busiest honest one ends some hundred sessions
+SHORT = 4096
+MOST_FIELDS = 1000  # of a frame: what more take to read is time that others miss
 MAX_BAD = 16  # frames that make no sense, until the channel is given up
 LONGEST = 300  # characters of a text that goes to people
 MAX_ERRNO = 4095  # linux/err.h
@@ -33,7 +32,7 @@ MAX_ERRNO = 4095  # linux/err.h
 
 @dataclass
 class Message:
-    """One frame from vzinit with the descriptors that came along."""
+    """One frame from vzinit; of an answer what came along, as far as it is a terminal or memory."""
 
     verb: str
     fields: protocol.Fields
@@ -79,6 +78,7 @@ class InitLink:
         self._bad = 0
         self._second, self._frames = 0.0, 0  # the running second, and the frames it brought
         self._pause: asyncio.TimerHandle | None = None
+        self._disposal = Disposal()
         self._socket = end
         self._adopt(end)
 
@@ -106,26 +106,15 @@ class InitLink:
             self._pause = None
         if self._socket.fileno() >= 0:
             asyncio.get_running_loop().remove_reader(self._socket.fileno())
-            self._drain()
-            self._socket.close()
-
-    def _drain(self) -> None:
-        """Take what is still queued: with descriptors in it, the last to close our end (the keeper) might linger."""
-        for _ in range(MOST_QUEUED):
-            try:
-                receive(self._socket)
-            except protocol.BadFrame:
-                continue
-            except (OSError, EOFError):
-                return
+            self._disposal.take_channel(socket.socket(fileno=self._socket.detach()))
 
     def _readable(self) -> None:
         for _ in range(BATCH):
             if not self._within_quota():
                 return
+            given: list[Fd] = []
             try:
-                message = receive(self._socket)
-                self._dispatch(message)
+                self._dispatch(self._receive(given), given)
             except BlockingIOError:
                 return
             except protocol.BadFrame as error:
@@ -137,8 +126,29 @@ class InitLink:
             except (OSError, EOFError):
                 self._lose()
                 return
+            finally:
+                few = self._disposal.take(given)
+            if not few:
+                log.warning("init hands over what takes too long to close")
+                self._lose()
             if self._socket.fileno() < 0:
                 return
+
+    def _receive(self, given: list[Fd]) -> Message:
+        """The next message, what came along put into *given*.  BlockingIOError when there is none, EOFError at the end.
+        """
+        data, ancillary, flags, _ = self._socket.recvmsg(
+            protocol.MAX_FRAME, ANCILLARY, socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT
+        )
+        given += [Fd(number, "descriptor from init") for number in numbers(ancillary)]
+        if not data:
+            raise EOFError
+        if flags & socket.MSG_TRUNC:
+            raise protocol.BadFrame("truncated")
+        if data.count(0) > MOST_FIELDS:
+            raise protocol.BadFrame("more fields than anybody reads")
+        self._frames += len(data) // SHORT
+        return Message(*protocol.decode(data))
 
     def _lose(self) -> None:
         self.close()
@@ -156,23 +166,27 @@ class InitLink:
         self._pause = loop.call_at(self._second + 1, self._adopt, self._socket)
         return False
 
-    def _dispatch(self, message: Message) -> None:
-        if message.verb == "pair" and message.fds:
-            self._switch(message.fds[0])
+    def _dispatch(self, message: Message, given: list[Fd]) -> None:
+        """*given*: what came along; what is wanted of it is taken out."""
+        if message.verb == "pair" and given:
+            self._switch(given)
         waiting = self._waiting.pop(message.text("seq"), None)
         if waiting is None:
             self._on_event(message)
         elif not waiting.done():
+            if given and kind(given[0]) in (Kind.TERMINAL, Kind.MEMORY):
+                message.fds.append(given.pop(0))
             waiting.set_result(message)
 
-    def _switch(self, end: Fd) -> None:
+    def _switch(self, given: list[Fd]) -> None:
         """Go over to the lasting pair, which vzinit made in its own network namespace."""
         if not self._pair_due:
             raise protocol.BadFrame("a pair that nobody asked for")
-        lasting = seqpacket(end)
+        if not is_seqpacket(given[0]):
+            raise protocol.BadFrame("the pair is no SEQPACKET socket")
         self._pair_due = False
         self._leave()
-        self._adopt(lasting)
+        self._adopt(socket.socket(fileno=given.pop(0).steal()))
 
     def tell(self, verb: str, fds: Sequence[int] = (), **fields: object) -> None:
         """Send one frame; nothing is answered."""
@@ -215,44 +229,18 @@ def refusal(verb: str, answer: Message) -> OSError | Failure:
     return Failure(Exit.SYSTEM, f"{verb}: {answer.words('text') or 'failed inside the container'}")
 
 
-def seqpacket(end: Fd) -> socket.socket:
-    """*end* as the connected SEQPACKET socket that it must be.  Raises BadFrame for anything else."""
-    if stat.S_ISSOCK(os.fstat(end.fileno()).st_mode):
-        found = socket.socket(fileno=end.dup().steal())
+def is_seqpacket(end: Fd) -> bool:
+    """It is a connected one."""
+    if kind(end) is not Kind.UNIX:
+        return False
+    with socket.socket(fileno=end.dup().steal()) as found:  # a second one of it: *end* is who closes it
         listens = found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-        if (found.family, found.type, listens) == (socket.AF_UNIX, socket.SOCK_SEQPACKET, 0):
-            end.close()
-            return found
-        found.close()
-    raise protocol.BadFrame("the pair is no SEQPACKET socket")
+        return (found.type, listens) == (socket.SOCK_SEQPACKET, 0)
 
 
-def receive(end: socket.socket) -> Message:
-    """The next message of *end*.  Raises BlockingIOError when there is none, EOFError at the end."""
-    data, ancillary, flags, _ = end.recvmsg(
-        protocol.MAX_FRAME, socket.CMSG_SPACE(MAX_FDS * 4), socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT
-    )
-    fds: list[Fd] = []
-    for level, kind, payload in ancillary:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            numbers = array.array("i")
-            numbers.frombytes(payload[: len(payload) - len(payload) % numbers.itemsize])
-            fds += [Fd(number, "descriptor from init") for number in numbers]
-    for fd in fds:
-        _do_not_linger(fd)
-    if not data:
-        raise EOFError
-    if flags & socket.MSG_TRUNC:
-        raise protocol.BadFrame("truncated")
-    verb, parsed = protocol.decode(data)
-    return Message(verb, parsed, fds)
-
-
-def _do_not_linger(fd: Fd) -> None:
-    """A TCP socket with SO_LINGER blocks whoever closes it last, for as long as its maker likes."""
-    if stat.S_ISSOCK(os.fstat(fd.fileno()).st_mode):
-        with socket.socket(fileno=fd.dup().steal()) as end:
-            try:
-                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, 0))
-            except OSError:
-                pass  # a kind of socket without it
+def abandon(end: Fd) -> None:
+    """The end of a channel that nobody needs."""
+    if kind(end) is Kind.UNIX:
+        Disposal().take_channel(socket.socket(fileno=end.steal()))
+    else:
+        end.close()

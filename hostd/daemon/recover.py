@@ -17,7 +17,7 @@ from hostd.config.paths import Paths
 from hostd.container import overtaken, rescue
 from hostd.container import record as records
 from hostd.container.container import Container
-from hostd.container.init_link import ChannelLost, InitLink
+from hostd.container.init_link import ChannelLost, InitLink, abandon
 from hostd.container.ops import apply, create, destroy, first_boot, restore, start
 from hostd.container.record import Record
 from hostd.container.report import to_log
@@ -274,7 +274,11 @@ def _forget_strays(registry: Registry, keeper: KeeperLink) -> None:
     for name in {*keeper.children, *keeper.exits, *keeper.held} - wanted:
         keeper.forget(name)
         stray = keeper.held.pop(name, None)
-        if stray is not None:
+        if stray is None:
+            continue
+        if name.startswith("link:"):
+            abandon(stray)
+        else:
             stray.close()
 
 

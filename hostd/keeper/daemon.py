@@ -5,6 +5,7 @@ import time
 from _socket import AF_UNIX, SOCK_SEQPACKET, socket, socketpair
 
 from hostd.cli import wire
+from hostd.keeper.detach import read
 from hostd.keeper.table import WALL
 from vzinit.protocol import encode
 
@@ -35,6 +36,7 @@ class Daemon:
         self.outbox: list[tuple[bytes, list[int]]] = []
         self.serving = False
         self.outdated = False  # an upgrade ends it
+        self.killed = False  # by us
         self.started = time.monotonic()
         link.setblocking(False)
 
@@ -87,6 +89,7 @@ class Daemon:
         self.say(encode("exit", name=child.name, code=child.code, status=child.status))
 
     def signal(self, number: int) -> None:
+        self.killed = self.killed or number == _signal.SIGKILL
         try:
             _signal.pidfd_send_signal(self.pidfd, number)
         except ProcessLookupError:
@@ -100,6 +103,12 @@ class Daemon:
         if result.si_code == posix.CLD_EXITED:
             return f"exited with code {result.si_status}"
         return f"was killed by signal {result.si_status}"
+
+    def is_undead(self) -> bool:
+        """Killed, by us or by somebody, and not gone: a thread of it is in a call that no signal ends.  As long as that
+        lasts, its pidfd and its link say nothing.
+        """
+        return self.killed or ") Z " in read(f"/proc/{self.pid}/stat")
 
     def close(self) -> None:
         posix.close(self.pidfd)

@@ -27,6 +27,7 @@ else:
     import _signal
 
 _PATIENCE = 30.0  # seconds a daemon has to end after SIGTERM
+_LOOK = 10.0  # seconds from one look at it to the next, and those that it has after SIGKILL
 _GRACE = 5.0  # seconds a dead child may stay unregistered, while its `child` frame may be on the way
 _HOPELESS = 3  # starts in a row that never came to `serving`: waiting commands get an answer
 
@@ -45,10 +46,9 @@ class Keeper:
         self.daemon: Daemon | None = None
         self.stopping = False
         self.upgrading = False  # asked for; `run` returns
-        self.young_deaths = 0
-        self.failed_starts = 0
+        self.young_deaths = self.failed_starts = 0
         self.start_at = 0.0  # at once
-        self.kill_at = _NO_DEADLINE
+        self.kill_at = self.look_at = _NO_DEADLINE
         self.stray: tuple[int, float] | None = None  # an unregistered zombie and when it is reaped
         self.epoll = select.epoll()
         self.handlers: dict[int, Callable[[], object]] = {}
@@ -75,7 +75,7 @@ class Keeper:
     def timeout(self) -> float:
         """Seconds until something is due, -1 for never."""
         stray = self.stray[1] if self.stray else _NO_DEADLINE
-        due = min(self.start_at, self.kill_at, stray, self.helpers.due())
+        due = min(self.start_at, self.kill_at, self.look_at, stray, self.helpers.due())
         return -1 if due == _NO_DEADLINE else max(0.0, due - time.monotonic())
 
     def on_time(self) -> None:
@@ -83,9 +83,14 @@ class Keeper:
         if now >= self.start_at and not self.stopping:
             self.start_daemon()
         self.helpers.start_due(now)
-        if now >= self.kill_at and self.daemon:
+        if self.daemon and now >= self.look_at:
+            self.look_at = now + _LOOK
+            if self.daemon.is_undead():
+                self.read_to_end(self.daemon)
+                self.lose(self.daemon, "was killed, and waits in the kernel: perhaps for a container")
+        if self.daemon and now >= self.kill_at:
             log.line(f"daemon {self.daemon.pid} does not end: killing it")
-            self.kill_at = _NO_DEADLINE
+            self.kill_at, self.look_at = _NO_DEADLINE, now + _LOOK
             self.daemon.signal(_signal.SIGKILL)
 
     def watch(self, fd: int, handler: "Callable[[], object]", events: int = select.EPOLLIN) -> None:
@@ -148,7 +153,7 @@ class Keeper:
 
     def adopt(self, daemon: Daemon) -> None:
         self.daemon = daemon
-        self.start_at = _NO_DEADLINE
+        self.start_at, self.look_at = _NO_DEADLINE, time.monotonic() + _LOOK
         self.watch(daemon.pidfd, self.on_daemon_end)
         self.watch(daemon.link.fileno(), self.on_link)
 
@@ -212,16 +217,19 @@ class Keeper:
             return
         self.read_to_end(daemon)
         said = place.last_line(place.log_file(), without=log.MARK)
-        if not (why := daemon.reap()):
-            return
+        if why := daemon.reap():
+            self.lose(daemon, why, said if why.startswith("exited") else "")
+
+    def lose(self, daemon: Daemon, why: str, said: str = "") -> None:
+        """It is no more, or will never again do anything."""
         self.unwatch(daemon.link.fileno())
         self.unwatch(daemon.pidfd)
         daemon.close()
         self.daemon = None
-        self.kill_at = _NO_DEADLINE
+        self.kill_at = self.look_at = _NO_DEADLINE
         log.line(f"daemon {daemon.pid} {why}")
         self.reap_strays(at_once=True)  # nobody is left to register them
-        self.start_again(daemon, said if said and why.startswith("exited") else why)
+        self.start_again(daemon, said or why)
 
     def read_to_end(self, daemon: Daemon) -> None:
         try:

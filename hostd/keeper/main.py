@@ -94,7 +94,10 @@ def keep(daemon: list[str], again: list[str], options: dict[str, str]) -> int:
     root = options.get("--cgroup", detach.cgroup_root(prefix()))
     if root:
         detach.leave_cgroups(root)
-    place.write_pid()
+    try:
+        place.write_pid()
+    except OSError as error:  # a full /run: only `--stop` and `--upgrade` miss it
+        log.line(f"the pid file: {error.strerror}")
     posix.dup2(log_fd, 2)  # the caller sees the end of our stderr: hostd is up
     posix.close(log_fd)
     log.line(f"keeper {posix.getpid()} started")

@@ -1,5 +1,8 @@
 """Devices of the host in a running container, and the capabilities of its processes."""
 
+import os
+import signal
+
 import pytest
 
 from hostd.kernel import caps
@@ -99,12 +102,7 @@ def test_what_the_guest_mounts_in_dev_is_not_touched(vz: Vz) -> None:
 
 def test_a_guest_that_does_not_answer(vz: Vz) -> None:
     """Its /dev is a program of its own: that costs it what was to be set, and nobody else anything."""
-    vz.create(101, template="debian-12-tools")
-    vz.ctl("set", "101", "--features", "fuse:on", "--save")
-    vz.ctl("start", "101")
-    program = machine.read(fuse_guest.__file__)
-    said = vz.ctl("exec2", "101", "cat >/run/silent.py; python3 /run/silent.py 2>&1 </dev/null", input=program)
-    assert said.stdout == "there\n"
+    silent(vz, "directory")
     for options, code, words in (
         (("--devnodes", "net/tun:rw"), 86, "cannot change /dev in CT 101: its file systems do not answer\n"),
         (("--numpty", "5"), 1, "cannot set NUMPTY to 5: its file systems do not answer\n"),
@@ -116,6 +114,28 @@ def test_a_guest_that_does_not_answer(vz: Vz) -> None:
         assert (setting.returncode, err) == (code, words), out
     vz.ctl("stop", "101", "--fast")
     assert leaks.of_container(vz.prefix, vz.paths.cgroup_root, 101) == []
+
+
+def test_a_guest_that_hands_over_what_cannot_be_closed(vz: Vz) -> None:
+    """Neither by hostd, which goes on, nor by the end of hostd: the next one does not wait for that."""
+    silent(vz, "descriptor")
+    assert vz.ctl("exec2", "101", "echo hi").stdout == "hi\n"
+    first = vz.daemon_pid
+    os.kill(first, signal.SIGKILL)
+    machine.until("another daemon", lambda: vz.daemon_pid not in (0, first), timeout=60)
+    assert vz.ctl("exec2", "101", "echo hi").stdout == "hi\n"
+    vz.ctl("stop", "101", "--fast")
+    machine.until("the first one has ended", lambda: not os.path.exists(f"/proc/{first}"))
+
+
+def silent(vz: Vz, what: str) -> None:
+    """Container 101, which has *what* of `fuse_guest`."""
+    vz.create(101, template="debian-12-tools")
+    vz.ctl("set", "101", "--features", "fuse:on", "--save")
+    vz.ctl("start", "101")
+    program = machine.read(fuse_guest.__file__)
+    run = f"cat >/run/silent.py; python3 /run/silent.py {what} 2>&1 </dev/null"
+    assert vz.ctl("exec2", "101", run, input=program).stdout == "there\n"
 
 
 def test_a_device_that_the_host_has_not(vz: Vz) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hostd.container import init_link
 from hostd.container.init_link import ChannelLost, InitLink, Message
 from hostd.errors import Failure
+from hostd.kernel.fd import Fd
 from vzinit import protocol
 
 VERBS = ("hello", "pair", "ready", "running", "ended", "bye", "error", "session", "text", "done", "", "x" * 5000)
@@ -218,6 +219,42 @@ def test_nor_does_one_that_was_never_read_make_the_keeper_wait() -> None:
         keepers.close()
         assert time.monotonic() - before < 5
         server.close()
+
+    play(scenario)
+
+
+def test_what_is_queued_later_is_nobody_s_to_close() -> None:
+    """The keeper's copy is the last one of a channel that was given up."""
+
+    async def scenario(guest: Guest) -> None:
+        keepers = guest.link.fd
+        guest.link.close()
+        with pytest.raises(BrokenPipeError):
+            guest.send("running")
+        keepers.close()
+
+    play(scenario)
+
+
+def test_only_what_an_answer_may_bring_is_kept() -> None:
+    async def scenario(guest: Guest) -> None:
+        for number, kept in ((os.memfd_create("x"), 1), (os.open("/dev/zero", os.O_RDWR), 0)):
+            asked = asyncio.ensure_future(guest.link.ask("ring", timeout=5))
+            await asyncio.sleep(0)
+            _, request = protocol.decode(guest.end.recv(protocol.MAX_FRAME))
+            with Fd(number, "given") as fd:
+                socket.send_fds(guest.end, [protocol.encode("ring", seq=request["seq"][0])], [fd.fileno()] * 2)
+            assert len((await asked).fds) == kept
+
+    play(scenario)
+
+
+def test_a_frame_that_takes_long_to_read_is_not_read() -> None:
+    async def scenario(guest: Guest) -> None:
+        guest.end.send(b"running\0" + b"a=\0" * (init_link.MOST_FIELDS + 1))
+        guest.end.send(b"hello\0" + b"a=\0" * (init_link.MOST_FIELDS - 1))
+        await guest.heard(1)
+        assert [event.verb for event in guest.events] == ["hello"] and guest.link._bad == 1
 
     play(scenario)
 
