@@ -16,10 +16,10 @@ T = TypeVar("T")
 PATIENCE = 5.0  # seconds: on a busy host it takes a small part of that
 
 
-async def bounded(work: Callable[[], T]) -> T:
-    """What *work* answers or raises; OSError(ETIMEDOUT) when that takes longer than PATIENCE."""
+async def bounded(work: Callable[[], T], patience: float | None = None) -> T:
+    """What *work* answers or raises; OSError(ETIMEDOUT) when that takes longer than *patience*, otherwise PATIENCE."""
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PATIENCE if patience is None else patience):
             return await asyncio.wrap_future(begun(work, "guest"))
     except TimeoutError:
         raise OSError(errno.ETIMEDOUT, "its file systems do not answer") from None

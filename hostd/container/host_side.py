@@ -131,7 +131,7 @@ def limit_cgroup(run: Run) -> None:
 async def limit_sockets(run: Run, wanted: SocketLimits) -> None:
     """Of a container that has none yet, or others."""
     if wanted != socket_limits.NONE:
-        await asyncio.to_thread(socket_limits.put, run.cgroup, run.record, wanted)
+        await socket_limits.give(run.cgroup, run.record, wanted)
 
 
 def set_limits(cgroup: CtCgroup, wanted: Limits, previous: Limits | None = None) -> None:

@@ -11,6 +11,7 @@ from hostd.cgroup.tree import CtCgroup
 from hostd.config import bounds, values
 from hostd.config.model import CtConfig
 from hostd.container import faults
+from hostd.container.bounded import bounded
 from hostd.container.record import Record
 from hostd.errors import Exit, Failure
 from hostd.kernel import bpf, descriptors, socket_programs
@@ -20,6 +21,7 @@ from hostd.kernel.socket_parts import ROWS
 from hostd.kernel.socket_programs import CREATE, INCOMING, MARK, RELEASE, STATES, Maps
 
 NAMES = ("numtcpsock", "numothersock")  # in the order of ROWS
+PATIENCE = 30.0  # seconds, to look at all that a container's processes have open
 _UNLIMITED = 2**64 - 1
 _COUNTING = (RELEASE, STATES, MARK, CREATE)  # what counts off is there before anything counts on
 
@@ -59,6 +61,16 @@ def _limits(text: str | None) -> bool:
         return bounds.limit(text, values.items) is not None
     except ValueError:
         return True
+
+
+async def give(cgroup: CtCgroup, record: Record, limits: SocketLimits) -> None:
+    """As `put`.  Raises Failure(SETUBC) as well when the sockets that there are cannot be counted: somebody inside may
+    keep one locked.
+    """
+    try:
+        await bounded(lambda: put(cgroup, record, limits), PATIENCE)
+    except OSError as error:
+        raise Failure(Exit.SETUBC, f"cannot set {limits}: {error.strerror}") from error
 
 
 def put(cgroup: CtCgroup, record: Record, limits: SocketLimits) -> None:

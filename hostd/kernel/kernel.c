@@ -145,6 +145,22 @@ int vz_pidfd_getfd(int pidfd, int number)
     return answer(syscall(SYS_pidfd_getfd, pidfd, number, 0));
 }
 
+/*
+ * getsockopt(2) of another process's socket, whatever it answers.  All of it here, as each part may take as long as that
+ * process likes: who holds the socket's lock, lets it linger when we close it last, or has put a file of its own there.
+ */
+int vz_ask_socket(int pidfd, int number, int level)
+{
+    int value = 0, fd = vz_pidfd_getfd(pidfd, number);
+    socklen_t size = sizeof value;
+
+    if (fd < 0)
+        return fd;
+    getsockopt(fd, level, 0, &value, &size);
+    close(fd);
+    return 0;
+}
+
 int vz_open_by_handle(int mount, int type, const void *handle, unsigned int length)
 {
     _Alignas(struct file_handle) char memory[sizeof(struct file_handle) + MAX_HANDLE_SZ];

@@ -107,4 +107,5 @@ void vz_one_arena(void);
 int vz_seccomp_probe(void);
 int vz_close_range(unsigned int first, unsigned int last);
 int vz_pidfd_getfd(int pidfd, int number);
+int vz_ask_socket(int pidfd, int number, int level);
 int vz_open_by_handle(int mount, int type, const void *handle, unsigned int length);

@@ -102,7 +102,7 @@ async def settle(ct: Container, config: CtConfig) -> None:
     except Stays as stays:
         log.error("%s", stays.message)
         undo.keep(record, stays)
-    socket_limits.put(cgroup, record, socket_limits.of(config))
+    await _settle_sockets(cgroup, record, config)
     device_filter.protect(cgroup, devices.rules(config))
     present = {ip_interface(address).ip for address in record.addresses}
     with ct.netns() as netns:
@@ -116,6 +116,13 @@ async def settle(ct: Container, config: CtConfig) -> None:
         await _settle_inside(ct, config)
     _settled(record)
     record.try_save(world.paths)
+
+
+async def _settle_sockets(cgroup: CtCgroup, record: Record, config: CtConfig) -> None:
+    try:
+        await socket_limits.give(cgroup, record, socket_limits.of(config))
+    except Failure as failure:
+        log.error("part of a change that was cut off cannot be taken back: %s", failure.message)
 
 
 async def _settle_names(ct: Container, link: InitLink, config: CtConfig) -> None:
@@ -172,10 +179,10 @@ async def _sockets(ct: Container, change: LiveChange, undos: list[Undo]) -> None
     assert record is not None
 
     async def back() -> None:
-        await asyncio.to_thread(socket_limits.put, cgroup, record, before)
+        await socket_limits.give(cgroup, record, before)
 
     undos.append(back)
-    await asyncio.to_thread(socket_limits.put, cgroup, record, after)
+    await socket_limits.give(cgroup, record, after)
 
 
 async def _devices(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
