@@ -1,8 +1,10 @@
 """Save a running container to disk and end it."""
 
+import asyncio
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from hostd.checkpoint import (
     cgmap,
@@ -18,18 +20,22 @@ from hostd.checkpoint import (
     run,
     saved,
 )
-from hostd.checkpoint.aside import aside
+from hostd.checkpoint.aside import aside, begun
 from hostd.checkpoint.boot_id import boot_id_of
 from hostd.errors import Exit, Failure
 from hostd.kernel.descriptors import open_by_handle
 from hostd.kernel.fd import Fd
-from hostd.kernel.namespace import IDS
+from hostd.kernel.namespace import CLONE_FS, IDS, unshare
 from hostd.log import log, timed
 from hostd.proc.points import CPU, KERNELS_CPU
 
 # Things that pass by themselves: a connection not yet accepted, a message with descriptors in a queue.
 TRANSIENT = ("in-flight", "Control messages in queue")
 ATTEMPTS = 3
+PATIENCE = 60.0  # seconds, for what a guest can hold up: a look at all that its processes have open
+SILENT = "its file systems do not answer"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +88,22 @@ def check(spec: DumpSpec) -> None:
         raise Failure(Exit.CHKPNT, f"Checkpointing failed: {reasons[0]}{more}")
 
 
+async def checked(spec: DumpSpec) -> None:
+    """`check`, in a thread of its own, and no longer than PATIENCE: it looks at what the container has open."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await asyncio.wrap_future(begun(lambda: check(spec), "dump"))
+    except TimeoutError:
+        raise Failure(Exit.CHKPNT, f"Checkpointing failed: {SILENT}") from None
+
+
 async def dump(spec: DumpSpec) -> None:
     """Save the container; PID 1 is gone afterwards.
 
     Raises Failure(16, "Checkpointing failed: ..."): then it runs on, and an older checkpoint is still there; but for
     a disk that fails at the very end, when the container is in the images only: then they are kept, and it is said.
     """
-    check(spec)
+    await checked(spec)
     images_dir.create(spec.images_dir, spec.uid_base or 0)
     part = images_dir.part(spec.images_dir)
     lock = images_dir.lock(part)
@@ -120,14 +135,17 @@ def _dump(spec: DumpSpec, program: criu.Criu, lock: Fd) -> list[str]:
     """
     external = _external(spec)
 
+    def ours() -> None:
+        check(spec)  # again: of what has come since, CRIU would dump some, end it, and could not restore it
+        saved.store(run.IMAGES, _saved(spec, external, program.version))
+
     def at_stage(_stage: str) -> None:
         with timed("dump: ask"):
-            check(spec)  # again: of what has come since, CRIU would dump some, end it, and could not restore it
-            saved.store(run.IMAGES, _saved(spec, external, program.version))
+            _within(ours)
 
     with private.mounts({"images": images_dir.part(spec.images_dir)}, {}, spec.cache_dir), timed("dump: criu"):
         for attempt in range(1, ATTEMPTS + 1):
-            unresolved = _map_watches(spec, run.IMAGES)  # CRIU reads it before it stops anybody
+            unresolved = _within(lambda: _map_watches(spec, run.IMAGES))  # CRIU reads it before it stops anybody
             try:
                 run.dump(program.command(), dump_arguments(spec, external), lock, at_stage)
                 break
@@ -137,6 +155,21 @@ def _dump(spec: DumpSpec, program: criu.Criu, lock: Fd) -> list[str]:
                     raise
                 _clear(run.IMAGES)
     return unresolved
+
+
+def _within(work: Callable[[], T]) -> T:
+    """What *work* answers, by a thread that stands in the mount namespace of this one.  Raises CriuFailed when it takes
+    longer than PATIENCE: the container's file systems may be served by programs inside, and those are stopped.
+    """
+
+    def apart() -> T:
+        unshare(CLONE_FS, "directories of a thread")  # else this one could not go home to the host's namespace
+        return work()
+
+    try:
+        return begun(apart, "dump").result(PATIENCE)
+    except TimeoutError:
+        raise run.CriuFailed(SILENT) from None
 
 
 def _clear(images: str) -> None:

@@ -49,5 +49,5 @@ def _pressure_fds(pid: int) -> Iterable[int]:
             link = os.readlink(f"/proc/{pid}/fd/{number}")
         except OSError:
             continue
-        if link.endswith(".pressure") or link.startswith("/proc/pressure/"):
+        if (link.startswith("/sys/fs/cgroup/") and link.endswith(".pressure")) or link.startswith("/proc/pressure/"):
             yield int(number)

@@ -7,12 +7,13 @@ fresh tmpfs, so that no leftover of another call (a half-written kernel cache) c
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from hostd.kernel.facade import check, lib
 from hostd.kernel.fd import Fd
 from hostd.kernel.mount import MountAttr, Propagation, mount_setattr, move_mount, new_filesystem, open_tree
-from hostd.kernel.namespace import CLONE_NEWNET, CLONE_NEWNS, namespace
+from hostd.kernel.namespace import CLONE_NEWNET, CLONE_NEWNS, namespace, unshare
+from hostd.log import log
 
 RUN = "/run"
 CACHE_FILE = "criu.kdat"  # what CRIU has found out about this kernel: 50 ms of probing
@@ -29,7 +30,7 @@ def mounts(paths: Mapping[str, str], trees: Mapping[str, Fd], cache: str) -> Ite
     """
     os.makedirs(cache, mode=0o700, exist_ok=True)
     with Fd.open("/proc/thread-self/ns/mnt", os.O_RDONLY) as home, Fd.open(cache, os.O_RDONLY | os.O_DIRECTORY) as kept:
-        check(lib.vz_unshare(CLONE_NEWNS), "unshare", "mount namespace")
+        unshare(CLONE_NEWNS, "mount namespace")
         try:
             _furnish(paths, trees)
             _write(f"{RUN}/{CACHE_FILE}", _read(f"{kept.path}/{CACHE_FILE}"))
@@ -56,12 +57,20 @@ def unrestrict(name: str) -> None:
 
 
 def _keep_cache(kept: Fd) -> None:
-    """Save CRIU's knowledge of the kernel for the next call; rename, because calls run side by side."""
+    """Save CRIU's knowledge of the kernel for the next call; rename, because calls run side by side.
+
+    On a full /run the next one has to find it out again.
+    """
     found, path = _read(f"{RUN}/{CACHE_FILE}"), f"{kept.path}/{CACHE_FILE}"
     if found and found != _read(path):
         part = f"{path}.{os.getpid()}.{id(kept)}"
-        _write(part, found)
-        os.rename(part, path)
+        try:
+            _write(part, found)
+            os.rename(part, path)
+        except OSError as error:
+            log.warning("%s is not kept: %s", CACHE_FILE, error.strerror)
+            with suppress(FileNotFoundError):
+                os.unlink(part)
 
 
 def _read(path: str) -> bytes:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hostd.checkpoint import cgmap, criu, dev_tree, images_dir, log_text, network, pressure, private, run, saved
-from hostd.checkpoint.aside import aside
+from hostd.checkpoint.aside import aside, begun
 from hostd.checkpoint.boot_id import BOOT_ID, FILE, boot_id_tree
 from hostd.checkpoint.cpu_tree import processors
 from hostd.checkpoint.dump import hierarchies
@@ -23,6 +23,8 @@ PLACES = {
     **{point: f"views/{name}" for name, point in POINTS.items()},
     saved.WHOLE: "proc", CPU: "processors",
 }  # fmt: skip
+
+PATIENCE = 5.0  # seconds, for what a guest can hold up
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,16 +130,17 @@ def check(kept: saved.Saved, spec: RestoreSpec) -> None:
 
 def _restore(spec: RestoreSpec, kept: saved.Saved, program: criu.Criu, lock: Fd) -> tuple[Process, list[str]]:
     """Attach what the images call external, bring the tasks back, then what CRIU has lost."""
-    cgroups = {name: path for name, path in hierarchies(spec.cgroups).items() if not _flat(name)}
+    cgroups = hierarchies(spec.cgroups)
+    groups = cgmap.without_v1(cgroups, kept.cgroups)
     lost: list[str] = []
 
     def at_stage(stage: str) -> None:
         if stage == run.NAMESPACES_MADE:
-            lost.extend(cgmap.make_room(cgroups, kept.cgroups))
+            lost.extend(cgmap.make_room(cgroups, groups))
         else:
-            lost.extend(cgmap.load(cgroups, kept.cgroups))
+            lost.extend(cgmap.load(cgroups, groups))
 
-    cgmap.make(cgroups, kept.cgroups, spec.uid_base)
+    cgmap.make(cgroups, groups, spec.uid_base)
     with private.mounts(_paths(spec, kept), _trees(spec, kept), spec.cache_dir), timed("restore: criu"):
         if "/sys/fs/cgroup" in kept.external:
             private.unrestrict("cgroup")
@@ -147,15 +150,10 @@ def _restore(spec: RestoreSpec, kept: saved.Saved, program: criu.Criu, lock: Fd)
             {run.LOCK: lock, run.CHANNEL: spec.channel},
             spec.join,
             spec.into,
-            at_stage if kept.cgroups else None,
+            at_stage if groups else None,
         )
     with timed("restore: mend"):
         return Process.open(pid), lost + _mend(spec, kept, pid)
-
-
-def _flat(hierarchy: str) -> bool:
-    """A guest has no cgroups there: those of an earlier hostd's could leave the limits of their disk."""
-    return "blkio" in hierarchy.split(",")
 
 
 def _paths(spec: RestoreSpec, kept: saved.Saved) -> dict[str, str]:
@@ -193,6 +191,10 @@ def _mend(spec: RestoreSpec, kept: saved.Saved, pid: int) -> list[str]:
     try:
         with private.netns_of(pid):
             failed = network.load(kept.network)
-        return [*failed, *pressure.rearm(cgmap.pids(spec.cgroups[0]), pidfd_getfd)]
+        # What is called so may be a FIFO of the guest's, or worse.
+        arming = begun(lambda: pressure.rearm(cgmap.pids(spec.cgroups[0]), pidfd_getfd), "pressure")
+        return [*failed, *arming.result(PATIENCE)]
+    except TimeoutError:
+        return ["pressure triggers: the container's files do not answer"]
     except OSError as error:
         return [str(error)]

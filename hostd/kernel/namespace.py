@@ -11,12 +11,18 @@ from hostd.kernel.steps import STEPS
 IDS = 65536  # of users, and as many of groups: what a distribution knows of
 
 CLONE_NEWTIME = 0x00000080
+CLONE_FS = 0x00000200
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
+
+
+def unshare(flags: int, what: str) -> None:
+    """unshare(2) of the calling thread."""
+    check(lib.vz_unshare(flags), "unshare", what)
 
 
 def userns(base: int, count: int = IDS) -> Fd:

@@ -5,7 +5,8 @@ from contextlib import ExitStack, suppress
 from hostd.cgroup import activity
 from hostd.cgroup.tree import CtCgroup
 from hostd.checkpoint import images_dir
-from hostd.checkpoint.dump import DumpSpec, check, dump
+from hostd.checkpoint.aside import aside
+from hostd.checkpoint.dump import DumpSpec, checked, dump
 from hostd.config import live
 from hostd.container import counters, faults
 from hostd.container.container import Container
@@ -27,7 +28,7 @@ async def chkpnt(ct: Container, path: str, report: Report) -> None:
     images_dir.may_become(path)
     cgroup = CtCgroup(ct.world.tree, ct.ctid)
     with ExitStack() as owned:
-        lower, upper = layers(record, owned)
+        lower, upper = await aside(lambda: layers(record, owned))  # a sync of the guest's may have to end first
         spec = DumpSpec(
             pid=record.pid,
             images_dir=path,
@@ -48,7 +49,7 @@ async def chkpnt(ct: Container, path: str, report: Report) -> None:
         )
         report("Setting up checkpoint...")
         await sessions.hang_up_logins(ct)
-        check(spec)
+        await checked(spec)
         record.intent, record.dump = "chkpnt", path
         ct.awake.end()
         try:
