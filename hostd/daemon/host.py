@@ -176,6 +176,7 @@ class Host:
         unsettled = ct.unsettled
         ct.unwanted.set()
         ct.stays_mounted = options.skip_umount
+        hurry = asyncio.ensure_future(stop.end_restart(ct)) if options.fast else None
         try:
             async with ct.acting("stop", after=BY_ITSELF):
                 up = ct.running
@@ -189,6 +190,8 @@ class Host:
             if up or unsettled:
                 self._registry.events.tell(ctid, "stop")
         finally:
+            if hurry is not None:
+                hurry.cancel()
             ct.unwanted.clear()
             ct.stays_mounted = False
 

@@ -52,6 +52,26 @@ def test_a_cancelled_start_is_undone(vz: Vz) -> None:
     assert "192.0.2.1 " not in vz.ip("route")
 
 
+@pytest.mark.parametrize("wait", [True, False])
+def test_a_fast_stop_ends_a_reboot_that_hangs(vz: Vz, *, wait: bool) -> None:
+    """Nobody waits for what it waits for, here a script inside at its second start; nor for what it will wait for."""
+    vz.create(101)
+    with open(f"{vz.paths.conf_dir}/101.start", "w") as file:
+        file.write("#!/bin/sh\n[ -e /again ] && exec sleep 1000\ntouch /again\n")
+    vz.ctl("start", "101")
+    vz.ctl("exec2", "101", "reboot", check=None)
+    if wait:
+        machine.until("it waits", lambda: sleeps(vz))
+    vz.ctl("stop", "101", "--fast")
+    assert vz.status(101) == DOWN
+    assert leaks.of_container(vz.prefix, vz.paths.cgroup_root, 101) == []
+
+
+def sleeps(vz: Vz) -> bool:
+    found = (pid for cgroup in machine.cgroups_named(vz.paths.cgroup_root) for pid in machine.cgroup_pids(cgroup))
+    return any("1000" in machine.cmdline(pid) for pid in found)
+
+
 @CHECKPOINTS
 def test_a_checkpoint_is_finished_though_cancelled(vz: Vz) -> None:
     """What CRIU has taken down is in its images only: they are not given up."""

@@ -6,7 +6,6 @@ mounted below, since it may be a directory that the host lends.  That a guest ca
 `bounded` is for.  vzinit writes them, as it has written the others.
 """
 
-import asyncio
 import os
 import stat
 from collections.abc import Iterable, Mapping
@@ -22,7 +21,6 @@ from hostd.kernel.mount import is_mounted, openat2
 Former = dict[str, list[str]]  # by path: NOTHING; FILE, its mode and its text; LINK and where it leads.  For a record.
 NOTHING, FILE, LINK = "nothing", "file", "link"
 MOST = 64 << 10  # bytes of a file: less than a frame to vzinit can carry
-PATIENCE = 10.0  # seconds for a program of the guest's
 
 
 async def look(ct: Container, paths: Iterable[str]) -> Former:
@@ -91,8 +89,7 @@ async def _put(ct: Container, path: str, kind: str, what: list[str]) -> None:
         mode, data = what
         await sessions.link_of(ct).ask("write", path=path, mode=mode, data=data)
     else:
-        async with asyncio.timeout(PATIENCE):
-            code = await sessions.quietly(ct, ["/bin/ln", "-sfn", *what, path])
+        code = await sessions.quietly(ct, ["/bin/ln", "-sfn", *what, path])
         if code:
             raise Failure(Exit.SYSTEM, f"ln ended with code {code}")
 

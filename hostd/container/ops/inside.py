@@ -1,10 +1,11 @@
 """A script of the host, brought into the container and run there."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from hostd.container.container import Container
 from hostd.container.ops import sessions
+from hostd.errors import VzError
 
 _PATH = "/run/vz-script"
 _SHELLS = ("/bin/bash", "/bin/sh")
@@ -21,5 +22,5 @@ async def brought_in(ct: Container, text: str, *, shell: bool = False) -> AsyncI
     try:
         yield [[path]] if text.startswith("#!") and not shell else [[program, path] for program in _SHELLS]
     finally:
-        if ct.link is not None:
+        with suppress(OSError, VzError):  # it is in /run, and ends with the container at the latest
             await sessions.quietly(ct, ["/bin/rm", "-f", path])

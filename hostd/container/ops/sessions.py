@@ -11,7 +11,7 @@ from hostd.container import numproc
 from hostd.container.container import Container, OpenSession
 from hostd.container.init_link import ChannelLost, InitLink, Message
 from hostd.container.output import Lines
-from hostd.errors import NotRunning
+from hostd.errors import Exit, Failure, NotRunning
 from hostd.kernel.fd import Fd
 
 # What OpenVZ gives a command, and nothing of the host's environment.
@@ -22,6 +22,7 @@ ENVIRONMENT = {
 }
 
 MOST_LINES = 50  # of what a program of ours prints inside
+PATIENCE = 10.0  # seconds for a program that takes no time
 LAST_WORDS = 0.3  # seconds for the terminal of a login that has ended
 
 
@@ -110,10 +111,17 @@ async def run_first(
 
 
 async def quietly(ct: Container, argv: Sequence[str]) -> int:
-    """Run *argv* with /dev/null as its stdio; returns its exit code."""
+    """Run *argv*, which takes no time, with /dev/null as its stdio; returns its exit code.
+
+    Raises OSError, Failure when it has not ended after PATIENCE: the guest may have put anything in its place.
+    """
     with Fd.open("/dev/null", os.O_RDWR) as null:
         session = await _begin(ct, argv, (null.fileno(),) * 3)
-    return await _result(ct, session)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await _result(ct, session)
+    except TimeoutError:
+        raise Failure(Exit.SYSTEM, f"{argv[0]} does not end in CT {ct.ctid}") from None
 
 
 async def capture(

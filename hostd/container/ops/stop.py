@@ -1,7 +1,9 @@
 """stop: orderly first, then by force; and what happens when PID 1 ends by itself."""
 
 import asyncio
+import signal
 import time
+from contextlib import suppress
 
 from hostd.container import faults, host_side, init_side, scripts
 from hostd.container.container import Container
@@ -49,6 +51,15 @@ async def stop(
     detail(f"stop: {(time.monotonic_ns() - began) / 1e6:.1f} ms")
     if failures:
         raise failures[0]
+
+
+async def end_restart(ct: Container) -> None:
+    """Kill what hostd starts again, until it gives up: what that start waits for, as a script inside, may never end."""
+    while ct.own == "reboot":
+        if ct.process is not None:
+            with suppress(ProcessLookupError):
+                ct.process.signal(signal.SIGKILL)
+        await asyncio.sleep(0.1)
 
 
 async def leave(ct: Container, report: Report, *, keep_mounted: bool = False) -> list[Failure]:
