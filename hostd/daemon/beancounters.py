@@ -71,6 +71,9 @@ async def note(host: Host, ct: Container) -> None:
         except (VzError, OSError) as error:
             log.debug("its beancounters are not told: %s", error)
             return
+        except RuntimeError as error:  # no thread can be made: who waits for the next look misses this one
+            log.warning("its beancounters are not told: %s", error)
+            return
     if ct.record is record:
         notes.openvz(CtCgroup(ct.world.tree, ct.ctid), user_beancounters.text(rows), record.addresses)
 

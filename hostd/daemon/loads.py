@@ -20,6 +20,7 @@ async def watch(running: Callable[[], Iterable[Container]]) -> None:
     while True:
         for ct in running():
             averages(ct)
+            await asyncio.sleep(0)  # it may have made thousands of cgroups, and the kernel has to make a sum
         await asyncio.sleep(PERIOD)
 
 

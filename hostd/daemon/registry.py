@@ -85,7 +85,10 @@ class Registry:
         async with ct.acting("reboot" if end.how == "reboot" else "stop", wait=True):
             if ct.record is None or ct.record.serial != serial:
                 return
-            await self.last_look(ct)
+            try:
+                await self.last_look(ct)
+            except Exception:
+                log.exception("no last look at it")
             if end.how == "died":
                 log.error("init died: %s", end.text)
                 self.events.tell(ct.ctid, "died", why=end.text)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hostd.proc.caller import Cgroups, Group
 
 _FRESH = 0.01  # seconds: whoever reads in a loop does not keep the others waiting
-_REMEMBERED = 32  # texts
+_REMEMBERED = 256  # texts: what is forgotten has to be made again, however dear it was
 _SECOND, _TICK = 10**9, 10**9 // figures.TICKS
 
 
@@ -23,6 +23,7 @@ class Files:
         self._host = Host()
         self._loads = Loads()
         self._recent: dict[tuple[str, str], tuple[float, bytes]] = {}
+        self._rests: dict[str, tuple[float, float]] = {}  # of containers that were dear to look at: since, until when
 
     def text(self, name: str, pid: int) -> bytes:
         """*name* as process *pid* of the host's numbering sees it.  Raises OSError when it cannot be told who it is."""
@@ -30,15 +31,30 @@ class Files:
         if group is None:
             return whole(POINTS[name]) if name in POINTS else b""
         key = group.number, name
-        until, text = self._recent.pop(key, (0.0, b""))
-        if time.monotonic() > until:
+        made, text = self._recent.pop(key, (0.0, b""))
+        if not self._serves(group.number, made):
             effort = Effort()  # a guest may have made thousands of cgroups, of which the kernel makes one sum
             text = getattr(self, f"_{name}")(group)
-            until = time.monotonic() + max(_FRESH, effort.rest())
-        self._recent[key] = until, text
+            made = time.monotonic()
+            self._rest(group.number, made, effort.rest())
+        self._recent[key] = made, text
         if len(self._recent) > _REMEMBERED:
             del self._recent[next(iter(self._recent))]
         return text
+
+    def _serves(self, number: str, made: float) -> bool:
+        """A text of container *number* that was *made* then: as long as it is fresh, or that container rests."""
+        now = time.monotonic()
+        since, until = self._rests.get(number, (now, 0.0))
+        return now <= made + _FRESH or (made >= since and now <= until)
+
+    def _rest(self, number: str, made: float, seconds: float) -> None:
+        """Each text that was dear to make lets all serve longer that were made since the first one of them."""
+        for other in [other for other, (_, until) in self._rests.items() if until < made]:
+            del self._rests[other]
+        if seconds:
+            since, until = self._rests.get(number, (made, made))
+            self._rests[number] = since, until + seconds
 
     def of_the_host(self, pid: int) -> bool:
         return self._cgroups.of(pid) is None

@@ -20,6 +20,8 @@ class Machine(Files, Effort):
     def _meminfo(self, group: Group) -> bytes:
         return b"%d" % self.make_one()
 
+    _vmstat = _stat = _meminfo
+
     def read_for(self, seconds: float, *, every: float) -> None:
         until = self.now + seconds
         while self.now < until:
@@ -45,6 +47,23 @@ def test_a_dear_one_takes_no_more_than_a_tenth_of_the_time(machine: Machine) -> 
     machine.takes = machine.works = 0.05
     machine.read_for(20, every=0.001)
     assert 1.6 < machine.made * machine.takes < 2, "seconds of twenty"
+
+
+def test_nor_do_several(machine: Machine) -> None:
+    """Of one container; and in a rest only what was made in it serves."""
+    machine.takes = machine.works = 0.05
+    machine.text("vmstat", 101)
+    machine.now += 100
+    until = machine.now + 20
+    while machine.now < until:
+        for name in ("meminfo", "vmstat", "stat"):
+            machine.text(name, 101)
+            machine.now += 0.001
+    assert 1.6 < (machine.made - 1) * machine.takes < 2.1, "seconds of twenty"
+    machine.now += 5
+    first = machine.text("meminfo", 101)
+    assert machine.text("stat", 101) != first != machine.text("vmstat", 101)
+    assert machine.text("meminfo", 101) == first
 
 
 def test_on_a_busy_machine_none_is_dear_that_was_not(machine: Machine) -> None:
