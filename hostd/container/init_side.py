@@ -16,9 +16,10 @@ from hostd.container.storage import container_root
 from hostd.container.views import PROC
 from hostd.errors import Exit, Failure
 from hostd.kernel.fd import Fd
+from hostd.kernel.fuse import abort_connections
 from hostd.kernel.process import Process
 from hostd.kernel.spawn import SpawnPlan
-from hostd.log import detail
+from hostd.log import detail, log
 
 HELLO_TIMEOUT = 30.0  # seconds for PID 1 to reach main on a busy host
 KILL_TIMEOUT = 20.0  # seconds for killed processes to leave
@@ -144,7 +145,7 @@ async def kill_init(run: Run) -> None:
 
 
 async def kill_processes(run: Run) -> None:
-    """SIGKILL to PID 1 and everything in its cgroups."""
+    """SIGKILL to PID 1 and everything in its cgroups, and nothing left that could keep them from ending."""
     await asyncio.to_thread(_kill, run)
 
 
@@ -156,6 +157,11 @@ def _kill(run: Run) -> None:
     if process is not None:
         with suppress(ProcessLookupError), closing(process):  # dead of the cgroup's kill, and reaped, meanwhile
             process.signal(9)
+    if run.record.ids is not None:
+        try:
+            abort_connections(run.record.ids)
+        except OSError as error:
+            log.warning("its FUSE servers may keep it: %s", error)
 
 
 async def greet(run: Run) -> None:

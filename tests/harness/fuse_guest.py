@@ -45,12 +45,11 @@ def serve(device: int, mode: int) -> None:
 
 
 def served(mode: int) -> None:
-    """At FUSE, by a child of ours."""
+    """At FUSE, by a child of ours.  Who waits for it has its device open as well: not even SIGKILL ends that."""
     device = os.open("/dev/fuse", os.O_RDWR)
     mount("fuse", FUSE, f"fd={device},rootmode={mode:o},user_id=0,group_id=0,allow_other")
     if not os.fork():
         serve(device, mode)
-    os.close(device)  # or nobody could end: the kernel waits until the last who could answer has gone
 
 
 def directory() -> None:
