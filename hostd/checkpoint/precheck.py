@@ -64,7 +64,7 @@ def reasons(
         except OSError as error:
             if error.errno not in ENDED:
                 raise
-    return found + _queue_reasons(proc, pid)
+    return found or _queue_reasons(proc, pid)  # which looks into a file system of the container's
 
 
 def _task_reasons(

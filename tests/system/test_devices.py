@@ -112,6 +112,7 @@ def test_a_guest_that_does_not_answer(vz: Vz) -> None:
         assert vz.vzlist("-H", "-o", "status").strip() == "running", "others are served"
         out, err = setting.communicate(timeout=patient(60))
         assert (setting.returncode, err) == (code, words), out
+    assert "is mounted" in vz.ctl("chkpnt", "101", check=16).stderr
     vz.ctl("stop", "101", "--fast")
     assert leaks.of_container(vz.prefix, vz.paths.cgroup_root, 101) == []
 
