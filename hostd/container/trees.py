@@ -12,6 +12,7 @@ from contextlib import suppress
 from hostd.config.model import GlobalConfig
 from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
+from hostd.container.bounded import bounded
 from hostd.container.ops.destroy import what_it_needs
 from hostd.container.storage import layout_named
 from hostd.errors import Failure, VzError
@@ -20,9 +21,19 @@ from hostd.log import log
 from hostd.storage import trash
 from hostd.storage.overlay import Overlay
 
+PATIENCE = 60.0  # seconds, for all private areas of a host
+
 
 class Doubt(Exception):
     """It cannot be told who stands on what; the text says why."""
+
+
+async def tidied(paths: Paths, globals: GlobalConfig, running: Iterable[str]) -> None:
+    """`tidy`, as long as it takes no longer than PATIENCE: of a container on simfs the private area is its root."""
+    try:
+        await bounded(lambda: tidy(paths, globals, running), PATIENCE)
+    except OSError as error:
+        log.info("unpacked templates stay as they are: %s", error.strerror)
 
 
 def tidy(paths: Paths, globals: GlobalConfig, running: Iterable[str]) -> None:
@@ -32,6 +43,8 @@ def tidy(paths: Paths, globals: GlobalConfig, running: Iterable[str]) -> None:
     """
     try:
         for tree in template.outdated(paths):
+            if tree in {*running, *stood_on(paths, globals)}:  # who hangs here keeps nobody from the template
+                continue
             with template.held(paths, tree):  # a create that was given it has left its note by now
                 if tree not in {*running, *stood_on(paths, globals)}:
                     trash.discard(tree, paths.vzrm_dir)

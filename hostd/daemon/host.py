@@ -147,7 +147,7 @@ class Host:
             config = destroy.what_it_needs(ctid, self.confs.raw(ctid), self.confs.globals())
             await destroy.destroy(self.paths, config, report)
             running = [ct.record.template_tree for ct in self._registry.known() if ct.record is not None]
-            await unstoppable(asyncio.to_thread(trees.tidy, self.paths, self.confs.globals(), running))
+            await unstoppable(trees.tidied(self.paths, self.confs.globals(), running))
 
     async def start(self, ctid: int, options: StartOptions, report: Report) -> None:
         ct = self._registry[ctid]
