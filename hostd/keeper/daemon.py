@@ -108,7 +108,9 @@ class Daemon:
         """Killed, by us or by somebody, and not gone: a thread of it is in a call that no signal ends.  As long as that
         lasts, its pidfd and its link say nothing.
         """
-        return self.killed or ") Z " in read(f"/proc/{self.pid}/stat")
+        if not (self.killed or ") Z " in read(f"/proc/{self.pid}/stat")):
+            return False
+        return posix.waitid(posix.P_PIDFD, self.pidfd, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT | WALL) is None
 
     def close(self) -> None:
         posix.close(self.pidfd)
