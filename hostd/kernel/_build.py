@@ -23,7 +23,8 @@ COMPILE = [
     "-O2",
     "-Wall",
     "-Wextra",
-    "-Wno-missing-field-initializers", "-Werror=implicit-function-declaration",
+    "-Wno-missing-field-initializers",
+    "-Werror=implicit-function-declaration",
     "-fno-stack-protector",
     "-fno-tree-loop-distribute-patterns",
 ]
