@@ -22,7 +22,8 @@ def test_a_process_that_is_reaped_before_the_signal_reaches_it(monkeypatch: pyte
         child.kill()
     monkeypatch.setattr(Process, "reopen", lambda pid, identity: process)
     cgroup = SimpleNamespace(exists=lambda: False)
-    run = SimpleNamespace(cgroup=cgroup, record=SimpleNamespace(pid=child.pid, identity=process.identity))
+    record = SimpleNamespace(pid=child.pid, identity=process.identity, ids=None)
+    run = SimpleNamespace(cgroup=cgroup, record=record)
     before = len(os.listdir("/proc/self/fd"))
     init_side._kill(cast(Run, run))
     assert len(os.listdir("/proc/self/fd")) == before - 1  # the pidfd is closed all the same
