@@ -1,6 +1,11 @@
-"""A thread for one piece of work, with which it ends: it may take itself into other namespaces, or wait for ever."""
+"""A thread for one piece of work, with which it ends: it may take itself into other namespaces, or wait for ever.
+
+For what a guest can hold up, too: its file systems may be programs of its own, which answer when they like.  Work that
+is given up takes no place from other work; it goes on when it is answered, and ends with the container at the latest.
+"""
 
 import asyncio
+import errno
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -8,6 +13,9 @@ from contextvars import copy_context
 from typing import TypeVar
 
 T = TypeVar("T")
+
+PATIENCE = 5.0  # seconds: on a busy host it takes a small part of that
+SILENT = "its file systems do not answer"
 
 
 async def aside(work: Callable[[], T]) -> T:
@@ -21,6 +29,15 @@ async def aside(work: Callable[[], T]) -> T:
     except asyncio.CancelledError:
         await asyncio.wait([waiting])
         raise
+
+
+async def bounded(work: Callable[[], T], patience: float = PATIENCE) -> T:
+    """What *work* answers or raises, by a thread of its own; TimeoutError when that takes longer than *patience*."""
+    try:
+        async with asyncio.timeout(patience):
+            return await asyncio.wrap_future(begun(work, "guest"))
+    except TimeoutError:
+        raise TimeoutError(errno.ETIMEDOUT, SILENT) from None
 
 
 def begun(work: Callable[[], T], name: str) -> "Future[T]":

@@ -1,6 +1,5 @@
 """Save a running container to disk and end it."""
 
-import asyncio
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from hostd.checkpoint import (
     run,
     saved,
 )
-from hostd.checkpoint.aside import aside, begun
+from hostd.checkpoint.aside import SILENT, aside, begun, bounded
 from hostd.checkpoint.boot_id import boot_id_of
 from hostd.errors import Exit, Failure
 from hostd.kernel.descriptors import open_by_handle
@@ -33,7 +32,6 @@ from hostd.proc.points import CPU, KERNELS_CPU
 TRANSIENT = ("in-flight", "Control messages in queue")
 ATTEMPTS = 3
 PATIENCE = 60.0  # seconds, for what a guest can hold up: a look at all that its processes have open
-SILENT = "its file systems do not answer"
 
 T = TypeVar("T")
 
@@ -91,8 +89,7 @@ def check(spec: DumpSpec) -> None:
 async def checked(spec: DumpSpec) -> None:
     """`check`, in a thread of its own, and no longer than PATIENCE: it looks at what the container has open."""
     try:
-        async with asyncio.timeout(PATIENCE):
-            await asyncio.wrap_future(begun(lambda: check(spec), "dump"))
+        await bounded(lambda: check(spec), PATIENCE)
     except TimeoutError:
         raise Failure(Exit.CHKPNT, f"Checkpointing failed: {SILENT}") from None
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from hostd.container.bounded import bounded
+from hostd.checkpoint.aside import bounded
 from hostd.container.container import Container
 from hostd.container.devices import Device
 from hostd.errors import Exit, Failure

@@ -10,10 +10,10 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from hostd.checkpoint.aside import bounded
 from hostd.config.model import CtConfig
 from hostd.config.values import PAGE
 from hostd.container import mounts
-from hostd.container.bounded import bounded
 from hostd.container.container import Container
 from hostd.errors import Exit, Failure
 from hostd.kernel.fd import Fd

@@ -8,10 +8,10 @@ from contextlib import ExitStack
 from dataclasses import astuple, dataclass
 
 from hostd.cgroup.tree import CtCgroup
+from hostd.checkpoint.aside import bounded
 from hostd.config import bounds, values
 from hostd.config.model import CtConfig
 from hostd.container import faults
-from hostd.container.bounded import bounded
 from hostd.container.record import Record
 from hostd.errors import Exit, Failure
 from hostd.kernel import bpf, descriptors, socket_programs
@@ -69,8 +69,8 @@ async def give(cgroup: CtCgroup, record: Record, limits: SocketLimits) -> None:
     """
     try:
         await bounded(lambda: put(cgroup, record, limits), PATIENCE)
-    except OSError as error:
-        raise Failure(Exit.SETUBC, f"cannot set {limits}: {error.strerror}") from error
+    except TimeoutError as error:
+        raise Failure(Exit.SETUBC, f"cannot set {limits}: its sockets do not answer") from error
 
 
 def put(cgroup: CtCgroup, record: Record, limits: SocketLimits) -> None:

@@ -9,10 +9,10 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
+from hostd.checkpoint.aside import bounded
 from hostd.config.model import GlobalConfig
 from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
-from hostd.container.bounded import bounded
 from hostd.container.ops.destroy import what_it_needs
 from hostd.container.storage import layout_named
 from hostd.errors import Failure, VzError
@@ -41,12 +41,15 @@ def tidy(paths: Paths, globals: GlobalConfig, running: Iterable[str]) -> None:
 
     What cannot be done stays undone, and is told in the log.
     """
+    def is_needed(tree: str) -> bool:
+        return tree in {*running, *stood_on(paths, globals)}
+
     try:
         for tree in template.outdated(paths):
-            if tree in {*running, *stood_on(paths, globals)}:  # who hangs here keeps nobody from the template
+            if is_needed(tree):  # who hangs here keeps nobody from the template
                 continue
             with template.held(paths, tree):  # a create that was given it has left its note by now
-                if tree not in {*running, *stood_on(paths, globals)}:
+                if not is_needed(tree):
                     trash.discard(tree, paths.vzrm_dir)
                     log.info("%s was removed: no container stands on it, and its template is gone", tree)
     except (Doubt, VzError, OSError) as error:

@@ -15,7 +15,7 @@ from itertools import islice
 
 from hostd import proc
 from hostd.cgroup.tree import CgroupTree
-from hostd.checkpoint.aside import begun
+from hostd.checkpoint.aside import bounded
 from hostd.checkpoint.precheck import unescaped
 from hostd.config.paths import Paths
 from hostd.container.container import Container
@@ -89,8 +89,7 @@ class Views:
             return None
         place = f"{self._directory}/{name}"
         try:
-            async with asyncio.timeout(PATIENCE):
-                return await asyncio.wrap_future(begun(lambda: _whole(place), "views"))
+            return await bounded(lambda: _whole(place), PATIENCE)
         except TimeoutError:
             self._failed = time.monotonic()
             log.error("it is without files of its own: their server does not answer")

@@ -10,7 +10,7 @@ import os
 import stat
 from collections.abc import Iterable, Mapping
 
-from hostd.container.bounded import bounded
+from hostd.checkpoint.aside import bounded
 from hostd.container.container import Container
 from hostd.container.ops import sessions, undo
 from hostd.container.record import Record
