@@ -32,7 +32,7 @@ class RestoreSpec:
     """What to restore, and with what.
 
         *root* is a freshly made detached tree of the container's storage, idmapped as at the dump.
-    *uid_base* must be where `saved_ids(images_dir)` begin.  *runtime* is where the runtime `saved_runtime(images_dir)`
+    *uid_base* must be where the `ids` of what is saved begin.  *runtime* is where the runtime that it names
     is mounted.  *channel* is PID 1's end of a fresh SEQPACKET pair of the host's; PID 1 then makes a lasting one
     (`newpair`).  *devices* says for each network device inside what the prepared container end is called on the host
     now.  *views* is the directory with the files that a container sees of itself; "": this host has none, and it sees
@@ -53,39 +53,6 @@ class RestoreSpec:
     devices: dict[str, str] = field(default_factory=dict)
     views: str = ""
     own: Mapping[str, Fd] = field(default_factory=dict)
-
-
-def saved_ids(path: str) -> range:
-    """The user ids that the checkpoint at *path* needs.  Raises BadCheckpoint when it is not complete."""
-    found = saved.load(path)
-    return range(found.uid_base, found.uid_base + found.uid_count)
-
-
-def saved_runtime(path: str) -> str:
-    """The name of the runtime that is /.vz in the checkpoint *path*.  Raises BadCheckpoint when it is not complete."""
-    return saved.load(path).runtime
-
-
-def saved_openvz(path: str) -> bool:
-    """The checkpoint at *path* has OpenVZ's files in /proc.  Raises BadCheckpoint when it is not complete."""
-    return saved.WHOLE in saved.load(path).external
-
-
-def saved_settings(path: str) -> tuple[dict[str, str], dict[str, str]]:
-    """What the container ran with, and what its files said then.  Raises BadCheckpoint when it is not complete."""
-    found = saved.load(path)
-    return found.settings, found.configured
-
-
-def saved_counters(path: str) -> dict[str, list[int]]:
-    """The most and the refusals by beancounter, up to the checkpoint.  Raises BadCheckpoint when it is not complete."""
-    return saved.load(path).counted
-
-
-def saved_spent(path: str) -> tuple[int, int]:
-    """Microseconds in user mode and in the kernel up to it.  Raises BadCheckpoint when it is not complete."""
-    user, system = saved.load(path).spent
-    return user, system
 
 
 async def restore(spec: RestoreSpec) -> Process:

@@ -52,6 +52,16 @@ class Saved:
     counted: dict[str, list[int]] = field(default_factory=dict)  # the most and the refusals by beancounter
     spent: list[int] = field(default_factory=lambda: [0, 0])  # microseconds in user mode and in the kernel
 
+    @property
+    def ids(self) -> range:
+        """The user ids that it needs."""
+        return range(self.uid_base, self.uid_base + self.uid_count)
+
+    @property
+    def openvz(self) -> bool:
+        """It has OpenVZ's files in /proc."""
+        return WHOLE in self.external
+
 
 def store(directory: str, saved: Saved) -> None:
     """Write *saved* into a directory of images."""

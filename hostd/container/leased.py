@@ -3,8 +3,7 @@
 import os
 from collections.abc import Callable, Iterable
 
-from hostd.checkpoint import images_dir
-from hostd.checkpoint.restore import saved_ids
+from hostd.checkpoint import images_dir, saved
 from hostd.config.cache import ConfCache
 from hostd.config.paths import Paths
 from hostd.container import record
@@ -45,7 +44,7 @@ class Installation:
 
     def _of_checkpoint(self, _ctid: int, path: str) -> range | None:
         try:
-            return saved_ids(os.path.dirname(path))
+            return saved.load(os.path.dirname(path)).ids
         except VzError:  # damaged, or of another version: it cannot come back here
             return None
 

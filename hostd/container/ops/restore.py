@@ -13,17 +13,10 @@ from dataclasses import dataclass
 
 from hostd.cgroup import notes, stats
 from hostd.cgroup.tree import CtCgroup
-from hostd.checkpoint import images_dir
-from hostd.checkpoint.restore import (
-    RestoreSpec,
-    saved_counters,
-    saved_ids,
-    saved_openvz,
-    saved_runtime,
-    saved_settings,
-    saved_spent,
-)
+from hostd.checkpoint import images_dir, saved
+from hostd.checkpoint.restore import RestoreSpec
 from hostd.checkpoint.restore import restore as criu_restore
+from hostd.checkpoint.saved import Saved
 from hostd.config import live
 from hostd.config.model import CtConfig
 from hostd.container import (
@@ -55,12 +48,13 @@ from hostd.net import venet
 INSIDE = "venet0"
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Resurrection(Run):
-    """A run that begins with a checkpoint instead of an init."""
+    """A run that begins with a checkpoint instead of an init: the one at *images*, of which *kept* is our part."""
 
-    images: str = ""
-    settings: meanwhile.Settings | None = None
+    images: str
+    kept: Saved
+    settings: meanwhile.Settings
     device: str = ""  # the container's end of the venet pair, while it is on the host
 
 
@@ -70,7 +64,7 @@ async def take_saved_lease(run: Resurrection) -> None:
 
 
 def _take_saved_lease(run: Resurrection) -> None:
-    ids = saved_ids(run.images)
+    ids = run.kept.ids
     leases, ctid = run.world.leases, run.ct.ctid
     with leases.taken(but=ctid) as taken:
         if lease.blocks(taken) & lease.blocks([ids]):
@@ -90,7 +84,6 @@ async def limit(run: Resurrection) -> None:
 async def prepare_network(run: Resurrection) -> None:
     """The pair with both ends on the host: CRIU takes the container's end in, with the addresses it had."""
     host_side.note_network(run)
-    assert run.settings is not None
     other = {*run.settings.had.addresses} ^ {*run.settings.wanted.addresses}
     run.record.trying = [str(address) for address in other]
     run.save()
@@ -102,13 +95,13 @@ async def revive(run: Resurrection) -> None:
     """CRIU at work."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
     ct, rec, world = run.ct, run.record, run.world
-    rec.runtime = saved_runtime(run.images)
-    rec.views = bool(views := await world.views.ready())
+    rec.runtime, rec.openvz = run.kept.runtime, run.kept.openvz
+    views = await world.views.ready()
+    rec.views = bool(views)
     await world.sysinfo.begin()
-    rec.openvz = saved_openvz(run.images)
     if rec.openvz:
         await world.note_openvz(ct)
-    notes.spent(run.cgroup, *saved_spent(run.images))
+    notes.spent(run.cgroup, *run.kept.spent)
     run.save()  # all that a daemon must know to take it over, should we die once it lives
     runtime = await asyncio.to_thread(_runtime, run)
     with ExitStack() as owned:
@@ -206,7 +199,6 @@ async def _new_pair(link: InitLink | None) -> tuple[InitLink, Message]:
 async def catch_up(run: Resurrection) -> None:
     """What was set meanwhile: the host's side has most of it by now, inside is as it was."""
     these = run.settings
-    assert these is not None
     before, after = these.had, these.wanted
     with _as_far_as_it_goes(run, "limits stay as they were saved"):
         await meanwhile.limit(run, these)
@@ -267,14 +259,14 @@ async def restore(ct: Container, config: CtConfig, path: str, report: Report) ->
         raise Failure(Exit.FS_NOPRVT, f"Container private area {config.private} does not exist")
     report("Restoring container ...")
     await start.release(ct, report)
-    saved, wanted = _settings(ct, config, path)
-    counted = saved_counters(path)
-    most = counted.get("numproc", (0, 0))[0]
-    these = meanwhile.settings(saved, wanted, most, lambda texts: _with(ct, config, texts))
+    kept = saved.load(path)
+    wanted = live.resumed(kept.settings, kept.configured, live.texts(config, ct.world.load_globals()))
+    most, _ = kept.counted.get("numproc", (0, 0))
+    these = meanwhile.settings(kept.settings, wanted, most, lambda texts: _with(ct, config, texts))
     with images_dir.hold(path):  # nobody must take what an earlier one has left for what this one does
         images_dir.forget_restore(path)
-    ct.record = Record(ctid=ct.ctid, intent="restore", dump=path, live=wanted, counted=counted)
-    this = Resurrection(ct, ct.record, report, these.first, images=path, settings=these)
+    ct.record = Record(ctid=ct.ctid, intent="restore", dump=path, live=wanted, counted=kept.counted)
+    this = Resurrection(ct, ct.record, report, these.first, images=path, kept=kept, settings=these)
     report("\tundump...")
     try:
         await run("restore", STEPS, this)
@@ -288,12 +280,6 @@ async def restore(ct: Container, config: CtConfig, path: str, report: Report) ->
     await unstoppable(go_on(this))
     report("Container start in progress...")
     report("Restoring completed successfully")
-
-
-def _settings(ct: Container, config: CtConfig, path: str) -> tuple[dict[str, str], dict[str, str]]:
-    """What the container ran with (nothing in an old checkpoint), and what it is to run with."""
-    settings, configured = saved_settings(path)
-    return settings, live.resumed(settings, configured, live.texts(config, ct.world.load_globals()))
 
 
 def _with(ct: Container, config: CtConfig, running: live.Texts) -> CtConfig:
