@@ -14,7 +14,7 @@ INIT = 1
 _V2 = "cgroup.controllers"  # a file that cgroups of v2 have, and none of v1
 # What whoever gets a cgroup gets of it: cgroup-v2.rst, "Model of Delegation", and what systemd adds.
 _DELEGATED = (
-    "cgroup.procs", "tasks", "cgroup.threads", "cgroup.subtree_control", "memory.oom.group", "memory.pressure",
+    "cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "memory.oom.group", "memory.pressure",
     "memory.reclaim",
 )  # fmt: skip
 
@@ -40,14 +40,16 @@ def pids(directory: str) -> list[int]:
 
 
 def save(cgroups: Mapping[str, str], uid_base: int) -> dict[str, list[Group]]:
-    """The sub-cgroups of every hierarchy in *cgroups* (name -> the container's directory), parents first."""
-    return {name: groups for name, directory in cgroups.items() if (groups := _groups(directory, uid_base))}
+    """The sub-cgroups of every hierarchy of v2 in *cgroups* (name -> the container's directory), parents first: a guest
+    may have none of v1.
+    """
+    v2 = {name: directory for name, directory in cgroups.items() if _is_v2(directory)}
+    return {name: groups for name, directory in v2.items() if (groups := _groups(directory, uid_base))}
 
 
 def without_v1(cgroups: Mapping[str, str], saved: Mapping[str, list[Group]]) -> dict[str, list[Group]]:
-    """*saved* but for hierarchies of v1, where guests had cgroups with an earlier hostd, and may have none."""
-    v1 = {name for name, directory in cgroups.items() if not os.path.exists(f"{directory}/{_V2}")}
-    return {name: groups for name, groups in saved.items() if name not in v1}
+    """*saved* but for hierarchies of v1, where guests had cgroups with an earlier hostd."""
+    return {name: groups for name, groups in saved.items() if name not in cgroups or _is_v2(cgroups[name])}
 
 
 def make(cgroups: Mapping[str, str], saved: Mapping[str, list[Group]], uid_base: int) -> None:
@@ -98,6 +100,10 @@ def inside_number(pid: int) -> int:
             return next(int(line.split()[-1]) for line in file if line.startswith("NSpid:"))
     except (OSError, StopIteration):
         return 0
+
+
+def _is_v2(directory: str) -> bool:
+    return os.path.exists(f"{directory}/{_V2}")
 
 
 def _groups(directory: str, uid_base: int) -> list[Group]:
