@@ -8,9 +8,7 @@ from concurrent.futures import Future
 from hostd.kernel.facade import check, lib
 from hostd.kernel.fd import Fd
 from hostd.kernel.mount import is_mounted, move_mount, open_tree, umount
-from hostd.kernel.namespace import CLONE_NEWNS
-
-CLONE_FS = 0x00000200
+from hostd.kernel.namespace import CLONE_FS, CLONE_NEWNS, unshare
 
 
 def replace(mnt_ns: Fd, trees: Mapping[str, Fd | None], carried: str = "") -> "Future[None]":
@@ -28,7 +26,7 @@ def replace(mnt_ns: Fd, trees: Mapping[str, Fd | None], carried: str = "") -> "F
 
 def _work(outcome: "Future[None]", mnt_ns: Fd, trees: Mapping[str, Fd | None], carried: str) -> None:
     try:
-        check(lib.vz_unshare(CLONE_FS), "unshare", "root and working directory")
+        unshare(CLONE_FS, "root and working directory")
         check(lib.vz_setns(mnt_ns.fileno(), CLONE_NEWNS), "setns", mnt_ns.what)
         failed = _exchange(trees, carried)
     except BaseException as error:

@@ -22,7 +22,7 @@ from hostd.kernel import (
     swaps,
     sysinfo_program,
 )
-from hostd.kernel.facade import address_of, check, lib
+from hostd.kernel.facade import address_of, lib
 from hostd.kernel.fd import Fd
 
 SOFT_DIRTY = 1 << 55  # in an entry of /proc/PID/pagemap
@@ -70,7 +70,7 @@ def time_namespaces() -> bool:
     """
 
     def refused() -> int:
-        check(lib.vz_unshare(namespace.CLONE_NEWTIME), "unshare", "time")
+        namespace.unshare(namespace.CLONE_NEWTIME, "time")
         try:
             spawn.start(spawn.Program(("/nowhere/at/all",), {})).close()
         except OSError as error:

@@ -24,11 +24,10 @@ from hostd.kernel.mount import (
     open_tree,
     umount,
 )
-from hostd.kernel.namespace import CLONE_NEWNS
+from hostd.kernel.namespace import CLONE_FS, CLONE_NEWNS, unshare
 from hostd.kernel.process import Process
 from hostd.kernel.spawn import SpawnPlan, spawn
 
-CLONE_FS = 0x00000200
 LOCKED_DOWN = MountAttr.NOSUID | MountAttr.NODEV | MountAttr.NOEXEC
 
 T = TypeVar("T")
@@ -83,8 +82,8 @@ def _run_into(future: Future[T], function: Callable[[], T]) -> None:
 
 def _enter() -> None:
     """Take this thread alone (own root and working directory first) into a minimal mount namespace."""
-    check(lib.vz_unshare(CLONE_FS), "unshare", "fs")
-    check(lib.vz_unshare(CLONE_NEWNS), "unshare", "mnt")
+    unshare(CLONE_FS, "fs")
+    unshare(CLONE_NEWNS, "mnt")
     with open_tree("/", clone=False) as root:
         mount_setattr(root, propagation=Propagation.PRIVATE, recursive=True)
     with new_filesystem("tmpfs", {"mode": "755", "size": "64k"}, MountAttr.NOSUID | MountAttr.NOEXEC) as root:
