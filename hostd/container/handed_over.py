@@ -9,17 +9,15 @@ import fcntl
 import os
 import socket
 import threading
-from array import array
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
 
+from hostd.cli import wire
 from hostd.kernel.fd import Fd
 
 MOST_LEFT = 1000  # descriptors of one container that wait to be closed
-MAX_FDS = 253  # SCM_MAX_FD: with less space the kernel would close the rest in its own way
-ANCILLARY = socket.CMSG_SPACE(MAX_FDS * 4)
 _PROTOCOL = "system.sockprotoname"  # what sockfs says of a socket by itself, as "TCP" or "UNIX-STREAM"
 
 
@@ -42,15 +40,6 @@ def kind(fd: Fd) -> Kind:
     except OSError:
         return Kind.OTHER
     return Kind.MEMORY
-
-
-def numbers(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
-    """The descriptors in what recvmsg(2) brought beside the data."""
-    found = array("i")
-    for level, what, payload in ancillary:
-        if (level, what) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            found.frombytes(payload[: len(payload) - len(payload) % found.itemsize])
-    return list(found)
 
 
 class Disposal:
@@ -100,9 +89,8 @@ def _empty(end: socket.socket) -> None:
     """Close what is queued, then *end*: whoever closed it last, the keeper, would have to do all that."""
     with end, suppress(OSError):  # BlockingIOError: there is no more
         while True:
-            data, ancillary, _, _ = end.recvmsg(1, ANCILLARY, socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT)
-            given = numbers(ancillary)
-            for number in given:
-                os.close(number)
+            data, control, _, _ = end.recvmsg(1, wire.SPACE, socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT)
+            given = wire.descriptors(control)
+            wire.close_all(given)
             if not data and not given:
                 return

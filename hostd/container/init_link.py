@@ -14,7 +14,8 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from hostd.container.handed_over import ANCILLARY, Disposal, Kind, kind, numbers
+from hostd.cli import wire
+from hostd.container.handed_over import Disposal, Kind, kind
 from hostd.errors import Exit, Failure
 from hostd.kernel.fd import Fd
 from hostd.log import log, printable
@@ -137,10 +138,10 @@ class InitLink:
     def _receive(self, given: list[Fd]) -> Message:
         """The next message, what came along put into *given*.  BlockingIOError when there is none, EOFError at the end.
         """
-        data, ancillary, flags, _ = self._socket.recvmsg(
-            protocol.MAX_FRAME, ANCILLARY, socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT
+        data, control, flags, _ = self._socket.recvmsg(
+            protocol.MAX_FRAME, wire.SPACE, socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT
         )
-        given += [Fd(number, "descriptor from init") for number in numbers(ancillary)]
+        given += [Fd(number, "descriptor from init") for number in wire.descriptors(control)]
         if not data:
             raise EOFError
         if flags & socket.MSG_TRUNC:
