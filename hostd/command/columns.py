@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from hostd.command.figures import Counter, Usage
 from hostd.command.row import Row, status
@@ -31,9 +31,11 @@ class Column:
     figures: bool = False  # of several digits each: one that is cut is another
 
 
-def _column(name: str, header: str, width: int, text: Text, json: Value | None = None) -> Column:
+def _column(
+    name: str, header: str, width: int, text: Text, json: Value | None = None, *, figures: bool = False
+) -> Column:
     value = json or text
-    return Column(name, header, width, text, value, value)
+    return Column(name, header, width, text, value, value, figures=figures)
 
 
 def _conf(name: str, header: str, width: int, key: str = "") -> Column:
@@ -259,7 +261,7 @@ COLUMNS: tuple[Column, ...] = (
     *_quota("diskspace", "DSPACE", values.disk_kib, lambda usage: usage.disk_kib),
     *_quota("diskinodes", "DINODES", values.items, lambda usage: usage.disk_inodes),
     Column("laverage", "LAVERAGE", 14, _load, _load_json, lambda row: row.usage.load, frozenset(("load",)), True),
-    replace(_column("uptime", "UPTIME", 15, _uptime, lambda row: Seconds(row.facts.uptime or 0)), figures=True),
+    _column("uptime", "UPTIME", 15, _uptime, lambda row: Seconds(row.facts.uptime or 0), figures=True),
     _number("cpulimit", "CPULIM", 7, default=0),
     _number("cpuunits", "CPUUNI", 7, default=1000),
     _number("cpus", "CPUS", 5),

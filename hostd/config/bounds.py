@@ -22,8 +22,10 @@ def limit(text: str, unit: Callable[[str], int]) -> int | None:
 def is_vswap(physpages: str | None, swappages: str | None) -> bool:
     """RAM is limited and swap is there: what else a container may use follows from the two.  What is no number is none.
     """
+    if not physpages or not swappages:
+        return False
     try:
-        return bool(swappages) and bool(physpages) and limit(physpages or "", size_pages) is not None
+        return limit(physpages, size_pages) is not None
     except ValueError:
         return False
 

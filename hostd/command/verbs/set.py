@@ -69,9 +69,10 @@ async def run(call: Call) -> int:
     hardware.check(request.changes.texts)
     if name := request.changes.texts.get("NAME", conf.get("NAME") if request.map_names else None):
         names.check(call.host.paths, call.ctid, name)  # before anything is changed
+    after = request.changes.edited(conf)
     if request.changes.keys & {"FEATURES", "INIT"}:
-        combined.check(effective(call.ctid, request.changes.edited(conf), call.host.confs.globals()))
-    disk.check(call, request.changes.keys, request.changes.edited(conf))
+        combined.check(effective(call.ctid, after, call.host.confs.globals()))
+    disk.check(call, request.changes.keys, after)
     if request.changes.keys & {"CPUMASK", "NODEMASK"}:
         others = conf if request.save else live.over(conf, facts.live)
         combined.check_masks(request.changes.edited(others), call.host.confs.globals().raw)

@@ -102,7 +102,7 @@ async def settle(ct: Container, config: CtConfig) -> None:
     except Stays as stays:
         log.error("%s", stays.message)
         undo.keep(record, stays)
-    await _settle_sockets(cgroup, record, config)
+    await _as_far_as_it_goes(socket_limits.give(cgroup, record, socket_limits.of(config)))
     device_filter.protect(cgroup, devices.rules(config))
     present = {ip_interface(address).ip for address in record.addresses}
     with ct.netns() as netns:
@@ -118,21 +118,17 @@ async def settle(ct: Container, config: CtConfig) -> None:
     record.try_save(world.paths)
 
 
-async def _settle_sockets(cgroup: CtCgroup, record: Record, config: CtConfig) -> None:
-    try:
-        await socket_limits.give(cgroup, record, socket_limits.of(config))
-    except Failure as failure:
-        log.error("part of a change that was cut off cannot be taken back: %s", failure.message)
-
-
 async def _settle_names(ct: Container, link: InitLink, config: CtConfig) -> None:
     record = ct.record
     assert record is not None
     ours = [file for file in furnish.files(config) if not file.unless_set and file.path not in record.former]
-    told = await _each(former.put_back(ct, record.former), furnish.write_all(link, ours))
+    await _as_far_as_it_goes(former.put_back(ct, record.former), furnish.write_all(link, ours))
     if config.hostname or furnish.HOSTNAME in record.former:  # else what the guest calls itself is its own
-        told += await _each(link.ask("hostname", name=furnish.hostname(config)))
-    for text in told:
+        await _as_far_as_it_goes(link.ask("hostname", name=furnish.hostname(config)))
+
+
+async def _as_far_as_it_goes(*steps: Awaitable[object]) -> None:
+    for text in await _each(*steps):
         log.error("part of a change that was cut off cannot be taken back: %s", text)
 
 
