@@ -1,4 +1,4 @@
-"""Leave everything of the caller behind: terminal, session, directory, environment, cgroups, limits."""
+"""Leave everything of the caller behind: terminal, session, directory, environment, cgroups, priority, limits."""
 
 import posix
 
@@ -7,7 +7,7 @@ from hostd.cli.place import environment, text
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 else:
     import _signal
 
@@ -17,6 +17,9 @@ _CGROUPS = "/sys/fs/cgroup"
 _LEAF = ".hostd"
 _OOM_SCORE = b"-500"
 _OPEN_FILES = 65536
+_OPEN_FILES_INSIDE = 524288  # of one process: as `hostd.container.inner_limits.NOFILE`
+_LIMITS = 16  # RLIM_NLIMITS of include/uapi/asm-generic/resource.h
+_INIT = 1
 _QUESTION = b"VZ_ANSWER"  # of `hostd --answer` alone: it makes a daemon answer one command line and end
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -34,17 +37,67 @@ def from_caller(log: int) -> None:
     posix.dup2(log, 1)
     posix.close(null)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+    if not environment("NOTIFY_SOCKET"):  # a service has what its unit says
+        as_service()
     raise_file_limit()
     if int(read("/proc/self/oom_score_adj") or 0) > int(_OOM_SCORE):  # the service manager may say less
         write("/proc/self/oom_score_adj", _OOM_SCORE)
     write("/proc/self/comm", b"hostd")
 
 
+def as_service() -> None:
+    """Priority, processors and limits as the host's init gives them to what it starts; best effort.
+
+    Not those of whoever typed the first command, behind `nice`, `taskset` or `ulimit`: every container inherits ours.
+    """
+    attempt(posix.sched_setscheduler, 0, posix.SCHED_OTHER, posix.sched_param(0))
+    attempt(posix.setpriority, posix.PRIO_PROCESS, 0, 0)
+    attempt(processors_of_init)
+    for which in range(_LIMITS):
+        attempt(limit_of_init, which)
+
+
+def attempt(step: "Callable[..., object]", *arguments: object) -> None:
+    try:
+        step(*arguments)
+    except (OSError, ValueError):  # the latter of setrlimit(2), which takes CAP_SYS_RESOURCE
+        pass
+
+
+def processors_of_init() -> None:
+    """Set only where they differ: what was set the kernel keeps to when there are more processors."""
+    ours, wanted = allowed("self"), allowed("1")
+    if ours != wanted:
+        posix.sched_setaffinity(0, wanted)
+
+
+def allowed(pid: str) -> "set[int]":
+    """Its processors, those that are switched off as well, which sched_getaffinity(2) leaves out."""
+    lines = [line for line in read(f"/proc/{pid}/status").splitlines() if line.startswith("Cpus_allowed_list:")]
+    found: set[int] = set()
+    for part in lines[0].partition(":")[2].split(",") if lines else ():
+        first, _, last = part.partition("-")
+        found.update(range(int(first), int(last or first) + 1))
+    return found
+
+
+def limit_of_init(which: int) -> None:
+    import resource
+
+    if which != resource.RLIMIT_NOFILE:
+        resource.setrlimit(which, resource.prlimit(_INIT, which))
+
+
 def raise_file_limit() -> None:
-    """Keeper and daemon have a few descriptors per container; 1024 would be the end at 200 of them."""
+    """Keeper and daemon have a few descriptors per container; 1024 would be the end at 200 of them.  No process inside
+    may have more than we.
+    """
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < _OPEN_FILES_INSIDE:
+        attempt(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, _OPEN_FILES_INSIDE))
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < _OPEN_FILES:
         wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

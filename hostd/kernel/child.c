@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
+#include <linux/ioprio.h>
 #include <linux/keyctl.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
@@ -244,11 +245,17 @@ static void confine(struct vz_plan *plan)
 /* struct sigaction as the kernel has it; all zero is SIG_DFL.  KILL and STOP refuse, which is fine. */
 static void default_signals(void)
 {
-    static const unsigned long action[8];
-    static const unsigned long mask[2];
+    static const unsigned long action[8], mask[2];
     for (int number = 1; number <= SIGNALS; number++)
         RAW4(SYS_rt_sigaction, number, action, 0, KERNEL_SIGSET_SIZE);
     RAW4(SYS_rt_sigprocmask, SIG_SETMASK, mask, 0, KERNEL_SIGSET_SIZE);
+}
+
+/* What `ionice` and `setarch` did before the command that happened to start hostd.  0: PER_LINUX. */
+static void leave_caller(void)
+{
+    RAW3(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, 0);
+    RAW1(SYS_personality, 0);
 }
 
 static void leave_host(struct vz_plan *plan)
@@ -256,6 +263,7 @@ static void leave_host(struct vz_plan *plan)
     TRY(HOSTNAME, 0, RAW2(SYS_sethostname, plan->hostname, length_of(plan->hostname)));
     TRY(SETSID, 0, RAW0(SYS_setsid));
     RAW1(SYS_umask, 022);
+    leave_caller();
     long keyring = RAW2(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, 0);
     if (keyring != -ENOSYS)
         TRY(KEYRING, 0, keyring);
@@ -285,6 +293,7 @@ void vz_program(void *argument)
     struct vz_plan *plan = argument;
     join_cgroups(plan);
     TRY(SETSID, 0, RAW0(SYS_setsid));
+    leave_caller(); /* CRIU is such a program, and keeps neither for what it restores */
     place_fds(plan);
     default_signals();
     fail(plan, VZ_STEP_EXEC, 0, RAW3(SYS_execve, plan->argv[0], plan->argv, plan->env));

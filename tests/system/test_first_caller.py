@@ -1,0 +1,70 @@
+"""Nothing of whoever happened to type the first command is left in hostd, and in containers, which outlive him."""
+
+import os
+import resource
+
+import pytest
+
+from hostd.keeper import detach
+from hostd.kernel import probes
+from tests.harness import machine
+from tests.harness.installation import Vz
+from tests.harness.needs import CHECKPOINTS
+
+pytestmark = pytest.mark.system
+
+FILES = 100_000 if probes.sys_resource() else 512  # without, nobody can raise what the caller has lowered
+CALLER = (
+    *("prlimit", "--fsize=100000000", "--nproc=700", f"--nofile={FILES}", "--memlock=8192", "--core=4096"),
+    *("nice", "-n", "7", "ionice", "-c", "3", "setarch", "-R", "taskset", "-c", str(min(os.sched_getaffinity(0)))),
+)
+INHERITED = (resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC, resource.RLIMIT_MEMLOCK, resource.RLIMIT_CORE)
+
+
+def limits(pid: int) -> list[tuple[int, int]]:
+    return [resource.prlimit(pid, which) for which in INHERITED]
+
+
+def is_nobodys(vz: Vz, pid: int) -> None:
+    """It has no priority and no processors of the caller's."""
+    assert os.getpriority(os.PRIO_PROCESS, pid) == 0
+    assert os.sched_getscheduler(pid) == os.SCHED_OTHER
+    assert os.sched_getaffinity(pid) == os.sched_getaffinity(1)
+
+
+def test_nothing_of_the_callers_is_left_in_what_runs_then(vz: Vz) -> None:
+    vz.create(101)
+    vz.stop_hostd()
+    vz.run(*CALLER, "vzctl", "start", "101")
+    init = vz.init_pid(101)
+    for pid in (vz.keeper_pid, vz.daemon_pid, init):
+        is_nobodys(vz, pid)
+    assert vz.run("ionice", "-p", str(init)).stdout.startswith("none")
+    assert machine.read(f"/proc/{init}/personality") == "00000000\n"
+    if probes.sys_resource():
+        assert limits(vz.daemon_pid) == limits(init) == limits(1)
+        assert resource.prlimit(vz.daemon_pid, resource.RLIMIT_NOFILE) == (FILES, 524288)
+        assert resource.prlimit(init, resource.RLIMIT_NOFILE) == (1024, 524288)
+
+
+@CHECKPOINTS
+def test_nor_in_what_is_restored(vz: Vz) -> None:
+    vz.start(101)
+    vz.ctl("chkpnt", "101")
+    vz.stop_hostd()
+    vz.run(*CALLER, "vzctl", "restore", "101")
+    is_nobodys(vz, vz.init_pid(101))
+    assert vz.run("ionice", "-p", str(vz.init_pid(101))).stdout.startswith("none")
+
+
+def test_processors_that_are_set_for_nobody_are_not_set() -> None:
+    """Who has all has those that come later, too; and what is off counts."""
+    assert detach.allowed("self") >= os.sched_getaffinity(0)
+    assert detach.allowed("1") >= os.sched_getaffinity(1)
+
+
+def test_what_somebody_starts_inside_has_nothing_of_his(vz: Vz) -> None:
+    vz.start(101)
+    look = "cut -d ' ' -f 19 /proc/self/stat; ulimit -f"
+    said = vz.run("prlimit", "--fsize=100000000", "nice", "-n", "7", "vzctl", "exec2", "101", look).stdout
+    assert said == "0\nunlimited\n"
