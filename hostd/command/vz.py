@@ -14,7 +14,7 @@ from hostd.command.console import Console
 from hostd.command.host import Host
 from hostd.config import files, values
 from hostd.config.reader import Reader
-from hostd.errors import BadConfig, NoConfig, VzError
+from hostd.errors import BadConfig, Exit, NoConfig, VzError
 
 HELP = """Usage: vz start|stop|restart|status
 
@@ -170,7 +170,11 @@ class _Service:
         live = self._host.facts(ctid).live  # what the file says is not what runs, and perhaps nothing at all
         if slow := [option for key, option in LIFTED.items() if (live.get(key) or "0") != "0"]:
             await self._vzctl("--skiplock", "set", str(ctid), *(word for option in slow for word in (option, "0")))
-        return self._told(f"Stopping CT {ctid}", await self._vzctl("--skiplock", "stop", str(ctid)))
+        code, why = await self._vzctl("--skiplock", "stop", str(ctid))
+        if code not in (OK, Exit.LOCKED) and self._host.facts(ctid).running:  # by CTID.stop: the host goes all the same
+            self._console.error(f"CT {ctid} is killed: {why}")
+            code, why = await self._vzctl("--skiplock", "stop", str(ctid), "--fast")
+        return self._told(f"Stopping CT {ctid}", (code, why))
 
     async def _umount(self, ctid: int) -> bool:
         return self._told(f"Unmounting CT {ctid}", await self._vzctl("--skiplock", "umount", str(ctid)))

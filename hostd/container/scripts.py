@@ -112,20 +112,25 @@ def inner(paths: Paths, ctid: int, action: str) -> str | None:
 async def run_inside(
     ct: Container, path: str, report: Report, variables: Mapping[str, str] | None = None
 ) -> None:
-    """Run the file *path* of the host in the container: with *variables* as the script of a distribution.
+    """Run the file *path* of the host in the container; with *variables* it is a distribution's, and takes its time.
 
     Raises Failure(79).
     """
     of_a_distribution = variables is not None
+    patience = None if of_a_distribution else sessions.OF_SCRIPT
     environment = {**sessions.ENVIRONMENT, **(variables or {})}
     try:
         text = dists.text(path) if of_a_distribution else files.read(path)
         with Lines(report) as output, Fd.open("/dev/null", os.O_RDONLY) as null:
             stdio = (null.fileno(), output.writer.fileno(), output.writer.fileno())
             async with inside.brought_in(ct, text, shell=of_a_distribution) as candidates:
-                code = await sessions.run_first(ct, candidates, stdio, environment)
+                code = await sessions.run_first(ct, candidates, stdio, environment, patience)
     except OSError as error:
         raise Failure(Exit.ACTIONSCRIPT, f"{path} cannot be run in the container: {error.strerror}") from error
+    except Failure as failure:
+        if failure.exit_code != Exit.EXEC_TIMEOUT:
+            raise
+        raise Failure(Exit.ACTIONSCRIPT, f"{path} failed in the container: {failure.message}") from failure
     if code:
         raise Failure(Exit.ACTIONSCRIPT, f"{path} failed in the container: {_reason(code)}")
 

@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 
 from hostd.command import vz
+from hostd.command.host import StopOptions
+from hostd.container.report import Report
 from hostd.errors import Exit, Failure
 from tests.harness.fake_host import Fake, Said
 
@@ -171,6 +173,21 @@ def test_what_does_not_stop_is_tried_again_and_then_told(fake: Fake) -> None:
     fake.up(101)
     fake.host.failure = Failure(Exit.LOCKED, "CT 101 is busy")
     assert fake.service("stop") == Said(1, "", "Stopping CT 101: CT 101 is busy\n" * vz.ROUNDS)
+
+
+def test_a_script_inside_that_fails_does_not_hold_the_host_up(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = fake.host.stop
+
+    async def guarded(ctid: int, options: StopOptions, report: Report) -> None:
+        if not options.fast:
+            raise Failure(Exit.ACTIONSCRIPT, "101.stop failed")
+        await stop(ctid, options, report)
+
+    in_globals(fake, "VE_STOP_MODE=stop")
+    fake.up(101)
+    monkeypatch.setattr(fake.host, "stop", guarded)
+    assert fake.service("stop") == Said(0, "Stopping CT 101: done\n", "CT 101 is killed: 101.stop failed\n")
+    assert done(fake) == [("stop", 101)]
 
 
 def test_restart_and_status(fake: Fake) -> None:

@@ -11,16 +11,16 @@ from typing import cast
 import pytest
 
 from hostd.config.paths import Paths
-from hostd.container import counters
+from hostd.container import counters, scripts
 from hostd.container.container import Container
 from hostd.container.init_link import ChannelLost, InitLink, Message
-from hostd.container.ops import apply, chkpnt, sessions
+from hostd.container.ops import apply, chkpnt, sessions, tool
 from hostd.container.ops.apply import LiveChange
 from hostd.container.ops.sessions import Terminal
 from hostd.container.ops.undo import Undo
 from hostd.container.record import Record
 from hostd.container.world import World
-from hostd.errors import Failure, NoConfig
+from hostd.errors import Exit, Failure, NoConfig
 from hostd.kernel.process import Process
 
 
@@ -36,7 +36,7 @@ class FakeLink:
             raise self.answer
         return self.answer
 
-    def tell(self, verb: str, **_: object) -> None:
+    def tell(self, verb: str, *_: object, **__: object) -> None:
         self.told.append(verb)
 
 
@@ -151,6 +151,33 @@ def test_what_a_program_prints_is_read_while_it_runs(tmp_path: Path) -> None:
 
     ct = running(Paths(str(tmp_path)), Talkative(Message("started", {})))
     assert asyncio.run(scene()) == (3, ["line"] * sessions.MOST_LINES)
+
+
+@pytest.fixture
+def endless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Container:
+    """Nothing that is started in it ever ends; hostd's patience does soon."""
+    monkeypatch.setattr(sessions, "OF_SCRIPT", 0.01)
+    monkeypatch.setattr(sessions, "PATIENCE", 0.01)
+    return running(Paths(str(tmp_path)), FakeLink(Message("started", {})))
+
+
+def told(ct: Container) -> list[str]:
+    return cast(FakeLink, ct.link).told
+
+
+def test_a_program_of_a_change_that_does_not_end_is_killed(endless: Container) -> None:
+    with pytest.raises(Failure, match=r"it hangs: what was started in CT 101 did not end in 0\.01 s") as raised:
+        asyncio.run(tool.run(endless, "chpasswd", (), "root:secret", failing="it hangs"))
+    assert raised.value.exit_code == Exit.CHANGEPASS and told(endless) == ["kill"]
+
+
+def test_a_script_inside_that_does_not_end_has_failed(endless: Container, tmp_path: Path) -> None:
+    """CTID.stop, by a shell of the guest's; what removes it does not end, either."""
+    script = tmp_path / "101.stop"
+    script.write_text("sync\n")
+    with pytest.raises(Failure, match=r"101\.stop failed in the container: what was started") as raised:
+        asyncio.run(scripts.run_inside(endless, str(script), print))
+    assert raised.value.exit_code == Exit.ACTIONSCRIPT and told(endless) == ["kill", "kill"]
 
 
 def test_a_login_without_a_terminal_is_none(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ master (and console sockets, `console`) go straight from the command to PID 1 or
 
 import asyncio
 import os
+import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from hostd.container import numproc
@@ -23,6 +25,7 @@ ENVIRONMENT = {
 
 MOST_LINES = 50  # of what a program of ours prints inside
 PATIENCE = 10.0  # seconds for a program that takes no time
+OF_SCRIPT = 300.0  # seconds for a script that comes from the host, as OpenVZ has for that of a password
 LAST_WORDS = 0.3  # seconds for the terminal of a login that has ended
 
 
@@ -105,23 +108,23 @@ async def run_first(
     candidates: Sequence[Sequence[str]],
     stdio: tuple[int, int, int],
     env: Mapping[str, str],
+    patience: float | None,
 ) -> int:
-    """Run the first of *candidates* whose program exists; returns its exit code, 128 + N for signal N.  OSError."""
-    return await _result(ct, await _begin_first(ct, candidates, stdio, env))
+    """Run the first of *candidates* whose program exists; returns its exit code, 128 + N for signal N.
+
+    Raises OSError, Failure(15) when it has not ended after *patience* seconds.
+    """
+    return await _result(ct, await _begin_first(ct, candidates, stdio, env), patience)
 
 
 async def quietly(ct: Container, argv: Sequence[str]) -> int:
     """Run *argv*, which takes no time, with /dev/null as its stdio; returns its exit code.
 
-    Raises OSError, Failure when it has not ended after PATIENCE: the guest may have put anything in its place.
+    Raises OSError, Failure(15) when it has not ended after PATIENCE: the guest may have put anything in its place.
     """
     with Fd.open("/dev/null", os.O_RDWR) as null:
         session = await _begin(ct, argv, (null.fileno(),) * 3)
-    try:
-        async with asyncio.timeout(PATIENCE):
-            return await _result(ct, session)
-    except TimeoutError:
-        raise Failure(Exit.SYSTEM, f"{argv[0]} does not end in CT {ct.ctid}") from None
+    return await _result(ct, session, PATIENCE)
 
 
 async def capture(
@@ -129,7 +132,8 @@ async def capture(
 ) -> tuple[int, list[str]]:
     """Run *argv* with *data* on stdin; returns its exit code and the first lines that it printed.
 
-    One that *outlives* its caller is not hung up when that is cancelled.
+    One that *outlives* its caller is not hung up when that is cancelled, and takes its time; of others Failure(15) is
+    raised when they have not ended after OF_SCRIPT.
     """
     said: list[str] = []
 
@@ -140,7 +144,7 @@ async def capture(
     with Lines(hear) as output:
         with memory_file(data) as stdin:
             session = await _begin(ct, argv, (stdin.fileno(), *(output.writer.fileno(),) * 2))
-        code = exit_code(await session.ended) if outlives else await _result(ct, session)
+        code = exit_code(await session.ended) if outlives else await _result(ct, session, OF_SCRIPT)
     return code, said
 
 
@@ -182,20 +186,32 @@ async def enter(ct: Container, command: str | None, terminal: Terminal, entered:
             relay.cancel()
 
 
-async def _result(ct: Container, session: OpenSession) -> int:
-    """Wait for the session's end; when the command that asked for it goes away, hang the session up."""
+async def _result(ct: Container, session: OpenSession, patience: float | None = None) -> int:
+    """Wait for the session's end; when the command that asked for it goes away, hang the session up.
+
+    After *patience* seconds it is killed, and Failure(15) raised.
+    """
     try:
-        return exit_code(await session.ended)
+        async with asyncio.timeout(patience):
+            return exit_code(await session.ended)
     except asyncio.CancelledError:
-        if ct.link is not None:
-            ct.link.tell("hup", id=session.number)
+        _tell(ct, "hup", session)
         raise
+    except TimeoutError:
+        _tell(ct, "kill", session, signal=int(signal.SIGKILL))
+        raise Failure(Exit.EXEC_TIMEOUT, f"what was started in CT {ct.ctid} did not end in {patience:g} s") from None
+
+
+def _tell(ct: Container, verb: str, session: OpenSession, **fields: int) -> None:
+    if ct.link is not None:
+        with suppress(ChannelLost):  # then nobody is there to be told
+            ct.link.tell(verb, (), id=session.number, **fields)
 
 
 def exit_code(ended: Message) -> int:
     """The shell's convention: the code itself, or 128 + the signal's number."""
-    signal = ended.number("signal")
-    return 128 + signal % 128 if signal else ended.number("code") % 256
+    killed_by = ended.number("signal")
+    return 128 + killed_by % 128 if killed_by else ended.number("code") % 256
 
 
 async def hang_up_logins(ct: Container) -> None:
