@@ -45,8 +45,8 @@ class DumpSpec:
     in the container's own network namespace; *runtime* is the name of what is /.vz;
     *cgroups* are the container's directories, one per hierarchy.  *lower* and *upper* are the directories of
     an overlay root (*lower* as the template's tree, *upper* on the mounted disk image), None for other
-    roots; *disk* is where the root is mounted on the host.  *openvz*: its /proc is the server's.  *settings*,
-    *configured* and *counted* as in `Saved`; *spent* answers what is to be there, once all tasks are stopped.
+    roots; *disk* is where the root is mounted on the host.  *openvz*: its /proc is the server's.  *settings* and
+    *configured* as in `Saved`; *counted* and *spent* answer what is to be there, once all tasks are stopped.
     """
 
     pid: int
@@ -62,7 +62,7 @@ class DumpSpec:
     disk: str = ""
     openvz: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
-    counted: Mapping[str, list[int]] = field(default_factory=dict)
+    counted: Callable[[], dict[str, list[int]]] = dict
     configured: Mapping[str, str] = field(default_factory=dict)
     spent: Callable[[], tuple[int, int]] = lambda: (0, 0)
 
@@ -195,7 +195,7 @@ def _saved(spec: DumpSpec, external: dict[str, str], version: str) -> saved.Save
         cgroups=cgmap.save(hierarchies(spec.cgroups), base),
         network=networks,
         settings=dict(spec.settings),
-        counted=dict(spec.counted),
+        counted=spec.counted(),
         configured=dict(spec.configured),
         criu=version,
         uid_count=spec.uid_count,

@@ -18,6 +18,7 @@ from hostd.config.values import PAGE
 from hostd.container import socket_limits
 from hostd.container.container import Container
 from hostd.container.maxima import Maxima
+from hostd.container.record import Record
 from hostd.kernel import holdings
 from hostd.kernel.fd import Fd
 from hostd.kernel.namespace import namespace
@@ -168,10 +169,15 @@ def _with_maxima(look: Look, rows: Rows) -> Rows:
     ct, record = look.ct, look.record
     if ct.record is not record:
         return {}
+    maxima = _maxima(ct, record)
+    maxima.note({name: row.held for name, row in rows.items() if row.maxheld is None})
+    return {name: _whole(row, maxima.most.get(name, 0), record.counted.get(name)) for name, row in rows.items()}
+
+
+def _maxima(ct: Container, record: Record) -> Maxima:
     if ct.maxima is None or ct.maxima.serial != record.serial:
         ct.maxima = Maxima.of(ct.world.paths, ct.ctid, record.serial)
-    ct.maxima.note({name: row.held for name, row in rows.items() if row.maxheld is None})
-    return {name: _whole(row, ct.maxima.most.get(name, 0), record.counted.get(name)) for name, row in rows.items()}
+    return ct.maxima
 
 
 def _whole(row: Counter, seen: int, before: "list[int] | None") -> Counter:
@@ -181,18 +187,23 @@ def _whole(row: Counter, seen: int, before: "list[int] | None") -> Counter:
     return Counter(row.held, max(kept, most), None if row.failcnt is None else row.failcnt + failures)
 
 
-async def total(ct: Container) -> dict[str, list[int]]:
-    """The most and the refusals so far, for a checkpoint: they go on after it.  Nothing is counted for that.
+def totals(ct: Container) -> Callable[[], dict[str, list[int]]]:
+    """What answers, in any thread, the most and the refusals so far, for a checkpoint: they go on after it.
 
-    Among the refusals are those whom the kernel has killed for memory (`stats.OOM_KILLS`).
+    Nothing is counted for that.  Among the refusals are those whom the kernel killed for memory (`stats.OOM_KILLS`).
     """
-    found = (await rows([(ct, stats.KEPT)])).get(ct.ctid, {})
-    before = ct.record.counted if ct.record is not None else {}
-    seen = ct.maxima.most if ct.maxima is not None else {}
-    cgroup = CtCgroup(ct.world.tree, ct.ctid)
-    refused = {**socket_limits.failures(cgroup), stats.OOM_KILLS: stats.kills(cgroup)}
-    counted = {}
-    for name in {*before, *seen, *refused}:
-        most, failures = before.get(name, (0, 0))
-        counted[name] = [max(most, seen.get(name, 0)), failures + refused.get(name, 0)]
-    return counted | {name: [row.maxheld or 0, row.failcnt or 0] for name, row in found.items()}
+    look = Look(ct, stats.KEPT, lambda: None)
+    before, seen = look.record.counted, _maxima(ct, look.record).most
+
+    def total() -> dict[str, list[int]]:
+        refused = {**socket_limits.failures(look.cgroup), stats.OOM_KILLS: stats.kills(look.cgroup)}
+        counted = {}
+        for name in {*before, *seen, *refused}:
+            most, failures = before.get(name, (0, 0))
+            counted[name] = [max(most, seen.get(name, 0)), failures + refused.get(name, 0)]
+        for name, row in _counted(look).items():
+            whole = _whole(row, seen.get(name, 0), before.get(name))
+            counted[name] = [whole.maxheld or 0, whole.failcnt or 0]
+        return counted
+
+    return total

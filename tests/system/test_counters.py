@@ -136,3 +136,21 @@ def test_counters_go_on_after_a_checkpoint(vz: Vz) -> None:
     after = held(vz, "numproc.m", "numproc.f", "numtcpsock.m", "physpages.m")
     assert all(now >= then for now, then in zip(after, before, strict=True))
     assert after[2] == 3 and after[1] > 0
+
+
+@CHECKPOINTS
+def test_what_is_refused_until_all_tasks_are_stopped_counts(vz: Vz) -> None:
+    """While a checkpoint is looked at and prepared the container goes on, and somebody may read its figures."""
+    vz.start(101)
+    vz.ctl("exec2", "101", "(while :; do sh -c '(:); :'; done) >/dev/null 2>&1 </dev/null &")
+    machine.until("one that goes round", lambda: held(vz, "numproc.m")[0] >= 4)  # PID 1, the loop, its child, and its
+    vz.ctl("set", "101", "--numproc", "3")
+    machine.until("refusals", lambda: held(vz, "numproc.f")[0] > 0)
+    saving, seen = vz.popen("vzctl", "chkpnt", "101"), 0
+    while saving.poll() is None:
+        text = vz.run("vzlist", "-Ho", "numproc.f", "101", check=None).stdout.strip()
+        seen = int(text) if text.isdecimal() else seen
+    assert saving.returncode == 0 and seen > 0
+    vz.ctl("set", "101", "--numproc", "unlimited", "--save")  # so that it is refused nothing when it is back
+    vz.ctl("restore", "101")
+    assert held(vz, "numproc.f")[0] >= seen

@@ -78,7 +78,7 @@ def test_a_checkpoint_that_cannot_be_noted_is_none(full_run: Paths, monkeypatch:
         return {}
 
     monkeypatch.setattr(chkpnt, "checked", nothing)
-    monkeypatch.setattr(counters, "total", nothing)
+    monkeypatch.setattr(counters, "totals", lambda ct: dict)
     ct = running(full_run, FakeLink(Message("done", {})))
     assert ct.record is not None
     monkeypatch.setattr(chkpnt, "CtCgroup", lambda tree, ctid: SimpleNamespace(paths=list))

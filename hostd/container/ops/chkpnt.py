@@ -43,7 +43,7 @@ async def chkpnt(ct: Container, path: str, report: Report) -> None:
             disk=record.root,
             openvz=record.openvz,
             settings=record.live,
-            counted=await counters.total(ct),
+            counted=counters.totals(ct),
             configured=_configured(ct),
             spent=lambda: activity.spent(cgroup),
         )
