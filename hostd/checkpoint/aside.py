@@ -2,6 +2,7 @@
 
 For what a guest can hold up, too: its file systems may be programs of its own, which answer when they like.  Work that
 is given up takes no place from other work; it goes on when it is answered, and ends with the container at the latest.
+What such work changes behind the last thing that a guest can hold up, it changes only if `commit` says so.
 """
 
 import asyncio
@@ -9,13 +10,27 @@ import errno
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from typing import TypeVar
 
 T = TypeVar("T")
 
 PATIENCE = 5.0  # seconds: on a busy host it takes a small part of that
 SILENT = "its file systems do not answer"
+
+
+class _Turn:
+    """Who has the last word about bounded work: its thread, which begins to change things, or who gave it up."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def take(self) -> bool:
+        """True for the first who asks."""
+        return self._lock.acquire(blocking=False)
+
+
+_turn: ContextVar[_Turn] = ContextVar("turn")
 
 
 async def aside(work: Callable[[], T]) -> T:
@@ -32,12 +47,34 @@ async def aside(work: Callable[[], T]) -> T:
 
 
 async def bounded(work: Callable[[], T], patience: float = PATIENCE) -> T:
-    """What *work* answers or raises, by a thread of its own; TimeoutError when that takes longer than *patience*."""
+    """What *work* answers or raises, by a thread of its own; TimeoutError when that takes longer than *patience*.
+
+    Who is cancelled has given it up as well.
+    """
+    turn = _Turn()
+    of_others = _turn.set(turn)
+    waiting = asyncio.wrap_future(begun(work, "guest"))
+    _turn.reset(of_others)
     try:
         async with asyncio.timeout(patience):
-            return await asyncio.wrap_future(begun(work, "guest"))
-    except TimeoutError:
-        raise TimeoutError(errno.ETIMEDOUT, SILENT) from None
+            return await asyncio.shield(waiting)
+    except (TimeoutError, asyncio.CancelledError) as error:
+        if not turn.take():
+            await asyncio.wait((waiting,))
+            if isinstance(error, TimeoutError):
+                return waiting.result()
+        waiting.cancel()  # nobody asks any more what becomes of it
+        if isinstance(error, TimeoutError):
+            raise TimeoutError(errno.ETIMEDOUT, SILENT) from None
+        raise
+
+
+def commit() -> bool:
+    """For bounded work that no guest can hold up any more, before it changes anything: True when it is waited for, and
+    that it will be to its end now.  Once.
+    """
+    turn = _turn.get(None)
+    return turn is None or turn.take()
 
 
 def begun(work: Callable[[], T], name: str) -> "Future[T]":

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from hostd.checkpoint.aside import bounded
+from hostd.checkpoint.aside import bounded, commit
 from hostd.config.model import CtConfig
 from hostd.config.values import PAGE
 from hostd.container import mounts
@@ -80,7 +80,8 @@ def _reconfigure_terminals(root: Fd, options: Mapping[str, str]) -> None:
     with root, openat2(root, "dev/pts", os.O_PATH) as pts:
         if magic(pts) != DEVPTS:
             raise OSError(errno.EBUSY, "something else is mounted there", "/dev/pts")
-        reconfigure(pts, options)
+        if commit():
+            reconfigure(pts, options)
 
 
 def _process(ct: Container) -> Process:

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import astuple, dataclass
 
 from hostd.cgroup.tree import CtCgroup
-from hostd.checkpoint.aside import bounded
+from hostd.checkpoint.aside import bounded, commit
 from hostd.config import bounds, values
 from hostd.config.model import CtConfig
 from hostd.container import faults
@@ -113,6 +113,9 @@ def _refused(maps: Maps) -> dict[str, int]:
 
 
 def _limit(cgroup: CtCgroup, directory: Fd, limits: SocketLimits) -> None:
+    """The sockets that were there before the programs mark themselves.  What only waits to be accepted, or is on its
+    way from one process to another, is not found and stays uncounted.
+    """
     with ExitStack() as undos:
         maps = Maps.at(directory)
         if maps is None:
@@ -122,7 +125,11 @@ def _limit(cgroup: CtCgroup, directory: Fd, limits: SocketLimits) -> None:
                 _attach(hook, directory, maps, undos)
                 faults.point("sockets.attached")
         if bpf.attached(MARK, directory) is not None:
-            _count_older(cgroup, directory)
+            descriptors.ask_sockets(cgroup.procs(), socket_programs.MARKING)
+            if not commit():
+                undos.pop_all()  # who has waited for that took all of it back
+                return
+            bpf.detach(MARK, directory)
         if limits.tcp is None:
             bpf.detach(INCOMING, directory)
         elif bpf.attached(INCOMING, directory) is None:
@@ -140,14 +147,6 @@ def _attach(hook: Hook, directory: Fd, maps: Maps, undos: ExitStack) -> None:
 
 def _write(maps: Maps, limits: SocketLimits) -> None:
     bpf.write_numbers(maps.limits, *(_UNLIMITED if most is None else most for most in astuple(limits)))
-
-
-def _count_older(cgroup: CtCgroup, directory: Fd) -> None:
-    """The sockets that were there before the programs.  What only waits to be accepted, or is on its way from one
-    process to another, is not found and stays uncounted.
-    """
-    descriptors.ask_sockets(cgroup.procs(), socket_programs.MARKING)
-    bpf.detach(MARK, directory)
 
 
 def _end(directory: Fd, record: Record) -> None:
