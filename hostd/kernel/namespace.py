@@ -1,4 +1,4 @@
-"""Namespaces as descriptors.  No thread of the daemon ever stands in one: short-lived helpers in C do."""
+"""Namespaces as descriptors.  No thread of the daemon stands in one, but for such as end with that: helpers in C do."""
 
 import os
 import socket
@@ -54,6 +54,16 @@ def root_of(pidfd: Fd) -> Fd:
         root.close()
         raise ProcessLookupError(3, "No such process", pidfd.what)
     return root
+
+
+def nodename(process: Fd) -> str:
+    """What uname(2) calls the machine of *process*, a pidfd.  The calling thread stays there: one that ends with this.
+
+    OSError; ProcessLookupError when it is gone.
+    """
+    with namespace(process, "uts") as uts:
+        check(lib.vz_setns(uts.fileno(), CLONE_NEWUTS), "setns", uts.what)
+    return os.uname().nodename
 
 
 def write_in_ipcns(ipcns: Fd, root: int, path: str, text: str) -> None:

@@ -8,8 +8,9 @@ import threading
 
 import pytest
 
+from hostd.checkpoint.aside import begun
 from hostd.kernel.fd import Fd
-from hostd.kernel.namespace import namespace, socket_in_netns, userns
+from hostd.kernel.namespace import namespace, nodename, socket_in_netns, userns
 from hostd.kernel.process import Process, pid_of
 from tests.conftest import children
 from tests.harness.netns import new_netns
@@ -54,6 +55,17 @@ def test_many_threads_at_once() -> None:
     for thread in threads:
         thread.join(30)
     assert len(made) == 120
+
+
+def test_what_another_calls_itself() -> None:
+    ours = os.uname().nodename
+    argv = ["unshare", "--uts", "sh", "-c", "echo here >/proc/sys/kernel/hostname && echo && exec cat"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as there:
+        assert there.stdout is not None and there.stdin is not None and there.stdout.readline()
+        with Process.open(there.pid).pidfd as pidfd:
+            assert begun(lambda: nodename(pidfd), "test").result(10) == "here"
+        there.stdin.close()
+    assert os.uname().nodename == ours
 
 
 def test_a_socket_lives_in_the_other_namespace_and_we_do_not() -> None:

@@ -45,6 +45,7 @@ class Inside:
         self.record = Record(ctid=101, root=str(self.root))
         self.ct = Container(cast(World, world), 101, self.record, process, cast(InitLink, self))
         monkeypatch.setattr(former, "is_mounted", os.path.isdir)
+        monkeypatch.setattr(former, "nodename", lambda pidfd: self.name)
         monkeypatch.setattr(sessions, "quietly", self.run)
         for module, function in ((device_filter, "protect"), (socket_limits, "put"), (undo, "take_back_limits")):
             monkeypatch.setattr(module, function, lambda *_: None)
@@ -123,12 +124,13 @@ def test_a_change_that_fails_leaves_what_was_there(
 ) -> None:
     """Neither of which the configuration knows anything of."""
     put(inside)
+    inside.name = "mine"
     before = state(inside)
     last_fails(monkeypatch)
     with pytest.raises(Failure) as raised:
         asyncio.run(apply.apply(inside.ct, inside.change(), print))
     assert raised.value.message == "cannot set NUMPTY to 1: something else is mounted there"
-    assert state(inside) == before and inside.name == "ct101"
+    assert state(inside) == before and inside.name == "mine"
     assert inside.record.former == {}
 
 
@@ -138,6 +140,7 @@ def test_a_change_that_was_cut_off_leaves_what_was_there(
 ) -> None:
     """By what is on record: the daemon that wrote the files is dead."""
     put(inside)
+    inside.name = "mine"
     before, change = state(inside), inside.change()
     asyncio.run(apply._names(inside.ct, change, []))
     assert inside.name == "x" and inside.texts(NAME) == ["x\n"]
@@ -145,7 +148,15 @@ def test_a_change_that_was_cut_off_leaves_what_was_there(
     assert record is not None
     inside.ct.record = record
     asyncio.run(apply.settle(inside.ct, change.old))
-    assert state(inside) == before and inside.name == "ct101" and record.former == {}
+    assert state(inside) == before and inside.name == "mine" and record.former == {}
+
+
+def test_a_change_of_other_things_that_was_cut_off_touches_no_file(inside: Inside) -> None:
+    put_texts(inside)
+    before, inside.name = state(inside), "mine"
+    inside.record.intent, inside.record.setting = "set", {"PHYSPAGES": "0:65536"}
+    asyncio.run(apply.settle(inside.ct, inside.change(old='HOSTNAME="x"\nNAMESERVER="192.0.2.53"\n').old))
+    assert state(inside) == before and inside.name == "mine"
 
 
 def test_a_file_that_was_ours_is_what_it_was(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +164,7 @@ def test_a_file_that_was_ours_is_what_it_was(inside: Inside, monkeypatch: pytest
     last_fails(monkeypatch)
     with pytest.raises(Failure):
         asyncio.run(apply.apply(inside.ct, inside.change('HOSTNAME="first"\n'), print))
-    assert inside.texts(NAME, RESOLVER) == ["first\n", None] and inside.name == "first"
+    assert inside.texts(NAME, RESOLVER) == ["first\n", None] and inside.name == "ct101"
 
 
 def test_a_change_that_is_done_stays(inside: Inside) -> None:
@@ -213,4 +224,4 @@ def test_what_changed_otherwise_is_not_looked_at(inside: Inside) -> None:
     """Lines of ours in the guest's /etc/hosts are known by their mark."""
     change = inside.change()
     asyncio.run(apply._names(inside.ct, replace(change, new=replace(change.new, nameservers=())), []))
-    assert inside.record.former == {NAME: [former.NOTHING]}
+    assert inside.record.former == {NAME: [former.NOTHING], former.UNAME: [former.CALLED, "ct101"]}

@@ -24,6 +24,8 @@ from hostd.kernel.fd import Fd
 from hostd.log import log, timed
 from hostd.userdata.logins import Logins
 
+_NAMES = frozenset(("HOSTNAME", "NAMESERVER", "SEARCHDOMAIN", "IP_ADDRESS"))  # what files inside say
+
 
 @dataclass(frozen=True)
 class LiveChange:
@@ -110,7 +112,7 @@ async def settle(ct: Container, config: CtConfig) -> None:
             await world.network.delete(record.host_if, netns, address)
             if address.ip in present:
                 await world.network.add(record.host_if, netns, address)
-    if ct.link is not None:
+    if ct.link is not None and _may_have_named(record):
         await _settle_names(ct, ct.link, config)
     if ct.running:
         await _settle_inside(ct, config)
@@ -118,12 +120,18 @@ async def settle(ct: Container, config: CtConfig) -> None:
     record.try_save(world.paths)
 
 
+def _may_have_named(record: Record) -> bool:
+    """A `set` of other things has written no files inside: those may be the guest's by now."""
+    return record.intent != "set" or bool(record.setting.keys() & _NAMES or record.trying)
+
+
 async def _settle_names(ct: Container, link: InitLink, config: CtConfig) -> None:
     record = ct.record
     assert record is not None
     ours = [file for file in furnish.files(config) if not file.unless_set and file.path not in record.former]
     await _as_far_as_it_goes(former.put_back(ct, record.former), furnish.write_all(link, ours))
-    if config.hostname or furnish.HOSTNAME in record.former:  # else what the guest calls itself is its own
+    named = config.hostname or furnish.HOSTNAME in record.former  # else what the guest calls itself is its own
+    if named and former.UNAME not in record.former:
         await _as_far_as_it_goes(link.ask("hostname", name=furnish.hostname(config)))
 
 
@@ -236,14 +244,8 @@ async def _names(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
         undos.append(await _files_as_before(ct, change, changed))
         await furnish.write_all(link, changed)
         faults.point("set.files")
-    if old.hostname != new.hostname and new.hostname:
-        link = link_of(ct)
-
-        async def named_as_before() -> None:
-            await link.ask("hostname", name=furnish.hostname(old))
-
-        undos.append(named_as_before)
-        await link.ask("hostname", name=new.hostname)
+        if old.hostname != new.hostname and new.hostname:
+            await link.ask("hostname", name=new.hostname)
 
 
 async def _files_as_before(ct: Container, change: LiveChange, changed: list[File]) -> Undo:
@@ -251,7 +253,10 @@ async def _files_as_before(ct: Container, change: LiveChange, changed: list[File
     record, link = ct.record, link_of(ct)
     assert record is not None
     whole_files = [file.path for file in changed if not file.mark]
-    record.former = known = await former.look(ct, whole_files)
+    known = await former.look(ct, whole_files)
+    if furnish.HOSTNAME in whole_files:
+        known |= await former.called(ct)
+    record.former = known
     record.save(ct.world.paths)
     written = {file.path for file in changed} - known.keys()
     originals = [file for file in furnish.changed(change.new, change.old) if file.path in written]

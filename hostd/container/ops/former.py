@@ -1,6 +1,6 @@
-"""Files inside as they were before a change, to be there again when it fails.
+"""Files inside, and its name, as they were before a change, to be there again when it fails.
 
-They are looked at and removed from outside, in the container's disk as it is mounted on the host: what is the root of
+Files are looked at and removed from outside, in the container's disk as it is mounted on the host: what is the root of
 PID 1 the guest may choose, and it may be one that never answers.  No link is followed, and nothing is entered that is
 mounted below, since it may be a directory that the host lends.  That a guest can still keep a directory locked is what
 `bounded` is for.  vzinit writes them, as it has written the others.
@@ -17,9 +17,12 @@ from hostd.container.record import Record
 from hostd.errors import Exit, Failure, VzError
 from hostd.kernel.fd import Fd
 from hostd.kernel.mount import is_mounted, openat2
+from hostd.kernel.namespace import nodename
 
-Former = dict[str, list[str]]  # by path: NOTHING; FILE, its mode and its text; LINK and where it leads.  For a record.
-NOTHING, FILE, LINK = "nothing", "file", "link"
+# For a record.  By path: NOTHING; FILE, its mode and its text; LINK and where it leads.  By UNAME: CALLED and the name.
+Former = dict[str, list[str]]
+NOTHING, FILE, LINK, CALLED = "nothing", "file", "link", "called"
+UNAME = "uname"
 MOST = 64 << 10  # bytes of a file: less than a frame to vzinit can carry
 
 
@@ -33,6 +36,17 @@ async def look(ct: Container, paths: Iterable[str]) -> Former:
         return {} if record is None else await bounded(lambda: _look(record, paths))
     except OSError as error:
         raise Failure(Exit.SYSTEM, f"cannot look at the files of CT {ct.ctid}: {error.strerror}") from error
+
+
+async def called(ct: Container) -> Former:
+    """What it calls itself now: the guest may have chosen that.  Raises Failure."""
+    sessions.link_of(ct)
+    assert ct.process is not None
+    pidfd = ct.process.pidfd
+    try:
+        return {UNAME: [CALLED, await bounded(lambda: nodename(pidfd))]}
+    except OSError as error:
+        raise Failure(Exit.SYSTEM, f"cannot look at the name of CT {ct.ctid}: {error.strerror}") from error
 
 
 def _look(record: Record, paths: Iterable[str]) -> Former:
@@ -88,6 +102,8 @@ async def _put(ct: Container, path: str, kind: str, what: list[str]) -> None:
     elif kind == FILE:
         mode, data = what
         await sessions.link_of(ct).ask("write", path=path, mode=mode, data=data)
+    elif kind == CALLED:
+        await sessions.link_of(ct).ask("hostname", name=what[0])
     else:
         code = await sessions.quietly(ct, ["/bin/ln", "-sfn", *what, path])
         if code:
