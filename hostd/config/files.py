@@ -56,6 +56,12 @@ def replace(path: str, text: str, *, mode: int = 0o644) -> None:
     sync(directory)
 
 
+def move(old: str, new: str) -> None:
+    """rename(2) within a directory, durably; takes no room on a full disk."""
+    os.rename(old, new)
+    sync(os.path.dirname(new))
+
+
 def remove(path: str) -> None:
     """Remove *path*, durably; none is fine."""
     try:

@@ -42,6 +42,8 @@ class Operation:
     in_background: bool = False  # CRIU is let finish, and only then the operation settled
     reset: tuple[str, ...] = ()  # given before it, so that the command has something to do again
     then: Callable[[Vz, str], None] = lambda _vz, _clock: None  # what follows the command by itself
+    code: int | None = 0  # how the command ends that nobody interrupts
+    refused: bool = False  # by vps.create
 
 
 def rebooted(vz: Vz, clock: str) -> None:
@@ -53,6 +55,7 @@ OTHERS_AGAIN = ("--numpty", "60", "--numtcpsock", "unlimited", "--devnodes", "fu
 
 OPERATIONS = {
     "create": Operation(CREATE, GONE, (GONE, DOWN)),
+    "refused": Operation(CREATE, GONE, (GONE, DOWN), code=79, refused=True),
     "mount": Operation(("mount", "101"), DOWN, (DOWN, MOUNTED)),
     "umount": Operation(("umount", "101"), MOUNTED, (DOWN, MOUNTED)),
     "start": Operation(("start", "101"), DOWN, (DOWN, RUNNING)),
@@ -64,7 +67,7 @@ OPERATIONS = {
         keeps_pid_1=True,
         reset=("set", "101", "--ipdel", "192.0.2.7", "--hostname", "old", "--ram", "256M", *OTHERS_AGAIN, "--save"),
     ),
-    "reboot": Operation(("exec", "101", "reboot"), RUNNING, (RUNNING,), then=rebooted),
+    "reboot": Operation(("exec", "101", "reboot"), RUNNING, (RUNNING,), then=rebooted, code=None),
     "chkpnt": Operation(("chkpnt", "101"), RUNNING, (RUNNING, SUSPENDED), keeps_pid_1=True, in_background=True),
     "restore": Operation(("restore", "101"), SUSPENDED, (RUNNING, SUSPENDED), in_background=True),
     "destroy": Operation(("destroy", "101"), DOWN, (DOWN, GONE)),
@@ -106,11 +109,13 @@ def points(vz: Vz, operation: Operation) -> list[str]:
     """Every fault point that the operation passes, in order."""
     trace = f"{vz.prefix}/trace"
     bring_to(vz, operation.before)
+    if operation.refused:
+        files.replace(f"{vz.paths.conf_dir}/vps.create", "#!/bin/sh\nexit 1\n", mode=0o755)
     vz.stop_hostd()
     vz.start_hostd(VZ_FAULT_TRACE=trace)
     marked = len(machine.read(trace).splitlines())
     clock = vz.uptime_clock(101)
-    vz.ctl(*operation.command, check=None if operation.then is rebooted else 0)
+    vz.ctl(*operation.command, check=operation.code)
     operation.then(vz, clock)
     names = list(dict.fromkeys(machine.read(trace).splitlines()[marked:]))
     vz.stop_hostd()
@@ -195,7 +200,7 @@ def test_killed_at_every_point(vz: Vz, name: str, victim: str, request: pytest.F
             assert vz.uptime_clock(102) == neighbour, "the neighbour was disturbed"
             assert vz.ctl("exec2", "102", "echo calm").stdout == "calm\n"
             if vz.status(101) == operation.before and operation.then is not rebooted:
-                vz.ctl(*operation.command)
+                vz.ctl(*operation.command, check=operation.code)
         except AssertionError as error:
             raise AssertionError(f"killed {victim} at {point}: {error}\n{vz.log_tail()}") from error
     machine.until("every child was waited for", lambda: not zombies_of(vz.keeper_pid))

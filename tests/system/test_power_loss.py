@@ -12,7 +12,7 @@ from tests.system.test_faults import DOWN, GONE, OPERATIONS, bring_to, nothing_h
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 
-@pytest.mark.parametrize("name", ["create", "destroy"])
+@pytest.mark.parametrize("name", ["create", "refused", "destroy"])
 def test_power_is_lost_at_every_point(vz: Vz, name: str, request: pytest.FixtureRequest) -> None:
     operation = OPERATIONS[name]
     found = points(vz, operation)
@@ -31,7 +31,7 @@ def test_power_is_lost_at_every_point(vz: Vz, name: str, request: pytest.Fixture
             assert state in (DOWN, GONE)
             nothing_half_done(vz, state)
             if state == operation.before:
-                vz.ctl(*operation.command)
+                vz.ctl(*operation.command, check=operation.code)
                 nothing_half_done(vz, vz.status(101))
             elif state == DOWN:
                 vz.ctl("start", "101")

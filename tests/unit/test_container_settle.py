@@ -228,6 +228,29 @@ def test_what_it_made_itself_goes(disk: Disk, monkeypatch: pytest.MonkeyPatch) -
     assert disk.files() == set()
 
 
+@pytest.mark.parametrize("before", [set(), {"101.conf"}])
+def test_the_note_of_one_that_is_undone_is_there_until_its_area_is_gone(
+    disk: Disk, before: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when all was saved already, and the script of the host refused it."""
+    seen = []
+
+    async def empty(this: create.Creation) -> None:
+        seen.append(disk.files())
+        await create._empty(this)
+
+    async def fail(_this: create.Creation) -> None:
+        raise Failure(79, "refused")
+
+    for _ in before:
+        disk.put(disk.paths.ct_conf(101), "ONBOOT=no\n")
+    monkeypatch.setattr(create, "PRIVATE", Step("private", create._fill, empty))
+    undone(disk, InNoHurry(lambda _private: None), monkeypatch, create.CONF, Step("script", fail))
+    assert seen == [{"101", "101.conf.creating", *before}] and disk.files() == before
+    if before:
+        assert VeConf.load(disk.paths.ct_conf(101)).text() == "ONBOOT=no\n"
+
+
 def test_one_whose_place_the_disk_does_not_take_goes(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     sync = files.sync
 

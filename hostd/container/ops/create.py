@@ -220,10 +220,14 @@ async def _configure(this: Creation) -> None:
 
 
 async def _take_configuration(this: Creation) -> None:
+    """The note comes back first: should we die before the private area is gone, nothing else would tell of it."""
     if this.replaced is not None:
+        files.replace(this.note, this.config.raw.text())
         this.replaced.save(this.file)
-    else:
+    elif os.path.lexists(this.note):  # the configuration was not saved, or the note could not be removed
         files.remove(this.file)
+    else:
+        files.move(this.file, this.note)
 
 
 async def _script(this: Creation) -> None:

@@ -60,13 +60,13 @@ def what_it_needs(ctid: int, conf: VeConf, globals: GlobalConfig) -> CtConfig:
 
 
 async def _note(this: Destruction) -> None:
-    _rename(this.file, this.note)
+    files.move(this.file, this.note)
 
 
 async def _denote(this: Destruction) -> None:
     """Nothing was destroyed yet, or nothing can be brought back."""
     if os.path.lexists(this.config.private):
-        _rename(this.note, this.file)
+        files.move(this.note, this.file)
 
 
 async def _discard(this: Destruction) -> None:
@@ -104,12 +104,7 @@ async def _retire(this: Destruction) -> None:
             os.rename(path, f"{path}.destroyed")
     if not os.path.lexists(this.file):
         first_boot.forget(this.paths, this.ctid)
-    _rename(this.note, f"{this.file}.destroyed")
-
-
-def _rename(old: str, new: str) -> None:
-    os.rename(old, new)
-    files.sync(os.path.dirname(new))
+    files.move(this.note, f"{this.file}.destroyed")
 
 
 RETIRE = Step("retire", _retire)
