@@ -46,6 +46,7 @@ FIGURES = (  # of those that run
     _one("memory_bytes", "RAM in use", lambda one: one.memory),
     _one("memory_limit_bytes", "RAM that it may use", lambda one: one.ram),
     _one("swap_bytes", "Swap in use", lambda one: one.swap),
+    _one("swap_limit_bytes", "Swap that it may use", lambda one: one.swap_limit),
     _one("cpu_seconds", "Processor time", lambda one: one.cpu, counter=True),
     _one("disk_read_bytes", "Read from its disk", lambda one: one.read, counter=True),
     _one("disk_written_bytes", "Written to its disk", lambda one: one.written, counter=True),
@@ -65,7 +66,8 @@ class Containers(Collector):
     def __init__(self, vzlist: str) -> None:
         self._vzlist = vzlist
         self._asking = threading.Lock()
-        self._last: Sample | None = None
+        self._last: Sample | CannotAsk | None = None
+        self._asked = 0.0
 
     def collect(self) -> Iterable[Metric]:
         try:
@@ -83,9 +85,18 @@ class Containers(Collector):
     def _sample(self) -> Sample:
         """Whoever can connect must not keep hostd busy: one question at a time, and no more than one a second."""
         with self._asking:
-            if self._last is None or time.monotonic() - self._last.at >= FRESH:
-                self._last = sample.take(self._vzlist, start=False)
+            if self._last is None or time.monotonic() - self._asked >= FRESH:
+                self._last = self._ask()
+                self._asked = time.monotonic()
+            if isinstance(self._last, CannotAsk):
+                raise self._last
             return self._last
+
+    def _ask(self) -> Sample | CannotAsk:
+        try:
+            return sample.take(self._vzlist, start=False)
+        except CannotAsk as why:
+            return why
 
 
 def _metric(figure: Figure, containers: Iterable[Container]) -> Metric:

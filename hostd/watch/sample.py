@@ -7,11 +7,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+LIMITED = ("numproc", "physpages", "swappages", "numtcpsock", "numothersock")  # those with a count of refusals
 FIELDS = (
-    *("ctid", "name", "hostname", "status", "uptime", "serial", "numproc", "physpages", "swappages"),
+    *("ctid", "name", "hostname", "status", "uptime", "serial", *LIMITED),
     *("cputime", "ioread", "iowritten", "netin", "netout", "cpupsi", "mempsi", "iopsi"),
 )
-LIMITED = ("numproc", "physpages", "swappages")  # those with a count of refusals
 PRESSURES = {"cpu": "cpupsi", "memory": "mempsi", "io": "iopsi"}
 _PAGE = 4096  # of vzlist, whatever the machine's is
 _NO_LIMIT = (0, (1 << 31) - 1, (1 << 63) - 1)  # OpenVZ's words for it: LONG_MAX, also of a 32-bit kernel

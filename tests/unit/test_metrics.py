@@ -22,7 +22,8 @@ def scrape(tmp_path: Path, script: str) -> list[str]:
 def containers() -> str:
     counter = {"held": 2, "maxheld": 2, "barrier": 0, "limit": 2**63 - 1, "failcnt": 3}
     web = dict.fromkeys(FIELDS, None) | {"ctid": 101, "name": 'w"b', "status": "running", "uptime": 60.0}
-    web |= {"numproc": counter, "physpages": counter | {"limit": 100}, "swappages": counter | {"failcnt": 0}}
+    web |= {"numproc": counter, "physpages": counter | {"limit": 100}, "numtcpsock": counter | {"failcnt": 5}}
+    web |= {"swappages": counter | {"limit": 50, "failcnt": 0}}
     web |= {"cputime": 1.5, "ioread": 4096, "netin": 7, "cpupsi": 25.0}
     down = dict.fromkeys(FIELDS, None) | {"ctid": 102, "name": "", "status": "stopped"}
     return json.dumps([web, down])
@@ -42,22 +43,26 @@ def test_scrape(tmp_path: Path) -> None:
         f"vzhost_container_memory_bytes{of_web}}} {2 * page}",
         f"vzhost_container_memory_limit_bytes{of_web}}} {100 * page}",
         f"vzhost_container_swap_bytes{of_web}}} {2 * page}",
+        f"vzhost_container_swap_limit_bytes{of_web}}} {50 * page}",
         f"vzhost_container_cpu_seconds_total{of_web}}} 1.5",
         f"vzhost_container_disk_read_bytes_total{of_web}}} {page}",
         f"vzhost_container_network_receive_bytes_total{of_web}}} 7.0",
         'vzhost_container_failures_total{beancounter="numproc",ctid="101",name="w\\"b"} 3.0',
         'vzhost_container_failures_total{beancounter="physpages",ctid="101",name="w\\"b"} 3.0',
         'vzhost_container_failures_total{beancounter="swappages",ctid="101",name="w\\"b"} 0.0',
+        'vzhost_container_failures_total{beancounter="numtcpsock",ctid="101",name="w\\"b"} 5.0',
+        'vzhost_container_failures_total{beancounter="numothersock",ctid="101",name="w\\"b"} 0.0',
         'vzhost_container_pressure_ratio{ctid="101",name="w\\"b",resource="cpu"} 0.25',
     }
 
 
+@pytest.mark.parametrize("answer", ["echo '[]'", "exit 1"])
 @pytest.mark.parametrize(("fresh", "questions"), [(60.0, 1), (0.0, 3)])
 def test_who_asks_again_and_again_keeps_nobody_busy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh: float, questions: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh: float, questions: int, answer: str
 ) -> None:
     monkeypatch.setattr(metrics, "FRESH", fresh)
-    (tmp_path / "vzlist").write_text(f"#!/bin/sh\necho asked >>{tmp_path}/log; echo '[]'\n")
+    (tmp_path / "vzlist").write_text(f"#!/bin/sh\necho asked >>{tmp_path}/log; {answer}\n")
     (tmp_path / "vzlist").chmod(0o755)
     found = metrics.Containers(str(tmp_path / "vzlist"))
     for _ in range(3):

@@ -15,7 +15,7 @@ from hostd.watch.sample import FIELDS, Container, Sample
 
 MIB = 1 << 20
 NOTHING: dict[str, float | None] = {"cpu": None, "memory": None, "io": None}
-NONE = {"numproc": 0, "physpages": 0, "swappages": 0}
+NONE = {"numproc": 0, "physpages": 0, "swappages": 0, "numtcpsock": 0, "numothersock": 0}
 WEB = Container(
     101, "web", "running", 90061.0, 5, 7, 64 * MIB, 256 * MIB, 0, None, NONE, 10.0, 0, 4096, 100, 200,
     NOTHING | {"io": 12.5},
@@ -44,8 +44,10 @@ def test_what_vzlist_prints_is_understood() -> None:
 
     one = dict.fromkeys(FIELDS, None) | {"ctid": 101, "name": "web", "status": "running", "uptime": 90061.0}
     one |= {"numproc": counter(7, 2**63 - 1, 1), "physpages": counter(16384, 65536, 2), "swappages": counter(0, 0, 0)}
+    one |= {"numtcpsock": counter(3, 50, 9)}
     one |= {"serial": 5, "cputime": 10.0, "ioread": 0, "iowritten": 4096, "netin": 100, "netout": 200, "iopsi": 12.5}
-    assert sample.read(json.dumps([one]).encode()) == (replace(WEB, failures=NONE | {"numproc": 1, "physpages": 2}),)
+    failures = NONE | {"numproc": 1, "physpages": 2, "numtcpsock": 9}
+    assert sample.read(json.dumps([one]).encode()) == (replace(WEB, failures=failures),)
     for no_limit in (0, 2**31 - 1, 2**63 - 1):
         one["physpages"] = one["swappages"] = counter(16384, no_limit, 0)
         (read,) = sample.read(json.dumps([one]).encode())
