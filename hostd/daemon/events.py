@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from hostd.command.host import Event
+from hostd.log import log
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,7 +45,10 @@ class Events:
 
     def tell(self, ctid: int, event: str, **more: object) -> None:
         for listener in self._listeners:
-            listener.tell(ctid, event, **more)
+            try:
+                listener.tell(ctid, event, **more)
+            except OSError as error:  # as of too many open files: what happened has happened
+                log.warning("%s of CT %d was not heard: %s", event, ctid, error)
         self.stir()
 
     def stir(self) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from hostd.cgroup import activity
 from hostd.cgroup.tree import CtCgroup
 from hostd.container.container import Container
+from hostd.log import about, log
 
 PERIOD = 15.0  # seconds: a quarter of the shortest average
 
@@ -19,7 +20,11 @@ async def watch(running: Callable[[], Iterable[Container]]) -> None:
     """For ever."""
     while True:
         for ct in running():
-            averages(ct)
+            with about(ct.ctid):
+                try:
+                    averages(ct)
+                except OSError as error:  # as of too many open files: there is a next look
+                    log.warning("its load: %s", error)
             await asyncio.sleep(0)  # it may have made thousands of cgroups, and the kernel has to make a sum
         await asyncio.sleep(PERIOD)
 

@@ -47,7 +47,7 @@ class Obituary:
 
     def begin(self, ct: Container) -> None:
         """With *ct*, which runs."""
-        self._begin(ct.ctid, stats.kills(self._cgroup(ct.ctid)))
+        self._begin(ct.ctid, self._kills(ct.ctid, 0))
 
     def _hear(self, event: Event) -> None:
         ctid = int(str(event["ctid"]))
@@ -68,11 +68,20 @@ class Obituary:
 
     def _look(self) -> None:
         for ctid, told in self._told.items():
-            number = stats.kills(self._cgroup(ctid))
+            number = self._kills(ctid, told)
             if number > told:
                 self._told[ctid] = number
                 with about(ctid):
                     log.warning("out of memory: %d killed inside, %d since its start", number - told, number)
+
+    def _kills(self, ctid: int, known: int) -> int:
+        """*known* where they cannot be counted, as with too many open files: that ends nothing."""
+        try:
+            return stats.kills(self._cgroup(ctid))
+        except OSError as error:
+            with about(ctid):
+                log.warning("killed for memory: %s", error)
+            return known
 
     def _cgroup(self, ctid: int) -> CtCgroup:
         return CtCgroup(self._registry.world.tree, ctid)

@@ -1,6 +1,9 @@
 """Many that listen at once, on a fake cgroup v2: one watch for all of them, and each hears what it would hear alone."""
 
 import asyncio
+import errno
+import logging
+import os
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +14,7 @@ import pytest
 from hostd.command.host import Event
 from hostd.container.container import Container
 from hostd.daemon import refusals
-from hostd.daemon.events import Events
+from hostd.daemon.events import Events, Listener
 from hostd.daemon.monitor import Monitor
 from hostd.daemon.refusals import Figures, Watch
 from hostd.daemon.registry import Registry
@@ -200,3 +203,19 @@ def test_listening_ends_with_hostd_and_leaves_nothing(crowd: Crowd) -> None:
         assert heard == [(101, None)]
 
     play(crowd, scene)
+
+
+def test_a_listener_that_fails_keeps_nothing_from_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    """As one that has no descriptor left: what happened has happened."""
+    events, heard = Events(), list[object]()
+
+    def fail(event: Event) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with (
+        events.listening(Listener(frozenset(), fail)),
+        events.listening(Listener(frozenset(), lambda event: heard.append(event["event"]))),
+        caplog.at_level(logging.WARNING, "vzhost"),
+    ):
+        events.tell(101, "stop")
+    assert heard == ["stop"] and caplog.messages == ["stop of CT 101 was not heard: [Errno 24] Too many open files"]

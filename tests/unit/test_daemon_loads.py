@@ -1,6 +1,8 @@
 """Load averages of a container whose cgroup v2 is files."""
 
 import asyncio
+import errno
+import os
 import time
 from math import exp
 from pathlib import Path
@@ -80,6 +82,8 @@ def test_somebody_looks_all_the_time(box: Box, monkeypatch: pytest.MonkeyPatch) 
 
         def look(ct: Container) -> None:
             looks.append(ct)
+            if len(looks) == 1:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             if len(looks) == 3:
                 enough.set()
 

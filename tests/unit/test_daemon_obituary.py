@@ -1,13 +1,16 @@
 """What the log says of processes that were killed for memory, on a fake cgroup v2 whose alarm is rung by hand."""
 
 import asyncio
+import errno
 import logging
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
+from hostd.cgroup import stats
 from hostd.cgroup.alarm import Alarm
 from hostd.cgroup.tree import CtCgroup
 from hostd.container.container import Container
@@ -20,6 +23,10 @@ from tests.harness.fake_cgroups import v2
 
 def kill(cgroup: CtCgroup, number: int) -> None:
     Path(cgroup.path("memory") or "", "memory.events").write_text(f"max 9\noom_kill {number}\n")
+
+
+def refuse(*_: object) -> int:
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 async def rounds() -> None:
@@ -52,6 +59,11 @@ def test_one_line_for_what_is_new(
         paper._look()
         assert caplog.messages == [] and watched == {101}
         kill(cgroup, 5)
+        with monkeypatch.context() as full:
+            full.setattr(stats, "kills", refuse)
+            paper._look()  # does not end it, and loses nothing
+        assert "Too many open files" in caplog.messages[0]
+        caplog.clear()
         paper._look()
         paper._look()
         assert caplog.messages == ["out of memory: 3 killed inside, 5 since its start"]
