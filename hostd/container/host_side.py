@@ -136,6 +136,7 @@ async def limit_sockets(run: Run, wanted: SocketLimits) -> None:
 
 def set_limits(cgroup: CtCgroup, wanted: Limits, previous: Limits | None = None) -> None:
     """As `limits.apply`, with what the host is left and what the container sees of it."""
+    notes.seats(cgroup, "")  # nobody moves it by what it had
     limits.apply(cgroup, wanted, previous)
     cgroup.tree.share.look(cgroup.ctid)
     _show(cgroup, wanted)
@@ -143,6 +144,7 @@ def set_limits(cgroup: CtCgroup, wanted: Limits, previous: Limits | None = None)
 
 def take_back_limits(cgroup: CtCgroup, wanted: Limits, previous: Limits | None = None) -> dict[str, Failure]:
     """As `limits.take_back`, with what the host is left and what the container sees of it."""
+    notes.seats(cgroup, "")
     stays = limits.take_back(cgroup, wanted, previous)
     cgroup.tree.share.look(cgroup.ctid)
     _show(cgroup, wanted)

@@ -115,6 +115,14 @@ def test_an_empty_value_is_written_all_the_same(tmp_path: Path) -> None:
     assert file.read_text() == "\n\n"
 
 
+def test_v1_nodes(v1: CtCgroup, tmp_path: Path, written: list[tuple[str, str]]) -> None:
+    for directory in ("vz", "vz/101"):
+        laid(tmp_path / "cpuset" / directory, {"cpuset.mems": "0-1"})
+    limits.apply(v1, Limits(nodemask="1"), NONE)
+    limits.apply(v1, NONE, Limits(nodemask="1"))
+    assert written == [("cpuset.mems", "1"), ("cpuset.mems", "0-1")]
+
+
 @pytest.mark.parametrize("steps", [["1"], ["0-1", "2-3", ""], ["3", "0-3", "1", ""]])
 def test_v1_takes_the_cgroups_inside_along(
     v1: CtCgroup, tmp_path: Path, written: list[tuple[str, str]], steps: list[str]

@@ -2,15 +2,19 @@
 
 import errno
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hostd.cgroup import notes, seats
+from hostd.cgroup import limits, notes, seats
 from hostd.cgroup.hierarchies import Hierarchy
+from hostd.cgroup.limits import Limits
 from hostd.cgroup.tree import CgroupTree, CtCgroup
 from hostd.config.values import numbers
+from hostd.container import host_side
 
 ALL = "0-3"
 
@@ -100,6 +104,20 @@ def test_one_that_cannot_be_moved_is_nobodys_failure(tree: CgroupTree, monkeypat
     monkeypatch.setattr(seats, "perform", refuse)
     seats.settle(tree)
     assert held(tree, 1) == held(tree, 2) == "0"
+
+
+def test_nobody_moves_by_what_he_had_while_that_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    for name in ("processors", "memory"):
+        monkeypatch.setattr(notes, name, lambda cgroup, number: None)
+    monkeypatch.setattr(notes, "seats", lambda cgroup, allowed: done.append(allowed))
+    monkeypatch.setattr(limits, "apply", lambda *_: done.append("applied"))
+    monkeypatch.setattr(limits, "take_back", lambda *_: done.append("taken back"))
+    share = SimpleNamespace(look=lambda ctid: None)
+    cgroup = cast(CtCgroup, SimpleNamespace(ctid=101, tree=SimpleNamespace(share=share)))
+    host_side.set_limits(cgroup, Limits(cpus=2, seats=2, cpumask="0-1"))
+    host_side.take_back_limits(cgroup, Limits(cpus=2, seats=2, cpumask="0-3"))
+    assert done == ["", "applied", "0-1", "", "taken back", "0-3"]
 
 
 def test_nobody_is_there(tree: CgroupTree) -> None:

@@ -1,7 +1,11 @@
 """vzctl set: restarts, samples, and what is said."""
 
+from collections.abc import Set
+from dataclasses import replace
+
 import pytest
 
+from hostd.config.model import CtConfig
 from hostd.config.veconf import VeConf
 from hostd.errors import Failure
 from tests.harness.fake_host import Fake, Said
@@ -187,6 +191,19 @@ def test_what_is_not_enforced_is_refused_where_it_cannot_be_stored(fake: Fake) -
     assert said.code == 21
     assert "--dcachesize is not enforced yet; with --save it is kept in the configuration" in said.stderr
     assert fake.asked() == []
+
+
+def test_what_runs_decides_what_is_enforced_of_a_set_that_is_not_saved(fake: Fake) -> None:
+    """SWAPPAGES without a limit of RAM, as a rule of the host's: by what runs, and not by what the file says."""
+
+    def unkept(config: CtConfig, keys: Set[str]) -> list[str]:
+        return ["Warning: SWAPPAGES is only stored"] if config.ram is None else []
+
+    fake.host.unkept = unkept  # type: ignore[method-assign]
+    fake.up(101)
+    fake.host.states[101] = replace(fake.host.facts(101), live={"PHYSPAGES": "0:1000"})
+    assert "only stored" not in fake.ctl("set", "101", "--swap", "64M").stdout
+    assert "only stored" in fake.ctl("set", "101", "--swap", "64M", "--save").stdout
 
 
 def test_limits_are_told(fake: Fake) -> None:

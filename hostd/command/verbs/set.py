@@ -189,7 +189,7 @@ async def _apply(call: Call, request: Request, facts: Facts, conf: VeConf) -> in
         return code
     for what in _idle(request):
         call.console.say(f"Warning: {what} {Effect.UNENFORCED.value}")
-    unkept.tell(call, request.changes, conf)
+    unkept.tell(call, request.changes, conf if request.save else live.over(conf, facts.live))
     for line in request.notes:
         call.console.say(line)
     return Exit.OK
