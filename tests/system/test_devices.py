@@ -37,6 +37,16 @@ def test_devnodes_are_live_and_last(vz: Vz) -> None:
     assert not there(vz)
 
 
+def test_features_give_devices(vz: Vz) -> None:
+    vz.start(101)
+    for switch in ("on", "off"):
+        vz.ctl("set", "101", "--features", f"tun:{switch},fuse:{switch}", "--save")
+        assert there(vz) is (switch == "off"), "after a restart"
+        vz.ctl("restart", "101")
+        for name in ("fuse", "net/tun"):
+            assert (there(vz, name) and opens(vz, "<>", name)) is (switch == "on")
+
+
 def test_access_is_what_was_given(vz: Vz) -> None:
     """The filter is changed in place: what it allowed before, it allows all the while."""
     vz.start(101)
