@@ -70,7 +70,8 @@ _SERVICES = (
 # ids), people who become one another and stay logged in, and what Ansible wants to find on a machine.
 _TOOLS = (
     "systemd-sysv", *_SERVER, "dbus", "podman", "crun", "conmon", "fuse-overlayfs", "uidmap", "slirp4netns", "netavark",
-    "aardvark-dns", "iptables", "catatonit", "sudo", "screen", "tmux", "python3", "python3-apt",
+    "aardvark-dns", "iptables", "catatonit", "sudo", "screen", "tmux", "python3", "python3-apt", "htop",
+    "virt-what",
 )  # fmt: skip
 
 # What the tests have apt install on top of a server: one with init script and unit, one with a timer.
