@@ -83,12 +83,14 @@ def _rates(vz: Vz) -> None:
     for mib in RATES:
         vz.ctl("set", str(ONE), "--iolimit", str(mib))
         for kind, how in (("direct", "oflag=direct"), ("buffered", "conv=fsync")):
-            took = _dd(vz, f"bs=1M count={mib * 5} {how}")
+            took = _dd(vz, f"if=/dev/zero of=/root/big bs=1M count={mib * 5} {how}")
             _row(f"{kind} writes {mib} MiB/s", mib, mib * 5 / took, "M")
+        took = _dd(vz, f"if=/root/big of=/dev/null bs=1M count={mib * 5} iflag=direct")
+        _row(f"direct reads {mib} MiB/s", mib, mib * 5 / took, "M")
     vz.ctl("set", str(ONE), "--iolimit", "0")
     for number in OPERATIONS:
         vz.ctl("set", str(ONE), "--iopslimit", str(number))
-        took = _dd(vz, f"bs=4096 count={number * 5} oflag=direct")
+        took = _dd(vz, f"if=/dev/zero of=/root/big bs=4096 count={number * 5} oflag=direct")
         _row(f"{number} operations a second", number, number * 5 / took, " ")
     vz.ctl("set", str(ONE), "--iopslimit", "0")
 
@@ -96,7 +98,7 @@ def _rates(vz: Vz) -> None:
 def _dd(vz: Vz, how: str) -> float:
     """Seconds."""
     began = time.monotonic()
-    vz.ctl("exec2", str(ONE), f"dd if=/dev/zero of=/root/big {how} 2>/dev/null")
+    vz.ctl("exec2", str(ONE), f"dd {how} 2>/dev/null")
     return time.monotonic() - began
 
 

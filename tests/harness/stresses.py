@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
-LIMITS = ("--ram", "48M", "--swap", "32M", "--numproc", "100", "--numpty", "8", "--stop-timeout", "5")
 FILES, INODES = 4000, 20_000
+LIMITS = (
+    *("--ram", "48M", "--swap", "32M", "--numproc", "100", "--numpty", "8", "--stop-timeout", "5"),
+    *("--numfile", str(FILES), "--numtcpsock", "200", "--numothersock", "200"),
+)
 DISK = ("--diskspace", "1G", "--diskinodes", str(INODES))  # when it is made
 FULL = "echo full; exec sleep 1000"
 HOG = "head -c 200m /dev/zero | tail"  # which keeps what it reads, up to the end of the line that does not come
@@ -23,9 +26,9 @@ class Stress:
 
 
 def perl(take: str) -> str:
-    """Until one process cannot *take* one $f more, with as many descriptors as it may have in all distributions."""
+    """Until one process cannot *take* one $f more, with as many descriptors as it may have."""
     loop = f"while (1) {{ {take} or last; push @kept, $f }}"
-    return f"ulimit -n {FILES}; exec perl -MSocket -e '$| = 1; {loop} print \"full\\n\"; sleep 1000'"
+    return f"ulimit -n $(ulimit -Hn); exec perl -MSocket -e '$| = 1; {loop} print \"full\\n\"; sleep 1000'"
 
 
 STRESSES = (
@@ -56,9 +59,11 @@ STRESSES = (
     Stress(
         "sockets",
         perl("socket my $f, AF_UNIX, SOCK_STREAM, 0"),
-        held=(("numothersock", FILES - 100),),  # it has other files as well
+        held=(("numothersock", FILES - 100),),  # it has other files as well; nobody is asked for such a socket
         template="debian-12",
     ),
+    Stress("tcp", perl("socket my $f, AF_INET, SOCK_STREAM, 0"), refused=("numtcpsock.f",), template="debian-12"),
+    Stress("udp", perl("socket my $f, AF_INET, SOCK_DGRAM, 0"), refused=("numothersock.f",), template="debian-12"),
     Stress("processor", f"for n in $(seq $(nproc) ; seq $(nproc)); do while :; do :; done & done; {FULL}"),
     Stress("direct-io", f"while dd if=/dev/zero of=/root/big bs=1M count=200 oflag=direct; do :; done & {FULL}"),
     Stress("buffered-io", f"while dd if=/dev/zero of=/root/big bs=1M count=200; do :; done & {FULL}"),

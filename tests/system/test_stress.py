@@ -16,7 +16,7 @@ from tests.harness.needs import needs
 from tests.harness.patience import patient
 from tests.harness.stresses import DISK, LIMITS, STRESSES, Stress
 
-pytestmark = [pytest.mark.system, pytest.mark.slow, needs("memory", "swap-accounting", "pids", "cpu")]
+pytestmark = [pytest.mark.system, pytest.mark.slow, needs("memory", "swap-accounting", "pids", "cpu", "socket-limits")]
 
 MIB = 1 << 20
 HOG, NEIGHBOURS = 101, (102, 103)
