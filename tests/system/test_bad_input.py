@@ -18,7 +18,7 @@ def nothing_made(vz: Vz, ctid: int) -> None:
     private = f"{vz.prefix}/var/lib/vz/private"
     assert [name for name in os.listdir(private) if name.startswith(str(ctid))] == []
     assert not os.path.exists(vz.paths.ct_conf(ctid))
-    assert not machine.loops_below(vz.prefix)
+    machine.until("no disk", lambda: not machine.loops_below(vz.prefix))
     assert not [m for m in machine.mounts_below(vz.prefix) if f"/{ctid}" in m]
 
 
