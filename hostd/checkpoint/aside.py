@@ -58,14 +58,16 @@ async def bounded(work: Callable[[], T], patience: float = PATIENCE) -> T:
     try:
         async with asyncio.timeout(patience):
             return await asyncio.shield(waiting)
-    except (TimeoutError, asyncio.CancelledError) as error:
+    except TimeoutError:
         if not turn.take():
-            await asyncio.wait((waiting,))
-            if isinstance(error, TimeoutError):
-                return waiting.result()
+            return await waiting
         waiting.cancel()  # nobody asks any more what becomes of it
-        if isinstance(error, TimeoutError):
-            raise TimeoutError(errno.ETIMEDOUT, SILENT) from None
+        raise TimeoutError(errno.ETIMEDOUT, SILENT) from None
+    except asyncio.CancelledError:
+        if turn.take():
+            waiting.cancel()
+        else:
+            await asyncio.wait((waiting,))
         raise
 
 

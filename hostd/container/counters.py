@@ -197,13 +197,8 @@ def totals(ct: Container) -> Callable[[], dict[str, list[int]]]:
 
     def total() -> dict[str, list[int]]:
         refused = {**socket_limits.failures(look.cgroup), stats.OOM_KILLS: stats.kills(look.cgroup)}
-        counted = {}
-        for name in {*before, *seen, *refused}:
-            most, failures = before.get(name, (0, 0))
-            counted[name] = [max(most, seen.get(name, 0)), failures + refused.get(name, 0)]
-        for name, row in _counted(look).items():
-            whole = _whole(row, seen.get(name, 0), before.get(name))
-            counted[name] = [whole.maxheld or 0, whole.failcnt or 0]
-        return counted
+        rows = {name: Counter(0, failcnt=refused.get(name, 0)) for name in {*before, *seen, *refused}} | _counted(look)
+        whole = {name: _whole(row, seen.get(name, 0), before.get(name)) for name, row in rows.items()}
+        return {name: [row.maxheld or 0, row.failcnt or 0] for name, row in whole.items()}
 
     return total

@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from contextlib import nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from ipaddress import ip_interface
 
 from hostd.cgroup import guarantees, limits, notes, seats
@@ -136,19 +137,23 @@ async def limit_sockets(run: Run, wanted: SocketLimits) -> None:
 
 def set_limits(cgroup: CtCgroup, wanted: Limits, previous: Limits | None = None) -> None:
     """As `limits.apply`, with what the host is left and what the container sees of it."""
-    notes.seats(cgroup, "")  # nobody moves it by what it had
-    limits.apply(cgroup, wanted, previous)
-    cgroup.tree.share.look(cgroup.ctid)
-    _show(cgroup, wanted)
+    with _given(cgroup, wanted):
+        limits.apply(cgroup, wanted, previous)
 
 
 def take_back_limits(cgroup: CtCgroup, wanted: Limits, previous: Limits | None = None) -> dict[str, Failure]:
     """As `limits.take_back`, with what the host is left and what the container sees of it."""
+    with _given(cgroup, wanted):
+        return limits.take_back(cgroup, wanted, previous)
+
+
+@contextmanager
+def _given(cgroup: CtCgroup, wanted: Limits) -> Iterator[None]:
+    """While it is given what it shall have, nobody moves it by what it had; when it has that, it is to be seen."""
     notes.seats(cgroup, "")
-    stays = limits.take_back(cgroup, wanted, previous)
+    yield
     cgroup.tree.share.look(cgroup.ctid)
     _show(cgroup, wanted)
-    return stays
 
 
 def _show(cgroup: CtCgroup, wanted: Limits) -> None:

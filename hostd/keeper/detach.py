@@ -66,7 +66,7 @@ def attempt(step: "Callable[..., object]", *arguments: object) -> None:
 
 def processors_of_init() -> None:
     """Set only where they differ: what was set the kernel keeps to when there are more processors."""
-    ours, wanted = allowed("self"), allowed("1")
+    ours, wanted = allowed("self"), allowed(str(_INIT))
     if ours != wanted:
         posix.sched_setaffinity(0, wanted)
 

@@ -5,6 +5,7 @@ import resource
 
 import pytest
 
+from hostd.container import inner_limits
 from hostd.keeper import detach
 from hostd.kernel import probes
 from tests.harness import machine
@@ -61,6 +62,10 @@ def test_processors_that_are_set_for_nobody_are_not_set() -> None:
     """Who has all has those that come later, too; and what is off counts."""
     assert detach.allowed("self") >= os.sched_getaffinity(0)
     assert detach.allowed("1") >= os.sched_getaffinity(1)
+
+
+def test_keeper_and_daemon_mean_the_same_number_of_files() -> None:
+    assert inner_limits.NOFILE[1] == detach._OPEN_FILES_INSIDE
 
 
 def test_what_somebody_starts_inside_has_nothing_of_his(vz: Vz) -> None:
