@@ -25,7 +25,7 @@ from tests.bench import disk, shares
 from tests.harness import machine
 from tests.harness.installation import CHECKOUT, Vz
 from tests.harness.patience import patient
-from tests.harness.stresses import DISK, LIMITS, STRESSES, Stress
+from tests.harness.stresses import LIMITS, STRESSES, Stress
 
 HOG, NEIGHBOURS = 101, (102, 103, 104, 105)
 GUARANTEE = ("--cpuunits", "4000", "--vmguarpages", "64M", "--ioprio", "7")
@@ -70,7 +70,7 @@ def latency(vz: Vz, seconds: int) -> Figures:
 @contextmanager
 def under(vz: Vz, stress: Stress, hog: list[str]) -> Iterator[None]:
     """The hog has all it can get inside of this, with *hog* set for it."""
-    vz.create(HOG, *DISK, template=stress.template)
+    vz.create(HOG, *stress.disk, template=stress.template)
     vz.ctl("set", str(HOG), *LIMITS, *LAST, *hog, "--save")
     vz.ctl("start", str(HOG))
     taking = vz.popen("vzctl", "exec2", str(HOG), stress.command)

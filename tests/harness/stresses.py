@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 FILES, INODES = 4000, 20_000
+# Fewer than would fill RAM with inodes that a slow disk has not taken yet: it is the number that runs out.
+FEW_INODES = 8000
 LIMITS = (
     *("--ram", "48M", "--swap", "32M", "--numproc", "100", "--numpty", "8", "--stop-timeout", "5"),
     *("--numfile", str(FILES), "--numtcpsock", "200", "--numothersock", "200"),
 )
-DISK = ("--diskspace", "1G", "--diskinodes", str(INODES))  # when it is made
 FULL = "echo full; exec sleep 1000"
 HOG = "head -c 200m /dev/zero | tail"  # which keeps what it reads, up to the end of the line that does not come
 
@@ -23,6 +24,12 @@ class Stress:
     refused: tuple[str, ...] = ()
     held: tuple[tuple[str, int], ...] = ()
     template: str = "busybox"
+    inodes: int = INODES
+
+    @property
+    def disk(self) -> tuple[str, ...]:
+        """What `vzctl create` is given."""
+        return "--diskspace", "1G", "--diskinodes", str(self.inodes)
 
 
 def perl(take: str) -> str:
@@ -48,7 +55,8 @@ STRESSES = (
     Stress(
         "inodes",
         f"mkdir /root/many; n=0; while true >/root/many/$n; do n=$((n + 1)); done; {FULL}",
-        held=(("diskinodes", INODES - 1000),),
+        held=(("diskinodes", FEW_INODES - 500),),
+        inodes=FEW_INODES,
     ),
     Stress(
         "terminals",

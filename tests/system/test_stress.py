@@ -14,7 +14,7 @@ from tests.harness import leaks, machine
 from tests.harness.installation import Vz
 from tests.harness.needs import needs
 from tests.harness.patience import patient
-from tests.harness.stresses import DISK, LIMITS, STRESSES, Stress
+from tests.harness.stresses import LIMITS, STRESSES, Stress
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, needs("memory", "swap-accounting", "pids", "cpu", "socket-limits")]
 
@@ -36,14 +36,12 @@ def quiet(vz: Vz) -> Iterator[Vz]:
 @pytest.mark.parametrize("stress", STRESSES, ids=lambda stress: stress.name)
 def test_nobody_else_notices(quiet: Vz, stress: Stress) -> None:
     vz = quiet
-    vz.create(HOG, *DISK, template=stress.template)
+    vz.create(HOG, *stress.disk, template=stress.template)
     vz.ctl("set", str(HOG), *LIMITS, "--save")
     vz.ctl("start", str(HOG))
     before = survivors(vz)
     sizes = logs(vz), memory(vz)
-    hog = vz.popen("vzctl", "exec2", str(HOG), stress.command)
-    assert hog.stdout is not None
-    assert hog.stdout.readline() == "full\n"
+    filled(vz, stress)
     machine.until("it is counted", lambda: all(figures(vz, HOG, *stress.refused)))
     for (field, least), number in zip(stress.held, figures(vz, HOG, *dict(stress.held)), strict=True):
         assert number >= least, field
@@ -56,6 +54,14 @@ def test_nobody_else_notices(quiet: Vz, stress: Stress) -> None:
     vz.ctl("stop", str(HOG))
     machine.until("nothing is left of it", partial(gone, vz))
     assert survivors(vz) == before and all(map(vz.answers, NEIGHBOURS))
+
+
+def filled(vz: Vz, stress: Stress) -> None:
+    """The hog has all it can get, and holds it."""
+    hog = vz.popen("vzctl", "exec2", str(HOG), stress.command)
+    assert hog.stdout is not None and hog.stderr is not None
+    if hog.stdout.readline() != "full\n":
+        raise AssertionError(f"exit {hog.wait()}: {hog.stderr.read()}\n{vz.log_tail()}")
 
 
 def survivors(vz: Vz) -> list[object]:
@@ -89,8 +95,7 @@ def test_an_administrator_at_a_fork_bomb(quiet: Vz) -> None:
     vz.start(HOG, template=STRESSES[0].template)
     vz.ctl("set", str(HOG), *LIMITS, "--save")
     vz.ctl("set", str(HOG), "--ram", "256M", "--save")  # it is the number that runs out
-    bomb = vz.popen("vzctl", "exec2", str(HOG), STRESSES[0].command)
-    assert bomb.stdout is not None and bomb.stdout.readline() == "full\n"
+    filled(vz, STRESSES[0])
     for _ in range(5):
         said = vz.ctl("exec2", str(HOG), "true", check=None, timeout=patient(60))
         assert said.code == 0 or (said.stderr.startswith(WHY_NOT) and len(said.stderr.splitlines()) == 1)
