@@ -1,8 +1,10 @@
-"""What belongs to no container: half-made images and templates, checkpoints that are none.  What resists stays.
+"""What belongs to no container: half-made images, templates and files, checkpoints that are none.  What resists stays.
 
 A half-made private area has a note of its create, and goes with that.
 """
 
+import os
+import re
 from collections.abc import Sequence
 
 from hostd.checkpoint import images_dir
@@ -10,6 +12,23 @@ from hostd.config.paths import Paths
 from hostd.image import template
 from hostd.log import log
 from hostd.storage import trash
+
+# What `files.replace` was writing of a container's configuration and notes, and a link that `names.assign` was making.
+_HALF_FILE = re.compile(r"\.[0-9]+\.(conf|conf\.creating|conf\.destroying|firstboot)\.[^.]+\.tmp")
+_HALF_NAME = re.compile(r"\.[0-9]+\.[^.]+")
+
+
+def sweep_halves(paths: Paths) -> None:
+    """Remove what an earlier daemon was writing when it died.  To be called before this one writes."""
+    for directory, half in ((paths.conf_dir, _HALF_FILE), (paths.names_dir, _HALF_NAME)):
+        try:
+            for name in filter(half.fullmatch, os.listdir(directory)):
+                os.unlink(f"{directory}/{name}")
+                log.info("removed what was half written: %s/%s", directory, name)
+        except FileNotFoundError:
+            pass  # no container has a name yet
+        except OSError as error:
+            log.warning("cannot remove what was half written: %s", error)
 
 
 def sweep(paths: Paths, in_flight: Sequence[str]) -> None:

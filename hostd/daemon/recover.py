@@ -87,6 +87,7 @@ async def recover(registry: Registry, keeper: KeeperLink) -> Sequence[tuple[Cont
     so is one whose PID 1 does not answer: slow or hostile ones must not keep the others waiting.  Returns those.
     """
     patience = asyncio.get_running_loop().time() + PATIENCE
+    leftovers.sweep_halves(registry.world.paths)
     await _settle_on_disk(registry)
     _find_lost(registry, keeper)
     slow, again = [], []
