@@ -17,8 +17,10 @@ import asyncio
 import os
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 
 from hostd.checkpoint import images_dir, log_text
+from hostd.checkpoint.aside import begun
 from hostd.kernel.process import Process
 
 
@@ -60,9 +62,10 @@ def inspect(path: str, disk: str = "") -> Flight:
 
 
 async def settled(path: str, disk: str = "") -> Flight:
-    """Like `inspect`, after whatever is in flight has ended."""
+    """Like `inspect`, after whatever is in flight has ended: by a thread of its own, as a CRIU may hang for ever."""
     while (found := await asyncio.to_thread(inspect, path, disk)).phase is Phase.RUNNING:
-        await asyncio.to_thread(_wait, images_dir.part(path) if found.action == "dump" else path)
+        busy = images_dir.part(path) if found.action == "dump" else path
+        await asyncio.wrap_future(begun(partial(_wait, busy), "criu"))
     return found
 
 

@@ -5,6 +5,7 @@ import errno
 import os
 import pathlib
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -17,6 +18,7 @@ from hostd.config import files
 from hostd.config.paths import Paths
 from hostd.container import overtaken
 from hostd.errors import BadCheckpoint, Failure
+from tests.harness.patience import patient
 
 ME = os.getgid()
 
@@ -242,6 +244,26 @@ def test_settled_waits_for_the_end(path: str) -> None:
 
     threading.Timer(0.05, finish).start()
     assert asyncio.run(state.settled(path)) == Flight("dump", Phase.DONE)
+
+
+def test_one_that_hangs_takes_no_place_from_others(path: str) -> None:
+    make(path)
+    held = images_dir.lock(images_dir.part(path))
+    assert held
+
+    async def both() -> Flight:
+        with ThreadPoolExecutor(1) as pool:
+            asyncio.get_running_loop().set_default_executor(pool)
+            waiting = asyncio.create_task(state.settled(path))
+            try:
+                for _ in range(3):  # the second would be behind who waits
+                    await asyncio.sleep(0)
+                    await asyncio.wait_for(asyncio.to_thread(os.getpid), patient(20))
+            finally:
+                held.close()
+            return await waiting
+
+    assert asyncio.run(both()).phase is Phase.FAILED
 
 
 def test_what_is_saved_is_read_back(tmp_path: pathlib.Path) -> None:
