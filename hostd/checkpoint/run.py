@@ -28,6 +28,10 @@ ENVIRONMENT = {
     "CRIU_FAULT": "130",
 }
 
+# CRIU writes the scores of what it restores where they are not 0, and hostd's own is one that the OOM killer spares.
+# Not before the exec: the child shares hostd's memory up to there, and who shares memory has one score.
+UNSPARED = ("/bin/sh", "-c", 'echo 0 >/proc/self/oom_score_adj; exec "$@"', "sh")
+
 LOCK, CHANNEL, ASK, ANSWER = 3, 4, 5, 6  # descriptors in CRIU
 HOOK = f"{RUN}/hook"
 # Of CRIU's stages: a dump's, and two of a restore.
@@ -82,7 +86,7 @@ def restore(
     *at_stage* is called at NAMESPACES_MADE, when there is but CRIU and a PID 1 to be, and at BEFORE_RESUME, while all
     tasks are restored but still stopped.
     """
-    command = [*criu, "restore", "-o", "restore.log", *COMMON]
+    command = [*UNSPARED, *criu, "restore", "-o", "restore.log", *COMMON]
     command += ["--restore-detached", "--pidfile", f"{IMAGES}/pid", *arguments]
     hooked = at_stage and _with_hook(command, fds, join, into, at_stage)
     status = _wait(_start(command, fds, join, into)) if hooked is None else hooked

@@ -17,7 +17,8 @@ pytestmark = pytest.mark.system
 FILES = 100_000 if probes.sys_resource() else 512  # without, nobody can raise what the caller has lowered
 CALLER = (
     *("prlimit", "--fsize=100000000", "--nproc=700", f"--nofile={FILES}", "--memlock=8192", "--core=4096"),
-    *("nice", "-n", "7", "ionice", "-c", "3", "setarch", "-R", "taskset", "-c", str(min(os.sched_getaffinity(0)))),
+    *("choom", "-n", "300", "--", "nice", "-n", "7", "ionice", "-c", "3", "setarch", "-R"),
+    *("taskset", "-c", str(min(os.sched_getaffinity(0)))),
 )
 INHERITED = (resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC, resource.RLIMIT_MEMLOCK, resource.RLIMIT_CORE)
 
@@ -33,6 +34,14 @@ def is_nobodys(vz: Vz, pid: int) -> None:
     assert os.sched_getaffinity(pid) == os.sched_getaffinity(1)
 
 
+def is_not_spared(vz: Vz) -> None:
+    """By the OOM killer; nor can anybody inside have that."""
+    assert machine.read(f"/proc/{vz.init_pid(101)}/oom_score_adj") == "0\n"
+    spare = "cat /proc/self/oom_score_adj; echo -500 >/proc/self/oom_score_adj"
+    said = vz.ctl("exec2", "101", spare, check=None)
+    assert said.stdout == "0\n" and said.code and "Permission denied" in said.stderr
+
+
 def test_nothing_of_the_callers_is_left_in_what_runs_then(vz: Vz) -> None:
     vz.create(101)
     vz.stop_hostd()
@@ -42,6 +51,7 @@ def test_nothing_of_the_callers_is_left_in_what_runs_then(vz: Vz) -> None:
         is_nobodys(vz, pid)
     assert vz.run("ionice", "-p", str(init)).stdout.startswith("none")
     assert machine.read(f"/proc/{init}/personality") == "00000000\n"
+    is_not_spared(vz)
     if probes.sys_resource():
         assert limits(vz.daemon_pid) == limits(init) == limits(1)
         assert resource.prlimit(vz.daemon_pid, resource.RLIMIT_NOFILE) == (FILES, 524288)
@@ -55,6 +65,7 @@ def test_nor_in_what_is_restored(vz: Vz) -> None:
     vz.stop_hostd()
     vz.run(*CALLER, "vzctl", "restore", "101")
     is_nobodys(vz, vz.init_pid(101))
+    is_not_spared(vz)
     assert vz.run("ionice", "-p", str(vz.init_pid(101))).stdout.startswith("none")
 
 
