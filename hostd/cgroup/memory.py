@@ -85,23 +85,28 @@ def _v2(file: str) -> int | None:
 
 def _make_room(path: str, ram: int | None, swap: int | None) -> None:
     """What is in swap beyond its limit stays there until it is needed: there must be that much less in RAM."""
-    if ram is None:
-        return
+    high = f"{path}/memory.high"
+    try:
+        if ram is not None:
+            _reclaim(path, high, ram, swap)
+    finally:
+        if files.read_optional(high) not in (None, "max"):  # ours, or of a daemon that died in the middle of this
+            files.write(high, "max")
+
+
+def _reclaim(path: str, high: str, ram: int, swap: int | None) -> None:
     current = f"{path}/memory.current"
     swapped = int(files.read_optional(f"{path}/memory.swap.current") or 0)
     most = ram - max(0, swapped - swap) if swap is not None else ram
     used = int(files.read(current))
     if used <= most:
         return
-    try:
-        if most >= 0:
-            files.write(f"{path}/memory.high", str(most))  # the write itself reclaims
-            used = int(files.read(current))
-        if used > most:
-            swapped = int(files.read_optional(f"{path}/memory.swap.current") or 0)
-            raise Failure(Exit.SETUBC, _refusal((ram, swap), used, swapped))
-    finally:
-        files.write(f"{path}/memory.high", "max")
+    if most >= 0:
+        files.write(high, str(most))  # the write itself reclaims
+        used = int(files.read(current))
+    if used > most:
+        swapped = int(files.read_optional(f"{path}/memory.swap.current") or 0)
+        raise Failure(Exit.SETUBC, _refusal((ram, swap), used, swapped))
 
 
 def _refusal(pair: Pair, used: int, swapped: int) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from hostd.config.files import replace
 from hostd.kernel import probes
 from tests.harness import machine
 from tests.harness.installation import Vz
@@ -77,6 +78,22 @@ def test_a_limit_and_its_count_survive_hostd(vz: Vz, kill: Callable[[Vz], None])
     vz.ctl("set", "101", "--numtcpsock", "2")
     assert listens(vz, 7002) and not listens(vz, 7003)
     assert refused(vz) == 3 * before
+
+
+def test_what_was_refused_survives_hostd_in_the_change_that_ends_the_limit(vz: Vz) -> None:
+    vz.start(101)
+    vz.ctl("set", "101", "--numtcpsock", "1")
+    assert listens(vz, 7001) and not listens(vz, 7002)
+    before = refused(vz)
+    fault = f"{vz.prefix}/fault"
+    vz.env["VZ_FAULT"] = f"@{fault}"
+    vz.kill_both()
+    replace(fault, "set.logins:daemon")
+    dies = vz.daemon_pid
+    vz.ctl("set", "101", "--numtcpsock", "unlimited", check=None)
+    machine.until("hostd is killed", lambda: not machine.alive(dies))
+    assert refused(vz) >= before > 0
+    assert not listens(vz, 7003)  # the change was taken back
 
 
 @CHECKPOINTS

@@ -187,3 +187,14 @@ def test_v2_wants_room_for_what_is_swapped_when_it_takes_back(tmp_path: Path, mo
     monkeypatch.setattr(files, "write", full)
     assert "NUMPROC" in refused(cgroup, new, old)
     assert content(cgroup, "memory", "memory.swap.max") == str(90 * MIB)
+
+
+@pytest.mark.parametrize("ram", [100 * MIB, None])
+def test_v2_ends_what_a_daemon_that_died_has_lowered(tmp_path: Path, ram: int | None) -> None:
+    """Else the container would crawl at the limit of a change that was taken back."""
+    cgroup = v2(tmp_path)
+    old = Limits(ram)
+    limits.apply(cgroup, old)
+    files.write(f"{cgroup.path('memory')}/memory.high", str(32 * MIB))
+    assert limits.take_back(cgroup, old) == {}
+    assert content(cgroup, "memory", "memory.high") == "max"

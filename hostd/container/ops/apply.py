@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import ip_interface
 
 from hostd.cgroup.tree import CtCgroup
@@ -18,6 +19,7 @@ from hostd.container.ops import former, logins, undo
 from hostd.container.ops.sessions import link_of
 from hostd.container.ops.undo import Stays, Undo
 from hostd.container.record import Record
+from hostd.container.socket_limits import SocketLimits
 from hostd.container.steps import whole
 from hostd.errors import Exit, Failure, VzError
 from hostd.kernel.fd import Fd
@@ -182,11 +184,12 @@ async def _sockets(ct: Container, change: LiveChange, undos: list[Undo]) -> None
     record, cgroup = ct.record, CtCgroup(ct.world.tree, ct.ctid)
     assert record is not None
 
-    async def back() -> None:
-        await socket_limits.give(cgroup, record, before)
+    async def give(limits: SocketLimits) -> None:
+        await socket_limits.give(cgroup, record, limits)
+        record.try_save(ct.world.paths)  # what was refused so far is counted nowhere else when limits end
 
-    undos.append(back)
-    await socket_limits.give(cgroup, record, after)
+    undos.append(partial(give, before))
+    await give(after)
 
 
 async def _devices(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
