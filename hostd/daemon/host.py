@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from contextlib import ExitStack
 
 from hostd.checkpoint import images_dir
 from hostd.command.figures import Usage
@@ -151,17 +152,18 @@ class Host:
 
     async def start(self, ctid: int, options: StartOptions, report: Report) -> None:
         ct = self._registry[ctid]
-        async with ct.acting("start"):
-            config = self.confs.ct(ctid)
-            report("Starting container...")
-            await start.start(ct, config, report)
-            report("Container is mounted")
-            for line in (*announce.starting(config), *unkept.starting(self._registry.world.tree, config)):
-                report(line)
-            if options.ssh_keys:
-                await keys.add(ct, options.ssh_keys)
-            report("Container start in progress..." + (", waiting ..." if options.wait else ""))
-        self._registry.events.tell(ctid, "start")
+        with ExitStack() as told:  # what runs although something failed after it, as a key, as well
+            async with ct.acting("start"):
+                config = self.confs.ct(ctid)
+                report("Starting container...")
+                await start.start(ct, config, report)
+                told.callback(self._registry.events.tell, ctid, "start")
+                report("Container is mounted")
+                for line in (*announce.starting(config), *unkept.starting(self._registry.world.tree, config)):
+                    report(line)
+                if options.ssh_keys:
+                    await keys.add(ct, options.ssh_keys)
+                report("Container start in progress..." + (", waiting ..." if options.wait else ""))
 
     async def all_up(self, ctid: int) -> None:
         ct = self._registry[ctid]
@@ -177,9 +179,11 @@ class Host:
         ct.unwanted.set()
         ct.stays_mounted = options.skip_umount
         hurry = asyncio.ensure_future(stop.end_restart(ct)) if options.fast else None
+        told = ExitStack()
         try:
             async with ct.acting("stop", after=BY_ITSELF):
-                up = ct.running
+                if (up := ct.running) or unsettled:
+                    told.callback(self._tell_stop, ct)  # what is down although a script failed, as well
                 if up:
                     patience = self._patience(ctid)
                     await stop.stop(ct, patience, report, fast=options.fast, keep_mounted=options.skip_umount)
@@ -187,13 +191,16 @@ class Host:
                     report("Container was stopped")
                     if failures := await stop.leave(ct, report, keep_mounted=options.skip_umount):
                         raise failures[0]
-            if up or unsettled:
-                self._registry.events.tell(ctid, "stop")
         finally:
+            told.close()
             if hurry is not None:
                 hurry.cancel()
             ct.unwanted.clear()
             ct.stays_mounted = False
+
+    def _tell_stop(self, ct: Container) -> None:
+        if not ct.running:
+            self._registry.events.tell(ct.ctid, "stop")
 
     def _patience(self, ctid: int) -> int:
         """Seconds to shut down; a file that cannot be used keeps no container from being stopped."""

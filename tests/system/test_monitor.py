@@ -10,6 +10,7 @@ from queue import Empty, Queue
 
 import pytest
 
+from hostd.config import files
 from tests.harness import machine
 from tests.harness.action_scripts import lasting
 from tests.harness.installation import Vz
@@ -135,6 +136,18 @@ def test_a_stop_is_told_once(vz: Vz, monitor: Monitor) -> None:
     assert stop.wait(patient(20)) == 0
     vz.ctl("start", "101")
     monitor.tells("stop", 101)
+    monitor.tells("start", 101)
+
+
+def test_what_came_about_is_told_though_the_command_failed(vz: Vz, monitor: Monitor) -> None:
+    vz.ctl("exec2", "101", "ln -s /etc /root/.ssh")
+    files.replace(f"{vz.paths.conf_dir}/101.postumount", "#!/bin/sh\nexit 1\n", mode=0o755)
+    said = vz.ctl("stop", "101", check=None)
+    assert said.code and vz.status(101) == "exist unmounted down"
+    monitor.tells("stop", 101)
+    vz.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{vz.prefix}/key")
+    said = vz.ctl("start", "101", "--sshkey", f"{vz.prefix}/key.pub", check=None)
+    assert said.code and vz.status(101) == "exist mounted running"
     monitor.tells("start", 101)
 
 
