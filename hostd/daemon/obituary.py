@@ -1,6 +1,7 @@
 """A line in the log when the kernel has killed processes of a container for memory, whether somebody listens or not."""
 
 import asyncio
+from contextlib import suppress
 
 from hostd.cgroup import stats
 from hostd.cgroup.alarm import Alarm
@@ -14,6 +15,14 @@ from hostd.log import about, log
 PAUSE = 5.0  # seconds: v1 gives its sign before the kill, and of many in a row one line is enough
 BEGINS = frozenset(("start", "restored", "reboot"))
 ENDS = frozenset(("stop", "died", "suspended"))
+
+
+def missed(registry: Registry, ct: Container, why: str) -> None:
+    """Of a container that no daemon has seen die, for *why*; its cgroup is still there."""
+    log.error("init died: %s", why)
+    with suppress(OSError):
+        if number := stats.kills(CtCgroup(registry.world.tree, ct.ctid)):
+            log.warning("out of memory: %d killed inside since its start", number)
 
 
 class Obituary:

@@ -21,7 +21,7 @@ from hostd.container.init_link import ChannelLost, InitLink, abandon
 from hostd.container.ops import apply, create, destroy, first_boot, restore, start
 from hostd.container.record import Record
 from hostd.container.report import to_log
-from hostd.daemon import leftovers
+from hostd.daemon import leftovers, obituary
 from hostd.daemon.keeper_link import ChildExit, KeeperLink
 from hostd.daemon.registry import Registry, how_it_ended
 from hostd.errors import VzError
@@ -212,10 +212,13 @@ async def _without_init(registry: Registry, ct: Container, record: Record, keepe
             return
         if end is None and record.announced == "reboot":
             end = ChildExit(record.child_name, 0, 0)  # nobody saw how it ended
-        if end is not None and how_it_ended(ct, end).how == "reboot":
+        how = how_it_ended(ct, end) if end is not None else None
+        if end is not None and how is not None and how.how == "reboot":
             ct.unborn()
             registry.child_ended(end)
             return
+        if how is not None and how.how == "died":
+            obituary.missed(registry, ct, how.text)
     log.info("is down")
     await start.release(ct, to_log)
 

@@ -52,7 +52,7 @@ FIGURES = (  # of those that run
     _one("disk_written_bytes", "Written to its disk", lambda one: one.written, counter=True),
     _one("network_receive_bytes", "Came into it", lambda one: one.came, counter=True),
     _one("network_transmit_bytes", "Went out of it", lambda one: one.went, counter=True),
-    Figure("failures", "Refusals of a limit", lambda one: dict(one.failures), "beancounter", counter=True),
+    Figure("failures", "Refusals of a limit", lambda one: {**one.failures}, "beancounter", counter=True),
     Figure(
         *("pressure_ratio", "Share of the last 10 s in which something waited for it"),
         *(lambda one: {name: None if part is None else part / 100 for name, part in one.pressure.items()}, "resource"),

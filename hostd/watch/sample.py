@@ -27,7 +27,8 @@ class Container:
     processor time begin anew with each *serial*: at a restore, too.  *ram* and *swap_limit* None: no limit.  None: not
     known.
 
-    *failures*: how often each of LIMITED refused something.  *pressure*: percent, by `cpu`, `memory` and `io`.
+    *failures*: how often each of LIMITED refused something, where that is known.  *pressure*: percent, by `cpu`,
+    `memory` and `io`.
     """
 
     ctid: int
@@ -40,7 +41,7 @@ class Container:
     ram: int | None
     swap: int
     swap_limit: int | None
-    failures: Mapping[str, int]
+    failures: Mapping[str, int | None]
     cpu: float | None
     read: int | None
     written: int | None
@@ -50,7 +51,7 @@ class Container:
 
     @property
     def refused(self) -> int:
-        return sum(self.failures.values())
+        return sum(number or 0 for number in self.failures.values())
 
     @property
     def running(self) -> bool:
@@ -103,7 +104,7 @@ def _container(one: Mapping[str, object]) -> Container:
         ram=_limit(memory),
         swap=swap["held"] * _PAGE,
         swap_limit=_limit(swap),
-        failures={name: counter["failcnt"] for name, counter in counters.items()},
+        failures={name: _failures(one[name]) for name in LIMITED},
         cpu=_number(one["cputime"]),
         read=_whole(one["ioread"]),
         written=_whole(one["iowritten"]),
@@ -120,7 +121,11 @@ def _limit(counter: Mapping[str, int]) -> int | None:
 def _counter(value: object) -> dict[str, int]:
     """What is not known counts as nothing."""
     found = value if isinstance(value, dict) else {}
-    return {name: found.get(name) or 0 for name in ("held", "limit", "failcnt")}
+    return {name: found.get(name) or 0 for name in ("held", "limit")}
+
+
+def _failures(value: object) -> int | None:
+    return _whole(value.get("failcnt")) if isinstance(value, dict) else None
 
 
 def _number(value: object) -> float | None:

@@ -46,7 +46,7 @@ def test_what_vzlist_prints_is_understood() -> None:
     one |= {"numproc": counter(7, 2**63 - 1, 1), "physpages": counter(16384, 65536, 2), "swappages": counter(0, 0, 0)}
     one |= {"numtcpsock": counter(3, 50, 9)}
     one |= {"serial": 5, "cputime": 10.0, "ioread": 0, "iowritten": 4096, "netin": 100, "netout": 200, "iopsi": 12.5}
-    failures = NONE | {"numproc": 1, "physpages": 2, "numtcpsock": 9}
+    failures = {**NONE, "numproc": 1, "physpages": 2, "numtcpsock": 9, "numothersock": None}
     assert sample.read(json.dumps([one]).encode()) == (replace(WEB, failures=failures),)
     for no_limit in (0, 2**31 - 1, 2**63 - 1):
         one["physpages"] = one["swappages"] = counter(16384, no_limit, 0)
