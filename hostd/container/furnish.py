@@ -17,6 +17,7 @@ OURS = "# vzhost"  # the end of each line of ours in a file that the container's
 UNINITIALIZED = "uninitialized"  # a machine-id of a template for systemd
 LOCALHOST = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
 HOSTNAME = "/etc/hostname"
+SAID = frozenset(("HOSTNAME", "NAMESERVER", "SEARCHDOMAIN", "IP_ADDRESS"))  # the settings that `files` come from
 
 
 @dataclass(frozen=True)

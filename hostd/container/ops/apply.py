@@ -26,8 +26,6 @@ from hostd.kernel.fd import Fd
 from hostd.log import log, timed
 from hostd.userdata.logins import Logins
 
-_NAMES = frozenset(("HOSTNAME", "NAMESERVER", "SEARCHDOMAIN", "IP_ADDRESS"))  # what files inside say
-
 
 @dataclass(frozen=True)
 class LiveChange:
@@ -124,7 +122,7 @@ async def settle(ct: Container, config: CtConfig) -> None:
 
 def _may_have_named(record: Record) -> bool:
     """A `set` of other things has written no files inside: those may be the guest's by now."""
-    return record.intent != "set" or bool(record.setting.keys() & _NAMES or record.trying)
+    return record.intent != "set" or bool(record.setting.keys() & furnish.SAID or record.trying)
 
 
 async def _settle_names(ct: Container, link: InitLink, config: CtConfig) -> None:
