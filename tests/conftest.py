@@ -43,8 +43,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         needs.require(item, *marker.args)
 
 
-# Seconds: a loop device goes with the last copy of its mount, which another test's clone may hold.
-PATIENCE = patient(5.0)
+# Seconds: a loop device goes with the last copy of its mount, which another test's clone may hold, and a busy disk.
+PATIENCE = patient(60.0)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__fil
 BIN = os.path.join(CHECKOUT, "build", "bin")
 CACHE = os.environ.get("VZ_TEST_IMAGES", "/var/cache/vzhost/images")
 HOST_ADDRESS, HOST_ADDRESS6 = "198.51.100.1", "2001:db8:1::1"  # of the host, in its namespace
-TIMEOUT = patient(120.0)  # seconds; a hang is a failure, a slow machine is not
+TIMEOUT = patient(300.0)  # seconds; a hang is a failure, a slow machine or disk is not
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Vz:
         return child
 
     def spawn(
-        self, *argv: str, rows: int = 24, cols: int = 80, timeout: float = 20.0
+        self, *argv: str, rows: int = 24, cols: int = 80, timeout: float = 60.0
     ) -> "pexpect.spawn[str]":
         """A command on a terminal of its own."""
         program, *rest = self._argv(argv)
@@ -190,16 +190,14 @@ class Vz:
     def answers(self, ctid: int) -> bool:
         return self.ctl("exec2", str(ctid), "true", check=None).code == 0
 
-    def wait_reboot(self, ctid: int, before: str, timeout: float = 30.0) -> None:
+    def wait_reboot(self, ctid: int, before: str) -> None:
         """Until PID 1 is another one than at *before* and answers."""
         machine.until(
-            f"CT {ctid} rebooted",
-            lambda: self.uptime_clock(ctid) not in ("", before) and self.answers(ctid),
-            timeout,
+            f"CT {ctid} rebooted", lambda: self.uptime_clock(ctid) not in ("", before) and self.answers(ctid)
         )
 
-    def wait_status(self, ctid: int, wanted: str, timeout: float = 30.0) -> None:
-        machine.until(f"CT {ctid} {wanted}", lambda: self.status(ctid) == wanted, timeout)
+    def wait_status(self, ctid: int, wanted: str) -> None:
+        machine.until(f"CT {ctid} {wanted}", lambda: self.status(ctid) == wanted)
 
     # hostd
 

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from tests.harness import machine
 from tests.harness.patience import patient
 
+PATIENCE = patient(120.0)  # seconds: the disk of a busy host may need most of them for an unmount
+
 
 def find(prefix: str, cgroup_root: str, tag: str) -> list[str]:
     """One line for each thing that is still there; empty when the installation left nothing."""
@@ -24,13 +26,13 @@ def find(prefix: str, cgroup_root: str, tag: str) -> list[str]:
     return left
 
 
-def find_lasting(prefix: str, cgroup_root: str, tag: str, patience: float = 5.0) -> list[str]:
-    """What is still there after *patience* seconds: trees are deleted in the background."""
-    return _lasting(lambda: find(prefix, cgroup_root, tag), patience)
+def find_lasting(prefix: str, cgroup_root: str, tag: str) -> list[str]:
+    """What is still there after PATIENCE: trees are deleted in the background."""
+    return _lasting(lambda: find(prefix, cgroup_root, tag))
 
 
-def _lasting(look: Callable[[], list[str]], patience: float = 5.0) -> list[str]:
-    end = time.monotonic() + patient(patience)
+def _lasting(look: Callable[[], list[str]]) -> list[str]:
+    end = time.monotonic() + PATIENCE
     while (left := look()) and time.monotonic() < end:
         time.sleep(0.05)
     return left

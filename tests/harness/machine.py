@@ -21,7 +21,7 @@ LET_GO = """for place in $(awk '$5 ~ "/vzt-" { print $5 }' /proc/self/mountinfo)
 done"""
 
 
-def until(what: str, condition: Callable[[], object], timeout: float = 20.0, pause: float = 0.02) -> None:
+def until(what: str, condition: Callable[[], object], timeout: float = 120.0, pause: float = 0.02) -> None:
     """Ask a black box every *pause* seconds for *condition*; fails with *what* when it does not come true."""
     end = time.monotonic() + patient(timeout)
     while not condition():
@@ -29,7 +29,7 @@ def until(what: str, condition: Callable[[], object], timeout: float = 20.0, pau
         time.sleep(pause)
 
 
-def kill_and_wait(pid: int, sig: int = signal.SIGKILL, timeout: float = 10.0) -> None:
+def kill_and_wait(pid: int, sig: int = signal.SIGKILL, timeout: float = 120.0) -> None:
     """Signal exactly this process and return when it is gone (no reuse of the number can confuse us)."""
     try:
         fd = os.pidfd_open(pid)

@@ -21,7 +21,7 @@ from tests.harness.installation import CHECKOUT
 from tests.harness.patience import patient
 from vzinit import protocol
 
-TIMEOUT = patient(20.0)  # seconds; only ever reached by a failing test
+TIMEOUT = patient(120.0)  # seconds; only ever reached by a failing test
 APPLETS = [
     "cat", "chmod", "echo", "env", "false", "getty", "grep", "halt", "id", "init", "kill", "ln", "login", "ls",
     "mkdir", "od", "poweroff", "printf", "ps", "pwd", "readlink", "reboot", "rm", "seq", "setsid", "sh", "sleep",

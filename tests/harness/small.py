@@ -17,7 +17,7 @@ from tests.harness.installation import CHECKOUT
 from tests.harness.patience import patient
 
 FAKE_DAEMON = [sys.executable, os.path.join(CHECKOUT, "tests", "harness", "fake_daemon.py")]
-TIMEOUT = patient(30.0)
+TIMEOUT = patient(120.0)
 
 
 @cache

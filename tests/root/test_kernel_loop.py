@@ -60,7 +60,7 @@ def test_autoclear_ends_with_its_last_user(image: str) -> None:
     device.fd.close()
     # The kernel clears it in the close of the last who has it open (lo_release in drivers/block/loop.c), and that need
     # not be ours: udev probes every new device, and whoever looks for an image opens them all (`backing`, losetup).
-    machine.until("the last user has closed it", lambda: loop.backing(f"/dev/loop{number}") is None, timeout=5)
+    machine.until("the last user has closed it", lambda: loop.backing(f"/dev/loop{number}") is None)
     machine.until("it has gone", lambda: not machine.loops_below(os.path.dirname(image)))
 
 

@@ -7,8 +7,7 @@ import pytest
 
 from hostd.config import files
 from tests.harness import leaks, machine
-from tests.harness.installation import Vz
-from tests.harness.patience import patient
+from tests.harness.installation import TIMEOUT, Vz
 
 pytestmark = pytest.mark.system
 
@@ -133,7 +132,7 @@ def test_interrupting_the_command_kills_the_script(vz: Vz) -> None:
     child = vz.popen("vzctl", "start", "101")
     machine.until("the script runs", lambda: machine.read(f"{vz.prefix}/pid") != "")
     child.terminate()
-    assert child.wait(patient(20)) == 128 + signal.SIGTERM
+    assert child.wait(TIMEOUT) == 128 + signal.SIGTERM
     assert not machine.alive(int(machine.read(f"{vz.prefix}/pid")))
     assert ran(vz) == ["101.mount", "101.umount"]
     assert vz.status(101) == DOWN

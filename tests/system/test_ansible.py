@@ -63,7 +63,7 @@ class Ansible:
 def test_a_server_of_ansibles(vz: Vz, init: str) -> None:
     AptRepository(vz, "debian-12-packages")
     vz.start(101, "--init", init, "--ipadd", ADDRESS, "--hostname", "new", template="debian-12-tools")
-    machine.until("sshd is up", partial(is_up, vz, "ssh"), 60)
+    machine.until("sshd is up", partial(is_up, vz, "ssh"))
     vz.ctl("exec2", "101", USE_IT)
     ansible = Ansible(vz, "101")
     facts = ansible.facts()
@@ -77,7 +77,7 @@ def test_a_server_of_ansibles(vz: Vz, init: str) -> None:
     clock = vz.uptime_clock(101)
     ansible.run("ansible", "all", "-m", "reboot", "-a", REBOOT)
     assert vz.uptime_clock(101) != clock
-    machine.until("it is as it was", partial(is_up, vz, "nginx", "ssh", "ticker", "cron"), 60)
+    machine.until("it is as it was", partial(is_up, vz, "nginx", "ssh", "ticker", "cron"))
     assert ansible.play() == []
     vz.ctl("exec2", "101", "sync -f /")  # a busy host needs longer than the end of a test waits for the disk
 

@@ -80,7 +80,7 @@ def test_a_whole_life_of_a_package(vz: Vz, image: str) -> None:
             repository.upgrade("nginx", "nginx-common")
         before = main_process(vz)
         assert both(vz, command).endswith("exit 0"), command
-        machine.until(f"{expected} after {command}", partial(is_in_state, vz, expected), 30, pause=0.5)
+        machine.until(f"{expected} after {command}", partial(is_in_state, vz, expected), pause=0.5)
         assert expected == IS_DOWN or main_process(vz) != before, f"it is the old one after {command}"
     assert "Welcome to nginx" in page(vz, "192.0.2.101")
     both(vz, "sync -f /")  # a busy host needs longer than the end of a test waits for the disk

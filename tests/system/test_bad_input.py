@@ -7,8 +7,7 @@ import pytest
 
 from tests.harness import leaks, machine
 from tests.harness.complaint import one_line
-from tests.harness.installation import Vz
-from tests.harness.patience import patient
+from tests.harness.installation import TIMEOUT, Vz
 
 pytestmark = pytest.mark.system
 
@@ -191,7 +190,7 @@ def test_an_interrupted_command_is_undone(vz: Vz, kind: str) -> None:
     argv = [kind, "101", *(["--hostname", "x", "--save"] if kind == "set" else [])]
     child = vz.popen("vzctl", *argv)
     child.send_signal(2)
-    child.wait(patient(60))
+    child.wait(TIMEOUT)
     machine.until(
         "a settled state", lambda: vz.status(101) in ("exist mounted running", "exist unmounted down")
     )

@@ -6,9 +6,8 @@ import signal
 import pytest
 
 from tests.harness import leaks, machine
-from tests.harness.installation import Vz
+from tests.harness.installation import TIMEOUT, Vz
 from tests.harness.needs import CHECKPOINTS
-from tests.harness.patience import patient
 
 pytestmark = pytest.mark.system
 
@@ -24,7 +23,7 @@ def test_a_cancelled_stop_goes_on_by_itself(vz: Vz, number: signal.Signals) -> N
     child = vz.popen("vzctl", "stop", "101")
     machine.until("it was asked", lambda: '"intent": "stop"' in machine.read(vz.paths.ct_record(101)))
     child.send_signal(number)
-    out, err = child.communicate(timeout=patient(30))
+    out, err = child.communicate(timeout=TIMEOUT)
     assert child.returncode == 128 + number
     assert out == "Stopping container ...\nThe container goes on shutting down by itself\n"
     assert err == "Cancelling...\n"
@@ -46,7 +45,7 @@ def test_a_cancelled_start_is_undone(vz: Vz) -> None:
     child = vz.popen("vzctl", "start", "101")
     assert child.stdout and "begun\n" in iter(child.stdout.readline, "")
     child.send_signal(signal.SIGINT)
-    assert child.wait(patient(30)) == 128 + signal.SIGINT
+    assert child.wait(TIMEOUT) == 128 + signal.SIGINT
     assert vz.status(101) == DOWN
     assert leaks.of_container(vz.prefix, vz.paths.cgroup_root, 101) == []
     assert "192.0.2.1 " not in vz.ip("route")
@@ -80,7 +79,7 @@ def test_a_checkpoint_is_finished_though_cancelled(vz: Vz) -> None:
     child = vz.popen("vzctl", "chkpnt", "101")
     assert child.stdout and "\tdump...\n" in iter(child.stdout.readline, "")
     child.send_signal(signal.SIGINT)
-    out, err = child.communicate(timeout=patient(60))
+    out, err = child.communicate(timeout=TIMEOUT)
     assert (child.returncode, err) == (0, ""), out
     assert out.endswith("Checkpointing completed successfully\nContainer is unmounted\n")
     assert vz.status(101) == f"{DOWN} suspended"
@@ -94,7 +93,7 @@ def test_giving_up_waiting_for_services_leaves_it_running(vz: Vz) -> None:
     child = vz.popen("vzctl", "start", "101", "--wait")
     vz.wait_status(101, RUNNING)
     child.send_signal(signal.SIGINT)
-    out, err = child.communicate(timeout=patient(30))
+    out, err = child.communicate(timeout=TIMEOUT)
     assert (child.returncode, err) == (133, "not waited any longer; the container runs\n"), out
     assert vz.status(101) == RUNNING
 

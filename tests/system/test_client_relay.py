@@ -11,8 +11,7 @@ import pexpect
 import pytest
 
 from tests.harness import machine
-from tests.harness.patience import patient
-from tests.harness.small import Small
+from tests.harness.small import TIMEOUT, Small
 from tests.harness.terminals import exit_status
 
 pytestmark = [pytest.mark.root, pytest.mark.system]
@@ -154,7 +153,7 @@ def test_a_program_goes_on_without_hostd(small: Small, verb: str, code: int) -> 
     assert child.stdout and child.stdin
     assert child.stdout.readline() == b"begun\n"
     machine.kill_and_wait(small.daemon_pid)
-    said, complaint = child.communicate(b"this\n", timeout=patient(30))
+    said, complaint = child.communicate(b"this\n", timeout=TIMEOUT)
     assert (child.returncode, said) == (code, b"got-this\n")
     assert complaint == b"vzctl: hostd went away meanwhile; the program went on, but how it ended is not known\n"
 
@@ -167,7 +166,7 @@ def test_without_hostd_the_first_signal_ends_the_command(small: Small) -> None:
     machine.kill_and_wait(pid)
     machine.until("the command is alone", lambda: small.daemon_pid != pid)
     child.terminate()
-    child.communicate(timeout=patient(30))
+    child.communicate(timeout=TIMEOUT)
     assert child.returncode == 143
 
 

@@ -7,9 +7,8 @@ import pexpect
 import pytest
 
 from tests.harness import machine
-from tests.harness.installation import Vz
+from tests.harness.installation import TIMEOUT, Vz
 from tests.harness.needs import CHECKPOINTS
-from tests.harness.patience import patient
 from tests.harness.terminals import exit_status
 
 pytestmark = pytest.mark.system
@@ -101,7 +100,7 @@ def test_without_a_terminal(vz: Vz) -> None:
     vz.ctl("exec2", "101", "echo a-word > /dev/console")
     assert any("a-word" in line for line in child.stdout)
     child.terminate()
-    assert (child.wait(patient(20)), child.stderr.read()) == (0, "Detached from CT 101\n")
+    assert (child.wait(TIMEOUT), child.stderr.read()) == (0, "Detached from CT 101\n")
 
 
 @CHECKPOINTS

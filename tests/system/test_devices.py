@@ -7,9 +7,8 @@ import pytest
 
 from hostd.kernel import caps
 from tests.harness import fuse_guest, leaks, machine
-from tests.harness.installation import Vz
+from tests.harness.installation import TIMEOUT, Vz
 from tests.harness.needs import CHECKPOINTS, needs
-from tests.harness.patience import patient
 from tests.harness.reboots import reboot
 
 pytestmark = [pytest.mark.system, needs("fuse")]
@@ -120,7 +119,7 @@ def test_a_guest_that_does_not_answer(vz: Vz) -> None:
         setting = vz.popen("vzctl", "set", "101", *options)
         machine.until("it is being set", lambda: '"intent": "set"' in machine.read(vz.paths.ct_record(101)))
         assert vz.vzlist("-H", "-o", "status").strip() == "running", "others are served"
-        out, err = setting.communicate(timeout=patient(60))
+        out, err = setting.communicate(timeout=TIMEOUT)
         assert (setting.returncode, err) == (code, words), out
     assert "is mounted" in vz.ctl("chkpnt", "101", check=16).stderr
     vz.ctl("stop", "101", "--fast")
@@ -133,7 +132,7 @@ def test_a_guest_that_hands_over_what_cannot_be_closed(vz: Vz) -> None:
     assert vz.ctl("exec2", "101", "echo hi").stdout == "hi\n"
     first = vz.daemon_pid
     os.kill(first, signal.SIGKILL)
-    machine.until("another daemon", lambda: vz.daemon_pid not in (0, first), timeout=60)
+    machine.until("another daemon", lambda: vz.daemon_pid not in (0, first))
     assert vz.ctl("exec2", "101", "echo hi").stdout == "hi\n"
     vz.ctl("stop", "101", "--fast")
     machine.until("the first one has ended", lambda: not os.path.exists(f"/proc/{first}"))

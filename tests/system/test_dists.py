@@ -6,8 +6,7 @@ import signal
 import pytest
 
 from tests.harness import leaks, machine
-from tests.harness.installation import Vz
-from tests.harness.patience import patient
+from tests.harness.installation import TIMEOUT, Vz
 
 pytestmark = pytest.mark.system
 
@@ -97,7 +96,7 @@ def test_interrupting_the_create_ends_the_script(vz: Vz) -> None:
     while child.stdout.readline() != "begun\n":
         assert child.poll() is None
     child.terminate()
-    assert child.wait(patient(30)) == 128 + signal.SIGTERM
+    assert child.wait(TIMEOUT) == 128 + signal.SIGTERM
     nothing_left(vz)
 
 
@@ -108,7 +107,7 @@ def test_a_create_that_was_cut_off_in_the_script_is_undone(vz: Vz) -> None:
     while child.stdout.readline() != "begun\n":
         assert child.poll() is None
     vz.kill_both()
-    assert child.wait(patient(30)) != 0
+    assert child.wait(TIMEOUT) != 0
     vz.ctl("status", "101")
     machine.until("it is undone", lambda: not os.path.exists(vz.paths.ct_creating(101)))
     nothing_left(vz)

@@ -8,7 +8,6 @@ import pytest
 
 from tests.harness import machine
 from tests.harness.installation import Vz
-from tests.harness.patience import patient
 from tests.harness.terminals import exit_status
 
 pytestmark = pytest.mark.system
@@ -80,7 +79,7 @@ def test_enter_exec_types_a_long_command_before_the_end_of_stdin(vz: Vz) -> None
     """Longer than a terminal takes at once: who does not wait until all is typed loses some of it."""
     vz.start(101)
     command = ": something that takes its time\n" * 1000 + "exit 7"
-    assert vz.run("vzctl", "enter", "101", "--exec", command, check=7, timeout=patient(60.0)).code == 7
+    assert vz.run("vzctl", "enter", "101", "--exec", command, check=7).code == 7
 
 
 def test_the_terminal_is_restored(vz: Vz) -> None:
@@ -159,7 +158,7 @@ def test_log_in_on_the_console(vz: Vz, template: str) -> None:
 @pytest.fixture
 def debian(vz: Vz) -> Vz:
     vz.start(101, "--ipadd", "192.0.2.101", "--hostname", "deb.example.org", template="debian-12")
-    machine.until("sshd answers", lambda: _port_open(vz), timeout=60)
+    machine.until("sshd answers", lambda: _port_open(vz))
     return vz
 
 
@@ -178,8 +177,8 @@ def test_enter_without_input_ends(vz: Vz, image: str) -> None:
     """The shell sees the end of the input, however late it makes the terminal its own."""
     vz.start(101, template=image)
     for _ in range(3):
-        assert vz.run("vzctl", "enter", "101", timeout=20).stdout.endswith("exited from CT 101\n")
-        assert vz.run("vzctl", "enter", "101", input="exit 6\n", check=6, timeout=20).code == 6
+        assert vz.run("vzctl", "enter", "101").stdout.endswith("exited from CT 101\n")
+        assert vz.run("vzctl", "enter", "101", input="exit 6\n", check=6).code == 6
 
 
 @pytest.mark.slow
@@ -197,7 +196,7 @@ def test_ssh_with_a_key(debian: Vz) -> None:
 @pytest.mark.slow
 def test_ssh_with_a_password_that_vzctl_set(debian: Vz) -> None:
     debian.ctl("set", "101", "--userpasswd", "walter:s3cret:with colon")
-    child = debian.spawn(*ssh(debian, "-oPubkeyAuthentication=no", "walter@192.0.2.101"), timeout=30)
+    child = debian.spawn(*ssh(debian, "-oPubkeyAuthentication=no", "walter@192.0.2.101"))
     child.expect("assword:")
     child.sendline("s3cret:with colon")
     child.expect(PROMPT)
@@ -212,8 +211,8 @@ def test_ssh_with_a_password_that_vzctl_set(debian: Vz) -> None:
 def test_reboot_over_ssh_comes_back(debian: Vz) -> None:
     before = debian.uptime_clock(101)
     debian.ctl("exec", "101", "shutdown -r now", check=None)
-    debian.wait_reboot(101, before, timeout=60)
-    machine.until("sshd answers again", lambda: _port_open(debian), timeout=60)
+    debian.wait_reboot(101, before)
+    machine.until("sshd answers again", lambda: _port_open(debian))
 
 
 @pytest.mark.slow

@@ -7,8 +7,7 @@ import subprocess
 import pytest
 
 from tests.harness import machine
-from tests.harness.installation import Vz
-from tests.harness.patience import patient
+from tests.harness.installation import TIMEOUT, Vz
 
 pytestmark = pytest.mark.system
 
@@ -88,7 +87,7 @@ def test_many_at_once(vz: Vz) -> None:
     vz.start(101)
     clients = [vz.popen("vzctl", "exec2", "101", f"sleep 0.2; echo {n}; exit {n}") for n in range(1, 21)]
     for number, client in enumerate(clients, 1):
-        out, err = client.communicate(timeout=patient(60))
+        out, err = client.communicate(timeout=TIMEOUT)
         assert (client.returncode, out, err) == (number, f"{number}\n", "")
 
 
@@ -112,7 +111,7 @@ def test_a_command_goes_on_when_hostd_is_killed(vz: Vz, verb: str, code: int) ->
     assert child.stdout.readline() == "begun\n"
     vz.kill_both()
     vz.wait_status(101, "exist mounted running")
-    said, complaint = child.communicate("this\n", timeout=patient(30))
+    said, complaint = child.communicate("this\n", timeout=TIMEOUT)
     assert (child.returncode, said) == (code, "got-this\n")
     assert complaint.endswith("the program went on, but how it ended is not known\n")
 

@@ -50,7 +50,7 @@ def a_life(vz: Vz, template: str, init: str, pid_1: str) -> None:
     assert inside(vz, "grep '^root:[$]' /etc/shadow") != ""
     clock = vz.uptime_clock(101)
     vz.ctl("exec", "101", "reboot", check=None)
-    vz.wait_reboot(101, clock, 60)
+    vz.wait_reboot(101, clock)
     vz.ping("192.0.2.1")
 
 
@@ -72,15 +72,15 @@ def test_as_an_image(vz: Vz, published: dict[str, str], tmp_path: Path, name: st
     a_life(vz, name, init, PID_1[name, init])
     vz.ctl("stop", "101")
     vz.ctl("start", "101", "--wait")
-    console = vz.spawn("vzctl", "console", "101", timeout=60)
+    console = vz.spawn("vzctl", "console", "101")
     console.send("\r")
     console.expect("login: ")
     console.send("\r\x1b.")
     console.expect("Detached")
     if name == "rocky":
         listens = "bash -c '</dev/tcp/127.0.0.1/22' 2>&1"
-        machine.until("sshd listens", lambda: vz.ctl("exec2", "101", listens, check=None).code == 0, 60)
-        machine.until("it is up", lambda: inside(vz, "systemctl is-system-running", None) == "running\n", 60)
+        machine.until("sshd listens", lambda: vz.ctl("exec2", "101", listens, check=None).code == 0)
+        machine.until("it is up", lambda: inside(vz, "systemctl is-system-running", None) == "running\n")
         assert inside(vz, "systemctl is-active sshd") == "active\n"
     assert inside(vz, "ls -d /.dockerenv /etc/sysconfig/network-scripts/* 2>/dev/null", check=None) == ""
     vz.ctl("stop", "101")

@@ -81,11 +81,11 @@ def script(vz: Vz, text: str) -> str:
 def up(vz: Vz) -> None:
     """Wait until the init has started everything; of systemd's units none has failed."""
     if init(vz) == "init":
-        machine.until("runlevel 2", lambda: inside(vz, "runlevel", check=None).endswith("2\n"), 60)
+        machine.until("runlevel 2", lambda: inside(vz, "runlevel", check=None).endswith("2\n"))
     if init(vz) == "runit":
-        machine.until("runit's services", lambda: "run: witness" in inside(vz, "sv status witness", check=None), 60)
+        machine.until("runit's services", lambda: "run: witness" in inside(vz, "sv status witness", check=None))
     if init(vz) == "systemd":
-        machine.until("systemd is up", lambda: state(vz) in ("running", "degraded"), 60)
+        machine.until("systemd is up", lambda: state(vz) in ("running", "degraded"))
         assert state(vz) == "running", inside(vz, "systemctl --failed", check=None)
 
 
@@ -108,13 +108,13 @@ def test_a_whole_life(vz: Vz, image: str) -> None:
     vz.ping("192.0.2.1")
     if image != "busybox":
         listens = "bash -c '</dev/tcp/127.0.0.1/22' 2>&1"
-        machine.until("sshd listens", lambda: vz.ctl("exec2", "101", listens, check=None).code == 0, 60)
+        machine.until("sshd listens", lambda: vz.ctl("exec2", "101", listens, check=None).code == 0)
     assert inside(vz, "cat /proc/sys/kernel/hostname") == "ship\n"
     assert vz.ctl("exec2", "101", "exit 7", check=7).stdout == ""
     up(vz)
     clock = vz.uptime_clock(101)
     vz.ctl("exec", "101", "reboot", check=None)
-    vz.wait_reboot(101, clock, 60)
+    vz.wait_reboot(101, clock)
     assert inside(vz, "cat /witness") == "down\n", "the reboot was not orderly"
     up(vz)
     clock = vz.uptime_clock(101)
@@ -138,7 +138,7 @@ def test_systemd_has_all_it_wants(vz: Vz, image: str) -> None:
     assert inside(vz, "systemctl is-active cron ssh") == "active\nactive\n"
     assert "Server listening" in inside(vz, "journalctl --no-pager -u ssh")
     assert inside(vz, "systemd-detect-virt --container") == "container-other\n"
-    console = vz.spawn("vzctl", "console", "101", timeout=30)
+    console = vz.spawn("vzctl", "console", "101")
     console.send("\r")
     console.expect("login: ")
     console.send("\r\x1b.")
@@ -157,7 +157,7 @@ def test_systemd_is_frozen_and_comes_back(vz: Vz, image: str) -> None:
     vz.start(101, "--init", "handoff", "--ipadd", "192.0.2.1", template=image)
     up(vz)
     for _ in range(2):
-        machine.until("no service is about to be executed", lambda: executors(vz) == [], 30)
+        machine.until("no service is about to be executed", lambda: executors(vz) == [])
         before = inside(vz, "systemctl show -P MainPID ssh cron")
         vz.ctl("chkpnt", "101")
         assert vz.status(101) == f"{DOWN} suspended"
@@ -183,11 +183,11 @@ def executors(vz: Vz) -> list[str]:
 def test_a_service_that_is_about_to_start_is_waited_for(vz: Vz) -> None:
     """CRIU would dump it, end the container, and could not restore it."""
     vz.start(101, "--init", "handoff", template="debian-sid")
-    machine.until("the login prompt waits", lambda: executors(vz) != [], 60)
+    machine.until("the login prompt waits", lambda: executors(vz) != [])
     refused = vz.ctl("chkpnt", "101", check=16)
     assert "is a service that systemd is about to start" in refused.stderr
     up(vz)
-    machine.until("it has started", lambda: executors(vz) == [], 60)
+    machine.until("it has started", lambda: executors(vz) == [])
     vz.ctl("chkpnt", "101")
     vz.ctl("restore", "101")
     up(vz)
@@ -211,13 +211,13 @@ def test_openrc_init(vz: Vz) -> None:
     vz.ctl("runscript", "101", script(vz, f"ln -sf openrc-init /sbin/init\n{WITNESS_SCRIPT}"))
     vz.ctl("start", "101", "--wait")
     assert init(vz) == "openrc-init"
-    machine.until("the default runlevel", lambda: "witness =  started" in inside(vz, RUNLEVEL, None), 60)
+    machine.until("the default runlevel", lambda: "witness =  started" in inside(vz, RUNLEVEL, None))
     assert inside(vz, "openrc --sys") == "SYSTEMD-NSPAWN\n"
     assert inside(vz, "grep -c ' cgroup ' /proc/mounts", check=1) == "0\n"
     clock = vz.uptime_clock(101)
     vz.ctl("exec", "101", "openrc-shutdown --reboot now", check=None)
-    vz.wait_reboot(101, clock, 60)
-    machine.until("the default runlevel", lambda: "witness =  started" in inside(vz, RUNLEVEL, None), 60)
+    vz.wait_reboot(101, clock)
+    machine.until("the default runlevel", lambda: "witness =  started" in inside(vz, RUNLEVEL, None))
     vz.ctl("stop", "101")
     assert vz.ctl("runscript", "101", script(vz, "cat /witness")).stdout.endswith("down\ndown\n"), "killed"
 
@@ -225,7 +225,7 @@ def test_openrc_init(vz: Vz) -> None:
 @CHECKPOINTS
 def test_openrc_is_frozen_and_comes_back(vz: Vz) -> None:
     vz.start(101, "--init", "handoff", template="debian-12-openrc")
-    machine.until("the default runlevel", lambda: "rc.local =  started" in inside(vz, RUNLEVEL, None), 60)
+    machine.until("the default runlevel", lambda: "rc.local =  started" in inside(vz, RUNLEVEL, None))
     before = inside(vz, "cat /run/sshd.pid /run/crond.pid")
     vz.ctl("chkpnt", "101")
     vz.ctl("restore", "101")
@@ -238,7 +238,7 @@ def test_openrc_is_frozen_and_comes_back(vz: Vz) -> None:
 def test_runit_has_a_prompt_on_each_of_its_terminals(vz: Vz) -> None:
     vz.start(101, "--init", "handoff", template="debian-12-runit")
     for number in ("1", "3"):
-        console = vz.spawn("vzctl", "console", "101", number, timeout=60)
+        console = vz.spawn("vzctl", "console", "101", number)
         console.send("\r")
         console.expect("login: ")
         console.send("\r\x1b.")

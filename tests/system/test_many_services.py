@@ -33,7 +33,7 @@ def started(vz: Vz, ctid: str, init: str, image: str) -> None:
     settle_ports(vz, ctid)
     vz.ctl("set", ctid, "--stop-timeout", "120", "--save")
     vz.ctl("start", ctid, "--wait")
-    machine.until("up", partial(all_up, vz, ctid, image), 120)
+    machine.until("up", partial(all_up, vz, ctid, image))
 
 
 @pytest.mark.parametrize("image", SERVICES)
@@ -42,7 +42,7 @@ def test_the_same_servers_as_under_systemd(vz: Vz, image: str) -> None:
     for ctid, init in ((OURS, "vz"), (THEIRS, "handoff")):
         started(vz, ctid, init, image)
     for what in (LISTENERS, OWNERS):  # short-lived workers come and go
-        machine.until("the same", partial(are_the_same, vz, what), 30, pause=1)
+        machine.until("the same", partial(are_the_same, vz, what), pause=1)
 
 
 def are_the_same(vz: Vz, what: str) -> bool:
@@ -58,15 +58,15 @@ def test_killed_and_stopped(vz: Vz, image: str) -> None:
     for name in ("mariadb", "redis-server", "memcached", "prometheus-node-exporter", "ssh", "cron"):
         before = inside(vz, OURS, f"systemctl show -P MainPID {name}")
         inside(vz, OURS, f"kill -9 {before}")
-        machine.until(f"{name} is back", partial(is_another, vz, name, before), 60)
+        machine.until(f"{name} is back", partial(is_another, vz, name, before))
     inside(vz, OURS, "kill -9 $(systemctl show -P MainPID nginx)")  # it has no Restart=
     machine.until("nginx is down", lambda: vz.ctl("exec2", OURS, "systemctl is-active nginx", check=None).code == 3)
     inside(vz, OURS, "systemctl start nginx")
     clock, recoveries = vz.uptime_clock(int(OURS)), mariadb_recoveries(vz)
     assert recoveries, "it was killed a moment ago"
     vz.ctl("exec", OURS, "systemctl reboot", check=None)
-    vz.wait_reboot(int(OURS), clock, 120)
-    machine.until("up again", lambda: all_up(vz, OURS, image), 120)
+    vz.wait_reboot(int(OURS), clock)
+    machine.until("up again", lambda: all_up(vz, OURS, image))
     log = inside(vz, OURS, "cat /var/log/postgresql/postgresql-*-main.log")
     assert "database system was shut down" in log
     assert "not properly shut down" not in log

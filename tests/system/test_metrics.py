@@ -6,8 +6,7 @@ import signal
 import pytest
 
 from tests.harness import machine
-from tests.harness.installation import Vz
-from tests.harness.patience import patient
+from tests.harness.installation import TIMEOUT, Vz
 
 pytestmark = pytest.mark.system
 
@@ -40,7 +39,7 @@ def test_figures_of_containers(vz: Vz) -> None:
     taken = vz.run("vzmetrics", "--listen", "198.51.100.1:9821", check=1)
     assert taken.stderr == "vzmetrics: cannot listen on 198.51.100.1 port 9821: Address already in use\n"
     server.send_signal(signal.SIGTERM)
-    assert server.wait(patient(10)) == 0
+    assert server.wait(TIMEOUT) == 0
 
 
 def test_a_hostd_that_was_stopped_stays_so(vz: Vz) -> None:

@@ -13,9 +13,8 @@ import pytest
 from hostd.config import files
 from tests.harness import machine
 from tests.harness.action_scripts import lasting
-from tests.harness.installation import Vz
+from tests.harness.installation import TIMEOUT, Vz
 from tests.harness.needs import CHECKPOINTS, needs
-from tests.harness.patience import patient
 from tests.harness.stresses import HOG
 
 pytestmark = pytest.mark.system
@@ -40,7 +39,7 @@ class Monitor:
         """The next event that is none of *ignored*."""
         while True:
             try:
-                event: Event = json.loads(self._lines.get(timeout=patient(20)))
+                event: Event = json.loads(self._lines.get(timeout=TIMEOUT))
             except Empty:
                 raise AssertionError("nothing was told") from None
             if event["event"] not in ignored:
@@ -133,7 +132,7 @@ def test_a_stop_is_told_once(vz: Vz, monitor: Monitor) -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         stop.wait(0.5)
     os.unlink(script)
-    assert stop.wait(patient(20)) == 0
+    assert stop.wait(TIMEOUT) == 0
     vz.ctl("start", "101")
     monitor.tells("stop", 101)
     monitor.tells("start", 101)
@@ -194,7 +193,7 @@ def test_its_end(vz: Vz, monitor: Monitor) -> None:
     """By a signal, by nobody reading, by the end of hostd; and then nothing is left of it."""
     assert waits(vz)
     monitor.process.terminate()
-    assert monitor.process.wait(patient(20)) == 128 + 15
+    assert monitor.process.wait(TIMEOUT) == 128 + 15
     machine.until("nobody listens", lambda: not waits(vz))
     killed = Monitor(vz)
     listens(vz)
@@ -206,7 +205,7 @@ def test_its_end(vz: Vz, monitor: Monitor) -> None:
     last = Monitor(vz)
     listens(vz)
     vz.stop_hostd()
-    assert last.process.wait(patient(20)) == 3
+    assert last.process.wait(TIMEOUT) == 3
     assert last.process.stderr is not None and "hostd ends" in last.process.stderr.read()
 
 

@@ -78,7 +78,7 @@ def boot(vz: Vz, image: str, ctid: int = OURS, init: str = "vz") -> None:
 
 
 def listening(vz: Vz) -> None:
-    machine.until("sshd listens", lambda: answers(vz, "bash -c '</dev/tcp/127.0.0.1/22' 2>&1"), 60)
+    machine.until("sshd listens", lambda: answers(vz, "bash -c '</dev/tcp/127.0.0.1/22' 2>&1"))
 
 
 def log_after_stop(vz: Vz) -> list[str]:
@@ -91,15 +91,15 @@ def test_a_whole_life(vz: Vz, image: str) -> None:
     boot(vz, image)
     assert inside(vz, "readlink /proc/1/exe").endswith("vzinit\n")
     listening(vz)
-    machine.until("cron runs", lambda: answers(vz, "pidof cron"), 60)
+    machine.until("cron runs", lambda: answers(vz, "pidof cron"))
     for number, command in enumerate(("reboot", "init 6", "shutdown -r now"), 1):
         clock = vz.uptime_clock(OURS)
         inside(vz, command, check=None)
-        vz.wait_reboot(OURS, clock, 60)
+        vz.wait_reboot(OURS, clock)
         witness(vz, number + 1)
         assert inside(vz, "grep -c 'witness stop' /log") == f"{number}\n", f"{command} was not orderly"
     inside(vz, "poweroff", check=None)
-    vz.wait_status(OURS, DOWN, 60)
+    vz.wait_status(OURS, DOWN)
     vz.ctl("start", str(OURS), "--wait")
     witness(vz, 5)
     assert "Killing" not in vz.ctl("stop", str(OURS)).stdout
@@ -107,13 +107,13 @@ def test_a_whole_life(vz: Vz, image: str) -> None:
 
 
 def witness(vz: Vz, starts: int) -> None:
-    machine.until("the witness", lambda: inside(vz, "cat /log").count("witness start") == starts, 60)
+    machine.until("the witness", lambda: inside(vz, "cat /log").count("witness start") == starts)
 
 
 def rc_local(vz: Vz, ctid: int) -> None:
     """The last of what Debian starts."""
     done = "[ $(rc-status -f ini | grep -c -E '^(rc.local|native) = +started') = 2 ]"
-    machine.until("the last service", lambda: answers(vz, done, ctid), 60)
+    machine.until("the last service", lambda: answers(vz, done, ctid))
 
 
 def test_openrc(vz: Vz) -> None:
@@ -135,7 +135,7 @@ def test_openrc(vz: Vz) -> None:
     assert "hwclock.sh" not in inside(vz, "cat /log")
     assert "hwclock.sh start" in inside(vz, "cat /log", THEIRS)
     inside(vz, "openrc-shutdown --poweroff now", check=None)
-    vz.wait_status(OURS, DOWN, 60)
+    vz.wait_status(OURS, DOWN)
     log = log_after_stop(vz)
     assert "witness stop" in log
     assert not [line for line in log if line.startswith("hwclock")]
@@ -149,19 +149,19 @@ def test_what_openrc_cannot_start_is_told(vz: Vz) -> None:
 def test_runit(vz: Vz) -> None:
     """sv, and services that come and go with their links."""
     boot(vz, RUNIT)
-    machine.until("sshd is supervised", lambda: pid(vz, "ssh"), 60)
+    machine.until("sshd is supervised", lambda: pid(vz, "ssh"))
     before = pid(vz, "ssh")
     inside(vz, f"kill -9 {before}")
-    machine.until("sshd came back", lambda: pid(vz, "ssh") not in ("", before), 60)
+    machine.until("sshd came back", lambda: pid(vz, "ssh") not in ("", before))
     listening(vz)
     assert "ok: down" in inside(vz, "sv stop witness")
     assert "ok: run" in inside(vz, "sv start witness")
     inside(vz, "ln -s /etc/sv/later /etc/service/")
-    machine.until("the new service", lambda: pid(vz, "later"), 60)
+    machine.until("the new service", lambda: pid(vz, "later"))
     inside(vz, "rm /etc/service/later")
-    machine.until("its end", lambda: not answers(vz, "pgrep -x -f 'sleep 1001'"), 60)
+    machine.until("its end", lambda: not answers(vz, "pgrep -x -f 'sleep 1001'"))
     inside(vz, "kill -9 $(pgrep -x -f 'runsv ssh'); kill $(cat /run/sshd.pid)")
-    machine.until("a new supervisor", lambda: pid(vz, "ssh"), 60)
+    machine.until("a new supervisor", lambda: pid(vz, "ssh"))
     inside(vz, "kill -CONT 1")
     assert vz.answers(OURS), "nobody asked for a way down"
     vz.ctl("stop", str(OURS))
@@ -180,7 +180,7 @@ def test_one_prompt(vz: Vz, image: str) -> None:
     listening(vz)
     assert not answers(vz, "pgrep getty")
     for number in ("1", "3"):
-        console = vz.spawn("vzctl", "console", str(OURS), number, timeout=60)
+        console = vz.spawn("vzctl", "console", str(OURS), number)
         console.send("\r")
         console.expect("login: ")
         console.send("\r\x1b.")
@@ -194,7 +194,7 @@ def test_services_go_on_after_a_restore(vz: Vz, image: str) -> None:
     """The same processes: nothing takes the container for another machine."""
     boot(vz, image)
     listening(vz)
-    machine.until("cron runs", lambda: answers(vz, "pidof cron"), 60)
+    machine.until("cron runs", lambda: answers(vz, "pidof cron"))
     before = inside(vz, "cat /run/sshd.pid; pgrep runsv", check=None)
     for _ in range(2):
         vz.ctl("chkpnt", str(OURS))

@@ -9,9 +9,8 @@ import pytest
 from hostd.config import files
 from tests.harness import machine
 from tests.harness.action_scripts import lasting
-from tests.harness.installation import Vz
+from tests.harness.installation import TIMEOUT, Vz
 from tests.harness.needs import needs
-from tests.harness.patience import patient
 
 pytestmark = [pytest.mark.system, needs("userns", "unified")]
 
@@ -97,7 +96,7 @@ def test_fork_bomb_under_numproc_stays_inside(vz: Vz) -> None:
     assert held <= 40
     vz.ctl("stop", "101", "--fast")
     assert vz.status(101) == "exist unmounted down"
-    bomb.wait(patient(30))
+    bomb.wait(TIMEOUT)
 
 
 def test_a_thousand_orphans_are_reaped(vz: Vz) -> None:
@@ -155,7 +154,7 @@ def test_a_stop_between_two_lives_can_leave_it_mounted(vz: Vz) -> None:
         assert stop.stdout and stop.stdout.readline() == "Container was stopped\n"
     finally:
         os.kill(vz.keeper_pid, signal.SIGCONT)
-    assert stop.wait(patient(20)) == 0 and stop.stdout.read() == ""
+    assert stop.wait(TIMEOUT) == 0 and stop.stdout.read() == ""
     assert vz.status(101) == "exist mounted down"
     vz.ctl("umount", "101")
 
@@ -168,7 +167,7 @@ def test_a_stop_that_finds_it_unmounted_already(vz: Vz) -> None:
     machine.until("the script runs", lambda: os.path.exists(f"{vz.prefix}/umounting"))
     stop = vz.popen("vzctl", "stop", "101", "--skip-umount")
     os.unlink(script)
-    assert stop.wait(patient(20)) == 0 and stop.stdout
+    assert stop.wait(TIMEOUT) == 0 and stop.stdout
     assert stop.stdout.read() == "Container was stopped\nContainer is unmounted\n"
     assert vz.status(101) == "exist unmounted down"
 
@@ -185,7 +184,7 @@ def test_a_command_while_it_is_cleared_away(vz: Vz, command: str) -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         child.wait(0.5)
     os.unlink(script)
-    assert child.wait(patient(20)) == 0
+    assert child.wait(TIMEOUT) == 0
 
 
 def test_a_stop_between_its_end_and_the_word_of_the_keeper(vz: Vz) -> None:
@@ -200,6 +199,6 @@ def test_a_stop_between_its_end_and_the_word_of_the_keeper(vz: Vz) -> None:
         assert stop.stdout and stop.stdout.readline() == "Container was stopped\n"
     finally:
         os.kill(vz.keeper_pid, signal.SIGCONT)
-    assert stop.stdout.readline() == "Container is unmounted\n" and stop.wait(patient(20)) == 0
+    assert stop.stdout.readline() == "Container is unmounted\n" and stop.wait(TIMEOUT) == 0
     assert vz.status(101) == "exist unmounted down"
     assert "rebooting" not in machine.read(vz.paths.log_file)

@@ -155,7 +155,7 @@ def both(vz: Vz, image: str) -> None:
     vz.start(int(OURS), template=image)
     vz.start(int(THEIRS), "--init", "handoff", template=image)
     for ctid in (OURS, THEIRS):
-        machine.until("up", partial(is_up, vz, ctid), 60)
+        machine.until("up", partial(is_up, vz, ctid))
         give(vz, ctid, {f"{name}.service": text for name, text in UNITS.items()} | {"soon.timer": SOON})
 
 
@@ -229,7 +229,7 @@ def test_ways_down(vz: Vz, command: str, starts_again: bool) -> None:
     clock = vz.uptime_clock(101)
     vz.ctl("exec", OURS, command, check=None)
     if starts_again:
-        vz.wait_reboot(101, clock, 60)
+        vz.wait_reboot(101, clock)
     else:
         vz.wait_status(101, "exist unmounted down")
 
@@ -241,7 +241,7 @@ def test_rescue_leaves_the_console(vz: Vz) -> None:
     for target in ("rescue", "emergency"):
         inside(vz, f"systemctl start ssh && systemctl isolate {target}.target")
         assert shell(vz, OURS, "systemctl is-active ssh cron")[1] == "inactive\ninactive\n"
-        console = vz.spawn("vzctl", "console", OURS, timeout=30)
+        console = vz.spawn("vzctl", "console", OURS)
         console.expect("to detach")
         console.send("\r")
         console.expect("login: ")

@@ -29,6 +29,6 @@ def test_an_order_before_the_plan_waits_for_it(vz: Vz) -> None:
     vz.ctl("restart", "101")
     assert vz.ctl("exec2", "101", "systemctl restart needs; systemctl is-active needs below").stdout == "active\n" * 2
     up = "systemctl is-system-running"
-    machine.until("all is up", lambda: vz.ctl("exec2", "101", up, check=None).stdout == "running\n", 30)
+    machine.until("all is up", lambda: vz.ctl("exec2", "101", up, check=None).stdout == "running\n")
     assert vz.ctl("exec2", "101", "systemctl is-active ssh cron needs below").stdout == "active\n" * 4
     assert vz.ctl("exec2", "101", "stat -c %U /run/by-tmpfiles").stdout == "witness\n"

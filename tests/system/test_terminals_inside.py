@@ -32,16 +32,16 @@ def up(vz: Vz, request: pytest.FixtureRequest) -> Vz:
         file.write(ANN)
     vz.create(101, "--ipadd", "192.0.2.101", "--sshkey", f"{vz.prefix}/key.pub", "--userdata", f"{vz.prefix}/data",
               "--init", request.param, template="debian-12-tools")  # fmt: skip
-    vz.ctl("start", "101", "--wait", timeout=180)
+    vz.ctl("start", "101", "--wait")
     ssh = (*SSH, "-i", f"{vz.prefix}/key", "root@192.0.2.101")
-    machine.until("sshd answers", lambda: vz.run(*ssh, "true", check=None).code == 0, 60)
+    machine.until("sshd answers", lambda: vz.run(*ssh, "true", check=None).code == 0)
     return vz
 
 
 def login(vz: Vz, way: str, rows: int = 24, cols: int = 80) -> "pexpect.spawn[str]":
     enter = ("vzctl", "enter", "101")
     ssh = (*SSH, "-i", f"{vz.prefix}/key", "root@192.0.2.101")
-    child = vz.spawn(*(enter if way == "enter" else ssh), timeout=30, rows=rows, cols=cols)
+    child = vz.spawn(*(enter if way == "enter" else ssh), rows=rows, cols=cols)
     child.expect(PROMPT)
     return child
 

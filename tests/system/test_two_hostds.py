@@ -9,9 +9,8 @@ import pytest
 from hostd.config.paths import Paths
 from hostd.container import lease
 from tests.harness import machine
-from tests.harness.installation import Vz
+from tests.harness.installation import TIMEOUT, Vz
 from tests.harness.needs import CHECKPOINTS
-from tests.harness.patience import patient
 
 pytestmark = pytest.mark.system
 
@@ -98,6 +97,6 @@ def test_only_one_keeper_per_prefix(vz: Vz) -> None:
     vz.stop_hostd()
     clients = [vz.popen("vzctl", "status", "101") for _ in range(10)]
     for client in clients:
-        out, err = client.communicate(timeout=patient(60))
+        out, err = client.communicate(timeout=TIMEOUT)
         assert (client.returncode, out, err) == (0, "CTID 101 exist unmounted down\n", "")
     vz.run("hostd", check=7)

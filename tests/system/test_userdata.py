@@ -9,8 +9,7 @@ import subprocess
 import pytest
 
 from tests.harness import machine
-from tests.harness.installation import Vz
-from tests.harness.patience import patient
+from tests.harness.installation import TIMEOUT, Vz
 
 pytestmark = pytest.mark.system
 
@@ -82,7 +81,7 @@ def waits(vz: Vz) -> bool:
 
 
 def over(vz: Vz) -> None:
-    machine.until("the first boot is over", lambda: not waits(vz), 60)
+    machine.until("the first boot is over", lambda: not waits(vz))
 
 
 @pytest.mark.slow
@@ -90,7 +89,7 @@ def over(vz: Vz) -> None:
 def test_all_of_it(vz: Vz, init: str) -> None:
     vz.create(101, "--init", init, "--userdata", data(vz, ALL), template="debian-12-tools")
     assert 'HOSTNAME="web.example.org"' in machine.read(vz.paths.ct_conf(101))
-    vz.ctl("start", "101", "--wait", timeout=180)
+    vz.ctl("start", "101", "--wait")
     assert not waits(vz)
     for command, wanted in DONE.items():
         found = inside(vz, command, None)
@@ -202,7 +201,7 @@ def test_a_tenants_command_that_never_ends_holds_nobody_up(vz: Vz) -> None:
     machine.until("it runs", lambda: "/began" in inside(vz, "ls /began", None))
     vz.ctl("set", "101", "--hostname", "new", "--save")
     vz.ctl("stop", "101")
-    assert waiting.wait(patient(30)) == 133 and waiting.stderr is not None
+    assert waiting.wait(TIMEOUT) == 133 and waiting.stderr is not None
     assert waiting.stderr.read().startswith("first boot: not finished: ")
     assert vz.status(101) == "exist unmounted down"
 
@@ -211,7 +210,7 @@ def test_more_failures_than_a_pipe_holds(vz: Vz) -> None:
     """Nobody reads them before the script has ended; the reason is seen, however long the name."""
     files = [f"  - {{path: /etc/passwd/{number:02}{'x' * 3000}, content: x}}" for number in range(60)]
     vz.create(101, "--userdata", data(vz, "\n".join(["#cloud-config", "write_files:", *files, ""])))
-    said = vz.ctl("start", "101", "--wait", check=133, timeout=60)
+    said = vz.ctl("start", "101", "--wait", check=133)
     warnings = [line for line in said.stdout.splitlines() if line.startswith("Warning: first boot: file /etc/passwd/")]
     assert len(warnings) == 20 and all(line.endswith("...: code 1") for line in warnings)
     assert inside(vz, f"grep -c FAILED {LOG}") == "60\n"

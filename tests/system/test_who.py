@@ -31,14 +31,14 @@ def who(vz: Vz) -> list[str]:
 
 
 def entered(vz: Vz) -> "pexpect.spawn[str]":
-    child = vz.spawn("vzctl", "enter", "101", timeout=30)
+    child = vz.spawn("vzctl", "enter", "101")
     child.expect(PROMPT)
     return child
 
 
 def at_console(vz: Vz) -> "pexpect.spawn[str]":
     vz.ctl("set", "101", "--userpasswd", "root:s3cret")
-    child = vz.spawn("vzctl", "console", "101", timeout=60)
+    child = vz.spawn("vzctl", "console", "101")
     child.expect("to detach")
     child.send("\r")
     child.expect("login: ")
@@ -57,7 +57,7 @@ def ended(child: "pexpect.spawn[str]") -> None:
 @pytest.mark.parametrize(("image", "init"), HAVE_UTMP)
 def test_enter_and_console(vz: Vz, image: str, init: str) -> None:
     vz.start(101, "--init", init, template=image)
-    machine.until("utmp", lambda: inside(vz, "test -s /run/utmp && echo there", None) == "there\n", 60)
+    machine.until("utmp", lambda: inside(vz, "test -s /run/utmp && echo there", None) == "there\n")
     first, second = entered(vz), entered(vz)
     both = who(vz)
     assert len(both) == 2
@@ -98,10 +98,10 @@ def test_ssh(vz: Vz) -> None:
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{vz.prefix}/key"], check=True)
     vz.start(101, "--ipadd", "192.0.2.101", "--sshkey", f"{vz.prefix}/key.pub", template="debian-12")
     command = (*SSH, "-i", f"{vz.prefix}/key", "root@192.0.2.101")
-    machine.until("sshd answers", lambda: vz.run(*command, "true", check=None).code == 0, 60)
+    machine.until("sshd answers", lambda: vz.run(*command, "true", check=None).code == 0)
     ended(entered(vz))
     machine.until("nobody is left", lambda: who(vz) == [])
-    child = vz.spawn(*command, timeout=30)
+    child = vz.spawn(*command)
     child.expect(PROMPT)
     assert inside(vz, "who | grep -c '(198.51.100.1)'") == "1\n" and len(who(vz)) == 1
     other = entered(vz)
