@@ -14,9 +14,9 @@ from tests.harness.patience import patient
 LOOP_GET_STATUS64 = 0x4C05
 LOOP_NAME = slice(56, 120)  # lo_file_name of struct loop_info64
 LONGEST_LOOP_NAME = 63
-# For a shell in a copy of the host's mount namespace: what installations of tests beside this one have mounted would
-# stay mounted, and their disks attached, for as long as the copy lives.
-LET_GO = """for place in $(awk '$5 ~ "/vzt-" { print $5 }' /proc/self/mountinfo); do
+# For a shell in a copy of the host's mount namespace: what tests beside this one have mounted would stay mounted, and
+# their disks attached, for as long as the copy lives.
+LET_GO = """for place in $(awk '$5 ~ "/(vzt|pytest-of)-" { print $5 }' /proc/self/mountinfo); do
     umount -l "$place" 2>/dev/null || :
 done"""
 

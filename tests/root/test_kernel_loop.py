@@ -22,6 +22,11 @@ def image(tmp_path: Path) -> str:
     return str(path)
 
 
+def identity(image: str) -> tuple[int, int]:
+    found = os.stat(image)
+    return found.st_dev, found.st_ino
+
+
 def test_the_device_shows_the_file_and_goes(image: str) -> None:
     device = loop.attach(image)
     try:
@@ -60,7 +65,7 @@ def test_autoclear_ends_with_its_last_user(image: str) -> None:
     device.fd.close()
     # The kernel clears it in the close of the last who has it open (lo_release in drivers/block/loop.c), and that need
     # not be ours: udev probes every new device, and whoever looks for an image opens them all (`backing`, losetup).
-    machine.until("the last user has closed it", lambda: loop.backing(f"/dev/loop{number}") is None)
+    machine.until("the last user has closed it", lambda: loop.backing(f"/dev/loop{number}") != identity(image))
     machine.until("it has gone", lambda: not machine.loops_below(os.path.dirname(image)))
 
 
@@ -72,13 +77,22 @@ def test_an_attached_device_is_found_again(image: str) -> None:
         again.fd.close()
     finally:
         device.detach()
-    with pytest.raises(FileNotFoundError, match="no file"):
-        loop.open_loop(device.number)
+    machine.until("it is let go", lambda: not is_found(device.number, image))
+
+
+def is_found(number: int, image: str) -> bool:
+    """Somebody else may have taken the number meanwhile."""
+    try:
+        device = loop.open_loop(number)
+    except FileNotFoundError as error:
+        assert "no file" in str(error)
+        return False
+    with device.fd:
+        return loop.backing(device.path) == identity(image)
 
 
 def test_whoever_attached_a_file_its_device_is_found(image: str) -> None:
-    found = os.stat(image)
-    file = (found.st_dev, found.st_ino)
+    file = identity(image)
     assert loop.device_of(file) is None
     os.link(image, f"{image}.link")
     device = loop.attach(f"{image}.link")

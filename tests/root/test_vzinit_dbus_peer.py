@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from images import __main__ as command
+from tests.harness import machine
 from tests.harness.patience import patient
 from vzinit import channel, dbus
 from vzinit.dbus_message import Message, signal
@@ -26,7 +27,8 @@ UNIT = f"{TOP}/unit/foo_2eservice"
 JOB = f"{TOP}/job/1"
 # No pid namespace of their own: we would have no pid in it, and sd-bus does not speak to a server without one.
 INSIDE = ["unshare", "--mount", "--net", "--ipc", "--uts", "sh", "-c",
-          'mount -t proc proc "$0/proc" && exec setpriv --bounding-set=-sys_boot chroot "$0" "$@"']  # fmt: skip
+          f'{machine.LET_GO}; mount -t proc proc "$0/proc" && '
+          'exec setpriv --bounding-set=-sys_boot chroot "$0" "$@"']  # fmt: skip
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin", "LC_ALL": "C.UTF-8", "SYSTEMD_IGNORE_CHROOT": "1"}
 EVERYTHING = "ybnqiuxtsogay(si)aa{sv}"
 WORDS = [
@@ -86,7 +88,7 @@ class Manager:
     def run(self, *argv: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [*INSIDE, str(self.root), *argv], env=ENVIRONMENT, stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, check=False, timeout=patient(20),
+            text=True, check=False, timeout=patient(120),
         )  # fmt: skip
 
     def close(self) -> None:

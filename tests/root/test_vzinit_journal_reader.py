@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness import machine
 from tests.harness.installation import CACHE
 from tests.harness.journal_reader import archived
 from tests.harness.patience import patient
@@ -39,7 +40,7 @@ class Guest:
 
     def command(self, *arguments: str) -> list[str]:
         """/proc is where journalctl asks which boot this is."""
-        script = 'mount -t proc proc "$0/proc" && exec chroot "$0" journalctl --no-pager "$@"'
+        script = f'{machine.LET_GO}; mount -t proc proc "$0/proc" && exec chroot "$0" journalctl --no-pager "$@"'
         return ["unshare", "--mount", "sh", "-c", script, self.root, *arguments]
 
     def journalctl(self, *arguments: str) -> str:
