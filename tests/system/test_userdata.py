@@ -229,6 +229,7 @@ def test_hostd_is_killed_between(vz: Vz, point: str) -> None:
     vz.ctl("start", "101", check=None)
     machine.until("it was killed", lambda: not os.path.exists(f"{vz.prefix}/fault"))
     machine.until("hostd is back", lambda: vz.ctl("status", "101", check=None).code == 0)
+    machine.until("it is settled", lambda: vz.status(101) in ("exist mounted running", "exist unmounted down"))
     if vz.status(101) != "exist mounted running":
         vz.ctl("start", "101", "--wait")
     over(vz)
