@@ -7,6 +7,7 @@ import select
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from tests.harness.patience import patient
@@ -89,6 +90,16 @@ def processes_of(prefix: str) -> list[int]:
 
 def cmdline(pid: int) -> list[str]:
     return read(f"/proc/{pid}/cmdline").split("\0")
+
+
+def descriptors(pid: int) -> list[str]:
+    """What a process has open, but for what it closes meanwhile; nothing when it is gone."""
+    found = []
+    with suppress(OSError):
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            with suppress(OSError):
+                found.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+    return found
 
 
 def mounts_below(path: str) -> list[str]:

@@ -1,6 +1,5 @@
 """Beancounters of a running container: what they say, and that they go on over everything but a new start."""
 
-import os
 from collections.abc import Callable
 
 import pytest
@@ -38,7 +37,7 @@ def files_seen(vz: Vz) -> int:
         if "101" in cgroup.split("/")
         for pid in machine.cgroup_pids(cgroup)
     }
-    return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids if os.path.exists(f"/proc/{pid}"))
+    return sum(len(machine.descriptors(pid)) for pid in pids)
 
 
 def release(vz: Vz) -> None:
@@ -146,11 +145,12 @@ def test_what_is_refused_until_all_tasks_are_stopped_counts(vz: Vz) -> None:
     machine.until("one that goes round", lambda: held(vz, "numproc.m")[0] >= 4)  # PID 1, the loop, its child, and its
     vz.ctl("set", "101", "--numproc", "3")
     machine.until("refusals", lambda: held(vz, "numproc.f")[0] > 0)
-    saving, seen = vz.popen("vzctl", "chkpnt", "101"), 0
+    seen = held(vz, "numproc.f")[0]
+    saving = vz.popen("vzctl", "chkpnt", "101")
     while saving.poll() is None:
         text = vz.run("vzlist", "-Ho", "numproc.f", "101", check=None).stdout.strip()
         seen = int(text) if text.isdecimal() else seen
-    assert saving.returncode == 0 and seen > 0
+    assert saving.returncode == 0
     vz.ctl("set", "101", "--numproc", "unlimited", "--save")  # so that it is refused nothing when it is back
     vz.ctl("restore", "101")
     assert held(vz, "numproc.f")[0] >= seen

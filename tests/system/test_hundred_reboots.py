@@ -16,7 +16,7 @@ from tests.harness.patience import patient
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 FIRST = 3  # one by each way: what is made once is there
-STOP_TIMEOUT = 20.0  # seconds, as `vz.create` sets it
+STOP_TIMEOUT = 60  # seconds; what is deaf is killed a few earlier
 GROWTH = 1024  # KiB of private memory that keeper and daemon together may take more: their logs, their caches
 MOST_THREADS = 3 + min(32, (os.cpu_count() or 1) + 4)  # itself, who spawns, who deletes links, asyncio's at most
 WAYS = (("restart", "101"), ("exec", "101", "reboot"), ("exec", "101", "systemctl reboot"))
@@ -28,6 +28,7 @@ journalctl -q -o cat _PID=1 -p warning | grep -v 'Failed unmounting .*/\.vz' || 
 @pytest.mark.parametrize(("init", "times"), [("vz", 100), ("handoff", 12)])
 def test_nothing_is_left_of_a_reboot(vz: Vz, init: str, times: int) -> None:
     vz.start(101, "--init", init, "--ipadd", "192.0.2.101", template="debian-12")
+    vz.ctl("set", "101", "--stop-timeout", str(STOP_TIMEOUT), "--save")
     vz.ctl("exec2", "101", "mkdir -p /var/log/journal")  # from the next boot on
     took = [reboot(vz, way) for way in WAYS]
     before, memory = held(vz), private(vz)
@@ -37,7 +38,7 @@ def test_nothing_is_left_of_a_reboot(vz: Vz, init: str, times: int) -> None:
     print(f"private memory {memory} -> {private(vz)} KiB")
     assert private(vz) - memory < GROWTH
     assert threads(vz.keeper_pid) == 1 and threads(vz.daemon_pid) <= MOST_THREADS
-    assert max(took) < patient(STOP_TIMEOUT)
+    assert max(took) < patient(STOP_TIMEOUT - 10)
     boots = vz.ctl("exec2", "101", "journalctl -q -o cat -u cron | grep -c 'Started cron'").stdout
     assert int(boots) >= min(times, 50)  # the oldest ones may have been rotated away
     assert vz.ctl("exec2", "101", TROUBLE).stdout == ""
@@ -82,8 +83,7 @@ def own_cgroups(vz: Vz) -> list[str]:
 
 def descriptors(pid: int) -> Counter[str]:
     """What a process has open: names without the numbers in them."""
-    names = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
-    return Counter(re.sub(r"\d+", "N", name) for name in names)
+    return Counter(re.sub(r"\d+", "N", name) for name in machine.descriptors(pid))
 
 
 def threads(pid: int) -> int:

@@ -5,7 +5,6 @@ import os
 import subprocess
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from queue import Empty, Queue
 
 import pytest
@@ -67,8 +66,7 @@ def listens(vz: Vz) -> None:
 
 def waits(vz: Vz) -> bool:
     """The alarm of a monitor is an epoll beside those of the event loop and of the log."""
-    links = [os.readlink(link) for link in Path(f"/proc/{vz.daemon_pid}/fd").iterdir() if link.is_symlink()]
-    return links.count("anon_inode:[eventpoll]") >= 3
+    return machine.descriptors(vz.daemon_pid).count("anon_inode:[eventpoll]") >= 3
 
 
 def test_the_life_of_a_container(vz: Vz, monitor: Monitor) -> None:

@@ -99,5 +99,5 @@ def test_neighbours_disks_have_no_names(vz: Vz) -> None:
     vz.start(101)
     vz.start(102)
     assert len(machine.loops_below(f"{vz.prefix}/var/lib/vz/private")) == 2
-    files = vz.ctl("exec2", "101", "cat /sys/block/loop*/loop/backing_file").stdout
+    files = vz.ctl("exec2", "101", "cat /sys/block/loop*/loop/backing_file 2>/dev/null; true").stdout
     assert vz.prefix not in files and "/disk.img" in files.splitlines()
