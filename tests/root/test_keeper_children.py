@@ -112,7 +112,7 @@ def test_more_descriptors_than_fit_one_message(small: Small) -> None:
 def test_children_of_nobody_are_reaped(small: Small) -> None:
     """A start that failed before it was registered leaves a zombie for a grace only."""
     pids = [int(small.ctl("spawn", "-", "exit 0")) for _ in range(3)]
-    machine.until("zombies", lambda: all(state(pid) == "Z" for pid in pids))
+    machine.until("zombies", lambda: all(state(pid) in ("Z", "") for pid in pids))  # or after it, on a busy host
     kill_daemon(small)
     small.ctl("pid")
     assert [state(pid) for pid in pids] == ["", "", ""]

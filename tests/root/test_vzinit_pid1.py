@@ -10,6 +10,7 @@ import time
 import pytest
 
 from hostd.container import last_words
+from tests.harness import machine
 from tests.harness.patience import patient
 from tests.harness.pid1 import Pid1, kill, launch, pid1
 from vzinit import protocol
@@ -262,12 +263,14 @@ def test_no_process_to_be_had(world: Pid1) -> None:
     assert world.run("true")[0] == 0
 
 
-def test_quiesce_and_resume(world: Pid1) -> None:
+def test_quiesce_and_resume(world: Pid1, root: str) -> None:
     """Sessions end, nothing is sent before `resume`, then what was kept comes."""
     null = os.open("/dev/null", os.O_RDWR)
-    world.request("exec", [null] * 3, id="stubborn", argv=["sh", "-c", "trap '' HUP; sleep 100"], env=["PATH=/bin"])
+    deaf = "trap '' HUP; : >/tmp/deaf; sleep 100"
+    world.request("exec", [null] * 3, id="stubborn", argv=["sh", "-c", deaf], env=["PATH=/bin"])
     world.request("exec", [null] * 3, id="easy", argv=["sleep", "100"], env=["PATH=/bin"])
     os.close(null)
+    machine.until("it is deaf", lambda: os.path.exists(f"{root}/tmp/deaf"))
     before = len(world.seen)
     quiet = world.request("quiesce")
     assert quiet.verb == "quiet"

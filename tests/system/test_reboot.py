@@ -166,6 +166,7 @@ def test_a_stop_that_finds_it_unmounted_already(vz: Vz) -> None:
     vz.popen("vzctl", "exec", "101", "halt -f")
     machine.until("the script runs", lambda: os.path.exists(f"{vz.prefix}/umounting"))
     stop = vz.popen("vzctl", "stop", "101", "--skip-umount")
+    machine.until("the stop has begun", lambda: os.path.exists(vz.paths.lock(101)))
     os.unlink(script)
     assert stop.wait(TIMEOUT) == 0 and stop.stdout
     assert stop.stdout.read() == "Container was stopped\nContainer is unmounted\n"
