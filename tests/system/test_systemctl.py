@@ -44,6 +44,7 @@ UNITS = {
     "shape@": SLEEPS.format(1004),
 }
 SOON = "[Timer]\nOnActiveSec=3\nAccuracySec=100ms\n"
+UNTIL_DOWN = "while systemctl is-active {0} | grep -Eq '^(de)?activ'; do sleep 0.1; done; systemctl is-active {0}"
 # Given one after the other to both: exit code and what is printed must be the same.
 SAME = (
     "systemctl is-active ssh cron nonsense",
@@ -74,10 +75,12 @@ SAME = (
     "systemctl --failed --no-legend --plain",
     "systemctl start fails-again; systemctl is-active fails-again; systemctl stop fails-again",
     "systemctl restart apt-daily.timer; systemctl is-active apt-daily.timer",
-    "echo '<4>hi' | systemd-cat -t tagged; systemd-cat -t tagged -p err echo plain; sleep 0.5; "
+    "echo '<4>hi' | systemd-cat -t tagged; systemd-cat -t tagged -p err echo plain; "
+    "until journalctl -q -t tagged | grep -q plain; do sleep 0.1; done; "
     "journalctl -q -o cat -t tagged; journalctl -q -o cat -t tagged -p err",
-    "systemctl start soon.timer; sleep 1; ls /soon; sleep 4; ls /soon; rm -f /soon; systemctl start soon.timer",
-    "sleep 4; ls /soon; systemctl restart soon.timer; sleep 5; ls /soon; systemctl stop soon.timer",
+    "systemctl start soon.timer; sleep 1; ls /soon; until rm /soon 2>/dev/null; do sleep 0.1; done",
+    "systemctl start soon.timer; sleep 4; ls /soon; systemctl restart soon.timer",
+    "until test -e /soon; do sleep 0.1; done; systemctl stop soon.timer",
     "systemctl try-restart soon.timer; systemctl is-active soon.timer",
     "systemctl reset-failed bad-start; systemctl is-failed bad-start",
     "systemctl start once; systemctl is-active once; journalctl -o cat -u once | grep 'one line'",
@@ -104,11 +107,11 @@ SAME = (
     "until test -e /marked && systemctl -q is-active marks; do sleep 0.1; done",
     "ls /run/mark; systemctl stop marks; systemctl is-active marks",
     "systemctl start forks; systemctl show -P MainPID forks; pkill -o -f '[s]leep 1009'; systemctl is-active forks",
-    "pkill -f '[s]leep 1009'; sleep 0.5; systemctl is-active forks; systemctl show -P Result forks",
-    "systemctl start forks-none; sleep 0.5; systemctl is-active forks-none; systemctl show -P Result forks-none",
+    f"pkill -f '[s]leep 1009'; {UNTIL_DOWN.format('forks')}; systemctl show -P Result forks",
+    f"systemctl start forks-none; {UNTIL_DOWN.format('forks-none')}; systemctl show -P Result forks-none",
     "systemctl start shape@round; systemctl is-active shape@round; systemctl stop 'shape@round'",
     "systemctl start again; systemctl kill -s KILL again; sleep 1; systemctl is-active again; systemctl stop again",
-    "systemctl kill cron; sleep 0.5; systemctl is-active cron; systemctl start cron",
+    f"systemctl kill cron; {UNTIL_DOWN.format('cron')}; systemctl start cron",
     "systemctl is-system-running",
     "systemctl daemon-reload",
     "service cron restart; service cron status >/dev/null",
@@ -176,7 +179,8 @@ def test_status_as_under_systemd(vz: Vz, image: str) -> None:
     """Name, Loaded, Active; and its exit code."""
     both(vz, image)
     for ctid in (OURS, THEIRS):
-        vz.ctl("exec", ctid, "systemctl start once remains; systemctl start bad; sleep 0.5", check=None)
+        has_failed = "until systemctl -q is-failed bad; do sleep 0.1; done"
+        vz.ctl("exec", ctid, f"systemctl start once remains; systemctl start bad; {has_failed}")
     for name in STATUS:
         pair = []
         for ctid in (OURS, THEIRS):
