@@ -11,8 +11,11 @@ from tests.harness.installation import CACHE, HOST_ADDRESS, Vz
 
 PORT = 8080
 SOURCE = f"deb [trusted=yes] http://{HOST_ADDRESS}:{PORT}/ ./"
-# In place of the archive, which no container of a test can reach.
-USE_IT = f"rm -f /etc/apt/sources.list.d/*; echo '{SOURCE}' >/etc/apt/sources.list"
+# In place of the archive, which no container of a test can reach.  And dpkg waits for the disk after each file.
+USE_IT = (
+    f"rm -f /etc/apt/sources.list.d/*; echo '{SOURCE}' >/etc/apt/sources.list; "
+    "echo force-unsafe-io >/etc/dpkg/dpkg.cfg.d/busy-disk"
+)
 
 
 class AptRepository:

@@ -45,7 +45,7 @@ class Ansible:
             "ANSIBLE_PYTHON_INTERPRETER": "/usr/bin/python3", "ANSIBLE_PIPELINING": "true", "ANSIBLE_NOCOLOR": "true",
         }  # fmt: skip
         where = ("-i", f"{ADDRESS},", "-u", "root", "--private-key", self._key)
-        return self._vz.run(f"{BIN}/{program}", *where, *argv, env=env, timeout=patient(200)).stdout
+        return self._vz.run(f"{BIN}/{program}", *where, *argv, env=env, timeout=patient(600)).stdout
 
     def facts(self) -> dict[str, object]:
         said = self.run("ansible", "all", "-m", "setup")

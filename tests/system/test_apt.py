@@ -10,6 +10,7 @@ import pytest
 from tests.harness import machine
 from tests.harness.apt_repository import USE_IT, AptRepository
 from tests.harness.installation import Vz
+from tests.harness.patience import patient
 
 pytestmark = [pytest.mark.system, pytest.mark.userland, pytest.mark.slow]
 
@@ -46,7 +47,7 @@ NOT_COMPARED = re.compile(
 
 
 def answer(vz: Vz, ctid: str, command: str) -> str:
-    done = vz.ctl("exec2", ctid, f"exec 2>&1\n{command}", check=None)
+    done = vz.ctl("exec2", ctid, f"exec 2>&1\n{command}", check=None, timeout=patient(600))
     return NOT_COMPARED.sub("", done.stdout) + f"exit {done.code}"
 
 

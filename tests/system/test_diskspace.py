@@ -37,7 +37,7 @@ def test_grow_and_shrink_while_stopped(vz: Vz) -> None:
 def test_what_does_not_fit_changes_nothing(vz: Vz) -> None:
     vz.start(101, "--diskspace", OLD)
     before = disk(vz)
-    vz.ctl("exec2", "101", "head -c 90000000 /dev/urandom >/data; sync")
+    vz.ctl("exec2", "101", "head -c 90000000 /dev/urandom >/data; sync -f /data")
     vz.ctl("stop", "101")
     failed = vz.ctl("set", "101", "--diskspace", "50M", "--save", check=46)
     assert failed.stderr.splitlines()[-1] == (
@@ -65,7 +65,7 @@ def test_running(vz: Vz) -> None:
     assert disk(vz) == before
     vz.ctl("restart", "101")
     assert disk(vz) == 400 << 10
-    vz.ctl("exec2", "101", "head -c 90000000 /dev/urandom >/data; sync")
+    vz.ctl("exec2", "101", "head -c 90000000 /dev/urandom >/data; sync -f /data")
     vz.ctl("set", "101", "--diskspace", "50M", "--save")
     said = vz.ctl("restart", "101").stdout
     assert "the disk keeps its size" in said

@@ -47,7 +47,7 @@ def test_nobody_else_notices(quiet: Vz, stress: Stress) -> None:
         assert number >= least, field
     assert survivors(vz) == before
     for ctid in NEIGHBOURS:
-        vz.ctl("exec2", str(ctid), "echo one >/root/one && sync && true | true")
+        vz.ctl("exec2", str(ctid), "echo one >/root/one && sync -f /root/one && true | true")
         assert figures(vz, ctid, *REFUSALS) == [0, 0, 0]
     assert logs(vz) - sizes[0] < MIB // 8
     assert memory(vz) - sizes[1] < 16 * MIB
