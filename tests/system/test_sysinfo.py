@@ -5,6 +5,7 @@ import pytest
 from tests.harness import machine
 from tests.harness.installation import Vz
 from tests.harness.needs import CHECKPOINTS, needs
+from tests.harness.swap import GROUP
 
 pytestmark = [pytest.mark.system, needs("sysinfo", "memory")]
 
@@ -37,6 +38,7 @@ def test_who_asks_from_a_group_inside(vz: Vz) -> None:
     assert f" {64 * MIB} " in vz.ctl("exec2", "101", inner).stdout
 
 
+@GROUP
 def test_others_are_told_what_they_were(vz: Vz) -> None:
     """The host, and a container without a limit."""
     host = machine.sysinfo()

@@ -6,6 +6,7 @@ import pytest
 
 from tests.harness.installation import Vz
 from tests.harness.needs import needs
+from tests.harness.swap import GROUP
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.userland, needs("fuse", "memory", "cpu", "cpuset")]
 
@@ -30,6 +31,7 @@ def limited(vz: Vz) -> Vz:
     return vz
 
 
+@GROUP
 def test_memory_and_processors(limited: Vz) -> None:
     swap = int(inside(limited, "grep SwapTotal /proc/meminfo").split()[1]) << 10
     assert swap <= 100 * MIB
