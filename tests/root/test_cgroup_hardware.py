@@ -36,6 +36,7 @@ def said(cgroup: CtCgroup, v1: tuple[str, str], v2: tuple[str, str]) -> str:
 
 
 @needs("cpuset")
+@pytest.mark.skipif(topology.online("cpu") == "0", reason="one processor: every mask is the same")
 def test_masks(populated: CtCgroup) -> None:
     cgroup, wanted = populated, Limits(cpumask="0", nodemask="0")
     for name in ("cpuset.cpus", "cpuset.mems"):
@@ -132,15 +133,15 @@ def test_the_least_rates(cgroup: CtCgroup, device: str) -> None:
 
 @needs("io")
 def test_weights(cgroup: CtCgroup) -> None:
-    """Where there is a file for one; a kernel may have none."""
     path = cgroup.path("io" if cgroup.tree.mode == "v2" else "blkio") or ""
     names = ("blkio.bfq.weight", "io.bfq.weight", "io.weight")
     limits.apply(cgroup, Limits(ioprio=0), NONE)
-    for file in (Path(path, name) for name in names if os.path.exists(f"{path}/{name}")):
-        assert file.read_text().split()[-1] == "64"
+    found = [Path(path, name) for name in names if os.path.exists(f"{path}/{name}")]
+    assert [file.read_text().split()[-1] for file in found] == ["64"] * len(found)
     limits.apply(cgroup, NONE, Limits(ioprio=0))
-    for file in (Path(path, name) for name in names if os.path.exists(f"{path}/{name}")):
-        assert file.read_text().split()[-1] == "100"
+    assert [file.read_text().split()[-1] for file in found] == ["100"] * len(found)
+    if not found:
+        pytest.skip("this kernel weighs no I/O: neither BFQ nor iocost")
 
 
 @needs("cgroup2", "memory")
