@@ -19,7 +19,7 @@ ALL = f"""\
 #cloud-config
 fqdn: web.example.org
 manage_etc_hosts: true
-timezone: Europe/Vienna
+timezone: Asia/Tokyo
 users:
   - default
   - name: ann
@@ -50,10 +50,10 @@ runcmd:
   - echo $HOME $USER $(id -u) >>/run/ran; sleep 100 & echo said
 final_message: ready after $uptime seconds
 """
-# What stands there afterwards, and the command that shows it.
+# What stands there afterwards, and the command that shows it; no summer time comes to Tokyo.
 DONE = {
     "hostname": "web.example.org\n",
-    "grep -c web.example.org /etc/hosts; cat /etc/timezone; date +%Z": "1\nEurope/Vienna\nCET\n",
+    "grep -c web.example.org /etc/hosts; cat /etc/timezone; date +%Z": "1\nAsia/Tokyo\nJST\n",
     "getent passwd ann | cut -d: -f5-7; id -nG ann": "Ann Other:/home/ann:/bin/bash\nann adm makers\n",
     "getent shadow ann bob | cut -d: -f2 | cut -c1-12": "$6$saltsalt$\n$y$j9T$",
     "stat -c '%a %U' ~ann/.ssh ~ann/.ssh/authorized_keys ~ann/hers; cat ~ann/hers": "700 ann\n600 ann\n644 ann\nhers\n",
