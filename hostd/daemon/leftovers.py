@@ -8,7 +8,9 @@ import re
 from collections.abc import Sequence
 
 from hostd.checkpoint import images_dir
+from hostd.config import names
 from hostd.config.paths import Paths
+from hostd.errors import VzError
 from hostd.image import template
 from hostd.log import log
 from hostd.storage import trash
@@ -23,12 +25,22 @@ def sweep_halves(paths: Paths) -> None:
     for directory, half in ((paths.conf_dir, _HALF_FILE), (paths.names_dir, _HALF_NAME)):
         try:
             for name in filter(half.fullmatch, os.listdir(directory)):
+                if half is _HALF_NAME and _is_name(paths, name):
+                    continue
                 os.unlink(f"{directory}/{name}")
                 log.info("removed what was half written: %s/%s", directory, name)
         except FileNotFoundError:
             pass  # no container has a name yet
         except OSError as error:
             log.warning("cannot remove what was half written: %s", error)
+
+
+def _is_name(paths: Paths, name: str) -> bool:
+    """Somebody calls his container so; or may, as its configuration cannot be read."""
+    try:
+        return names.lookup(paths, name) is not None
+    except VzError:
+        return True
 
 
 def sweep(paths: Paths, in_flight: Sequence[str]) -> None:
