@@ -183,7 +183,7 @@ class Host:
         try:
             async with ct.acting("stop", after=BY_ITSELF):
                 if (up := ct.running) or unsettled:
-                    told.callback(self._tell_stop, ct)  # what is down although a script failed, as well
+                    told.callback(self._tell_down, ct, "stop")  # what is down although a script failed, as well
                 if up:
                     patience = self._patience(ctid)
                     await stop.stop(ct, patience, report, fast=options.fast, keep_mounted=options.skip_umount)
@@ -198,9 +198,9 @@ class Host:
             ct.unwanted.clear()
             ct.stays_mounted = False
 
-    def _tell_stop(self, ct: Container) -> None:
-        if not ct.running:
-            self._registry.events.tell(ct.ctid, "stop")
+    def _tell_down(self, ct: Container, event: str) -> None:
+        if ct.process is None:  # of one that ended while it was stopped, and that stays to be cleared away, others tell
+            self._registry.events.tell(ct.ctid, event)
 
     def _patience(self, ctid: int) -> int:
         """Seconds to shut down; a file that cannot be used keeps no container from being stopped."""
@@ -274,14 +274,15 @@ class Host:
 
     async def chkpnt(self, ctid: int, dumpfile: str | None, report: Report) -> None:
         ct = self._registry[ctid]
-        async with ct.acting("chkpnt"):
-            if not ct.running:
-                raise NotRunning("Unable to setup checkpointing: container is not running")
-            if first_boot.under_way(ct):
-                raise Failure(Exit.CHKPNT, "Unable to setup checkpointing: the first boot is not done yet")
-            with timed("chkpnt:"):
-                await chkpnt.chkpnt(ct, dumpfile or self.paths.dump(ctid), report)
-        self._registry.events.tell(ctid, "suspended")
+        with ExitStack() as told:
+            async with ct.acting("chkpnt"):
+                if not ct.running:
+                    raise NotRunning("Unable to setup checkpointing: container is not running")
+                if first_boot.under_way(ct):
+                    raise Failure(Exit.CHKPNT, "Unable to setup checkpointing: the first boot is not done yet")
+                told.callback(self._tell_down, ct, "suspended")
+                with timed("chkpnt:"):
+                    await chkpnt.chkpnt(ct, dumpfile or self.paths.dump(ctid), report)
 
     async def restore(self, ctid: int, dumpfile: str | None, report: Report) -> None:
         ct = self._registry[ctid]
