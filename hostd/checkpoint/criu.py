@@ -29,7 +29,7 @@ class Criu:
             return [*self.loader, self.program]
         if self.loader:  # --preload, not LD_PRELOAD: programs that CRIU starts (tar) must not inherit it
             return [*self.loader, "--preload", self.library, self.program]
-        return ["env", f"LD_PRELOAD={self.library}", self.program]
+        return ["/usr/bin/env", f"LD_PRELOAD={self.library}", self.program]
 
 
 @cache

@@ -7,6 +7,7 @@ _ERROR = re.compile(r"Error \((?P<where>[^)]*)\): (?P<text>.*)")
 _NOISE = re.compile(
     r"FAILED\.?$|failed with -?\d+$|-V failed$|RLIMIT|cgroupd|^execvp\(\"ip|Tasks? will be|parasite already"
     r"|Unable to open fd=|Can't sent fd|^\d+ exited, status="
+    r"|oom_score_adj failed"
 )
 # What CRIU says of images that are not what it has written.
 _DAMAGED = re.compile(

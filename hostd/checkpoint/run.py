@@ -136,7 +136,7 @@ def _with_hook(
 def _check(what: str, status: int, log: str) -> None:
     if status == 0:
         return
-    said = log_text.read(log)
-    reason = log_text.reason(said) or log_text.reason(log_text.read(OUTPUT))
+    said, output = log_text.read(log), log_text.read(OUTPUT)
+    reason = log_text.reason(said) or log_text.reason(output) or "".join(output.splitlines()[-1:])
     how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
     raise CriuFailed(reason or f"{what} {how} and gave no reason", damaged=log_text.damaged(said))

@@ -4,8 +4,10 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 
+from hostd.cgroup import files as plain
 from hostd.cgroup import guarantees
 from hostd.cgroup.tree import CgroupTree, CtCgroup
 from hostd.command import offline
@@ -76,10 +78,20 @@ def _take_over_limits(tree: CgroupTree) -> None:
     try:
         for ctid in tree.ctids():
             CtCgroup(tree, ctid).take_over()
+            _unspare(CtCgroup(tree, ctid).procs())
         guarantees.take_over(tree)
     except OSError as error:
         log.error("limits of an earlier hostd stay: %s: %s", error.filename, error.strerror)
     tree.share.look()
+
+
+def _unspare(pids: Iterable[int]) -> None:
+    """A restore by an earlier hostd left to everybody inside what spares hostd from the OOM killer."""
+    ours = plain.read("/proc/self/oom_score_adj")
+    for pid in pids if int(ours) else ():
+        with suppress(OSError):  # it has ended
+            if plain.read(f"/proc/{pid}/oom_score_adj") == ours:
+                plain.write(f"/proc/{pid}/oom_score_adj", "0")
 
 
 def _world(

@@ -2,6 +2,7 @@
 
 import os
 import resource
+from pathlib import Path
 
 import pytest
 
@@ -84,3 +85,17 @@ def test_what_somebody_starts_inside_has_nothing_of_his(vz: Vz) -> None:
     look = "cut -d ' ' -f 19 /proc/self/stat; ulimit -f"
     said = vz.run("prlimit", "--fsize=100000000", "nice", "-n", "7", "vzctl", "exec2", "101", look).stdout
     assert said == "0\nunlimited\n"
+
+
+def test_nor_has_what_an_earlier_hostd_has_restored(vz: Vz) -> None:
+    vz.create(101)
+    vz.stop_hostd()
+    vz.run(*CALLER, "vzctl", "start", "101")
+    spared = machine.read(f"/proc/{vz.daemon_pid}/oom_score_adj")
+    assert int(spared)
+    other = vz.popen("vzctl", "exec2", "101", "echo 77 >/proc/self/oom_score_adj; echo up; exec sleep 1000")
+    assert other.stdout is not None and other.stdout.readline() == "up\n"
+    Path(f"/proc/{vz.init_pid(101)}/oom_score_adj").write_text(spared)
+    vz.kill_daemon()
+    is_not_spared(vz)
+    assert vz.ctl("exec2", "101", "cat /proc/$(pidof sleep)/oom_score_adj").stdout == "77\n"  # its own

@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from hostd.checkpoint import criu, log_text
+from hostd.checkpoint import criu, log_text, run
 from hostd.errors import Failure
 from images.aptroot import loader_of
 from images.criu import number
@@ -29,9 +29,27 @@ Error (criu/cr-dump.c:2111): Dumping FAILED.
      1: Error (criu/files.c:1104): Can't sent fd 14 to 21
      1: Error (criu/files.c:1221): Unable to open fd=14 id=0x12
 """: "Can't open file etc/x: No such file or directory",
+    # a checkpoint of what an earlier hostd had restored: CRIU goes on
+    """    1: Error (criu/mount-v2.c:420): mnt-v2: Can't bind remount 0x2000 at /x: Operation not permitted
+     9: Error (criu/cr-restore.c:3077): Write -500 to /proc/self/oom_score_adj failed with -1: Permission denied
+     9: Error (criu/cr-restore.c:3077): Write -900 to /proc/self/oom_score_adj failed: Permission denied
+""": "mnt-v2: Can't bind remount 0x2000 at /x: Operation not permitted",
     "Error (criu/cr-dump.c:2111): Dumping FAILED.\n": "Dumping FAILED.",
     "all is well\n": "",
 }
+
+
+def test_a_criu_that_cannot_be_executed_is_the_reason(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shell before it says so, and there is no log."""
+    monkeypatch.setattr(run, "OUTPUT", f"{tmp_path}/output")
+    (tmp_path / "output").write_text("sh: 1: exec: /gone/criu: not found\n")
+    with pytest.raises(run.CriuFailed, match="/gone/criu: not found"):
+        run._check("criu restore", 127, f"{tmp_path}/restore.log")
+    (tmp_path / "output").unlink()
+    with pytest.raises(run.CriuFailed, match="criu restore ended with status 127 and gave no reason"):
+        run._check("criu restore", 127, f"{tmp_path}/restore.log")
 
 
 @pytest.mark.parametrize(("log", "reason"), list(LOGS.items()))
