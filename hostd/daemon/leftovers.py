@@ -23,16 +23,15 @@ _HALF_NAME = re.compile(r"\.[0-9]+\.[^.]+")
 def sweep_halves(paths: Paths) -> None:
     """Remove what an earlier daemon was writing when it died.  To be called before this one writes."""
     for directory, half in ((paths.conf_dir, _HALF_FILE), (paths.names_dir, _HALF_NAME)):
-        try:
-            for name in filter(half.fullmatch, os.listdir(directory)):
-                if half is _HALF_NAME and _is_name(paths, name):
-                    continue
+        present = os.listdir(directory) if os.path.isdir(directory) else []  # no container may have a name yet
+        for name in filter(half.fullmatch, present):
+            if half is _HALF_NAME and _is_name(paths, name):
+                continue
+            try:
                 os.unlink(f"{directory}/{name}")
                 log.info("removed what was half written: %s/%s", directory, name)
-        except FileNotFoundError:
-            pass  # no container has a name yet
-        except OSError as error:
-            log.warning("cannot remove what was half written: %s", error)
+            except OSError as error:
+                log.warning("cannot remove what was half written: %s", error)
 
 
 def _is_name(paths: Paths, name: str) -> bool:

@@ -18,7 +18,7 @@ ENDS = frozenset(("stop", "died", "suspended"))
 
 
 def missed(registry: Registry, ct: Container, why: str) -> None:
-    """Of a container that no daemon has seen die, for *why*; its cgroup is still there."""
+    """Of a container that died, for *why*, and that no daemon has cleared away; its cgroup is still there."""
     log.error("init died: %s", why)
     with suppress(OSError):
         if number := stats.kills(CtCgroup(registry.world.tree, ct.ctid)):
