@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from hostd.cgroup import files as plain
@@ -78,20 +78,28 @@ def _take_over_limits(tree: CgroupTree) -> None:
     try:
         for ctid in tree.ctids():
             CtCgroup(tree, ctid).take_over()
-            _unspare(CtCgroup(tree, ctid).procs())
         guarantees.take_over(tree)
     except OSError as error:
         log.error("limits of an earlier hostd stay: %s: %s", error.filename, error.strerror)
     tree.share.look()
 
 
-def _unspare(pids: Iterable[int]) -> None:
-    """A restore by an earlier hostd left to everybody inside what spares hostd from the OOM killer."""
+def _unspare(tree: CgroupTree) -> None:
+    """A restore by an earlier hostd left to everybody inside what spares hostd from the OOM killer.  A guest may have
+    made thousands of processes and cgroups: nobody waits for this.
+
+    What is still our own program is about to become a PID 1, and shares our memory, and with that our score.
+    """
     ours = plain.read("/proc/self/oom_score_adj")
-    for pid in pids if int(ours) else ():
-        with suppress(OSError):  # it has ended
-            if plain.read(f"/proc/{pid}/oom_score_adj") == ours:
-                plain.write(f"/proc/{pid}/oom_score_adj", "0")
+    if not int(ours):
+        return
+    for ctid in tree.ctids():
+        with suppress(OSError):  # it has ended, as any of its processes may
+            for pid in CtCgroup(tree, ctid).procs():
+                with suppress(OSError):
+                    score = f"/proc/{pid}/oom_score_adj"
+                    if plain.read(score) == ours and not os.path.samefile(f"/proc/{pid}/exe", "/proc/self/exe"):
+                        plain.write(score, "0")
 
 
 def _world(
@@ -137,6 +145,7 @@ async def _serve(paths: Paths) -> None:
     keeper.subscribe(registry.child_ended, _become_keeper)
     late = await recover.recover(registry, keeper)
     _take_over_limits(world.tree)
+    registry.background(asyncio.ensure_future(asyncio.to_thread(_unspare, world.tree)))
     if late or any(registry.running()):
         await world.sysinfo.begin()
     renewal = asyncio.ensure_future(world.views.take_over(registry.running()))

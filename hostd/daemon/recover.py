@@ -212,13 +212,14 @@ async def _without_init(registry: Registry, ct: Container, record: Record, keepe
             return
         if end is None and record.announced == "reboot":
             end = ChildExit(record.child_name, 0, 0)  # nobody saw how it ended
-        how = how_it_ended(ct, end) if end is not None else None
-        if end is not None and how is not None and how.how == "reboot":
-            ct.unborn()
-            registry.child_ended(end)
-            return
-        if how is not None and how.how == "died":
-            obituary.missed(registry, ct, how.text)
+        if end is not None:
+            ended = how_it_ended(ct, end)
+            if ended.how == "reboot":
+                ct.unborn()
+                registry.child_ended(end)
+                return
+            if ended.how == "died":
+                obituary.missed(registry, ct, ended.text)
     log.info("is down")
     await start.release(ct, to_log)
 
