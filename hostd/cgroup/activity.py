@@ -1,6 +1,6 @@
 """What a container has done since its start, and what its tasks wait for, as far as its cgroups count it."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hostd.cgroup import files, notes
 from hostd.cgroup.pressure import pressure
@@ -9,8 +9,7 @@ from hostd.cgroup.tree import CtCgroup
 _TICK = 10_000  # microseconds of USER_HZ, the unit of cpuacct.stat
 
 
-@dataclass(frozen=True, slots=True)
-class Activity:
+class Activity(NamedTuple):
     """*cpu*: seconds of processor time, also those before it was restored here; None: not counted here.
 
     *pressure*: by resource, as far as the kernel watches it, the percentage of the last ten seconds in which at least

@@ -3,8 +3,7 @@ file.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Mode = Literal["v1", "hybrid", "v2"]
 
@@ -15,8 +14,7 @@ _CONTROLLERS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Hierarchy:
+class Hierarchy(NamedTuple):
     """One mounted hierarchy.  *controllers*: names as v1 has them; a named one holds `name=NAME`."""
 
     path: str

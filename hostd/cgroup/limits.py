@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing, suppress
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from hostd.cgroup import blockio, cpuset, cputime, memory, seats, share
 from hostd.cgroup.blockio import Rate
@@ -19,8 +18,7 @@ _V1_NAMES = {"io": "blkio"}  # of the controllers that v2 calls otherwise
 V = TypeVar("V")
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """*ram*, *swap* in bytes (None: unlimited); *cpuunits* a weight (1000 = 1); *cpulimit* percent of one cpu
     and *cpus* a number of them (0: unlimited); *numproc* processes and threads (None: unlimited); *cpumask* and
     *nodemask* lists as 0-3,5 ("": all), the processors being *seats* of them (0: each); *ioprio* 0..7; *iolimit*
@@ -126,8 +124,7 @@ def _directory(cgroup: CtCgroup, row: "Limit", *, needed: bool) -> str | None:
 # the rows
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(NamedTuple):
     """One limit, or two that are one to the kernel.  *what* is how users call it, *controller* has the name of v2;
     `v1` and `v2` tell what is to be written in the directory of that controller; where that is missing it fails if
     `needed`.

@@ -8,7 +8,7 @@ in units of the host's, and what is beside it keeps the kernel's default.
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hostd.cgroup import control, files
 from hostd.errors import VzError
@@ -18,8 +18,7 @@ UNITS = 1000  # what the kernel's default weight is to OpenVZ, and of the host w
 _LEAF = ".hostd"  # of `hostd.keeper.detach`: where hostd itself is, when somebody's session has started it
 
 
-@dataclass(frozen=True, slots=True)
-class Scale:
+class Scale(NamedTuple):
     """A weight as the kernel has it: the file *name*, what a new cgroup has (OpenVZ's 1000), and how far it goes."""
 
     name: str

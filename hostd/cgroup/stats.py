@@ -1,8 +1,8 @@
 """What a container uses now, used at most, and was refused, as far as the kernel counts it."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from hostd.cgroup import files
 from hostd.cgroup.tree import CtCgroup
@@ -11,8 +11,7 @@ from hostd.config.values import PAGE
 OOM_KILLS = "oom"  # among the failures
 
 
-@dataclass(frozen=True, slots=True)
-class Counter:
+class Counter(NamedTuple):
     """One row of a beancounter, in its unit; None: this kernel does not say."""
 
     held: int
@@ -33,8 +32,7 @@ def _refused_unseen(read: Read) -> None:
     """By a limit that is enforced where nothing counts what it refuses."""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """Where the figures of one beancounter are; *unit* is in bytes, or 1 for a number of something."""
 
     controller: str

@@ -4,7 +4,7 @@ import errno
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from hostd.cgroup import files
 from hostd.errors import Exit, Failure
@@ -21,8 +21,7 @@ def _as_it_was(text: str) -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """One file to be written.  *what* is how users call the limit; *shrink* is done before, to make room, and *busy*
     are the words for what the kernel could not make room for.
 
@@ -47,7 +46,7 @@ class Write:
             before = files.read(self.path)
         except OSError as error:
             raise _refused(self, "cannot read a limit", error) from error
-        return replace(self, value=self.back(before), shrink=self.shrink_back, shrink_back=self.shrink)
+        return self._replace(value=self.back(before), shrink=self.shrink_back, shrink_back=self.shrink)
 
 
 def perform(items: Iterable[Write]) -> list[Write]:

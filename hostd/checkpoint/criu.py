@@ -4,8 +4,8 @@ import os
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from hostd.errors import Exit, Failure
 
@@ -14,8 +14,7 @@ _HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__
 PRIVATE = os.path.join(_HOME, "build", "criu")  # beside the code, in a checkout as in an installation
 
 
-@dataclass(frozen=True, slots=True)
-class Criu:
+class Criu(NamedTuple):
     """A CRIU that can be run.  `loader` starts the private one with its own libc; empty for the system's."""
 
     program: str

@@ -2,8 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from hostd.checkpoint import (
     cgmap,
@@ -36,8 +35,7 @@ PATIENCE = 60.0  # seconds, for what a guest can hold up: a look at all that its
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class DumpSpec:
+class DumpSpec(NamedTuple):
     """What to save, and where.
 
         *images_dir* becomes the checkpoint (`Dump.CTID`) when it is complete.  *cache_dir* keeps CRIU's
@@ -61,9 +59,9 @@ class DumpSpec:
     upper: Fd | None = None
     disk: str = ""
     openvz: bool = False
-    settings: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = {}
     counted: Callable[[], dict[str, list[int]]] = dict
-    configured: Mapping[str, str] = field(default_factory=dict)
+    configured: Mapping[str, str] = {}
     spent: Callable[[], tuple[int, int]] = lambda: (0, 0)
 
 

@@ -13,6 +13,7 @@ import struct
 from collections.abc import Callable, Iterable, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 Key = tuple[int, int]  # device as the kernel numbers it internally, inode
 
@@ -30,8 +31,7 @@ _WATCHERS = ("anon_inode:inotify", "anon_inode:[fanotify]")
 OpenByHandle = Callable[[int, int, bytes], int]
 
 
-@dataclass(frozen=True, slots=True)
-class Layers:
+class Layers(NamedTuple):
     """Directories of the two layers as the container sees them: descriptors on their file systems."""
 
     lower: int

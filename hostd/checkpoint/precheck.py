@@ -6,7 +6,7 @@ CRIU refuses some of these by itself, but late; others it dumps, kills the conta
 import errno
 import os
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # Namespaces of which a container may have one only: CRIU 4.2 cannot dump a nested one.
 SINGLE = ("pid", "user", "uts", "ipc", "cgroup", "time")
@@ -31,8 +31,7 @@ UNSAVED_FDS = {
 EXECUTOR = "/systemd-executor"
 
 
-@dataclass(frozen=True, slots=True)
-class _Task:
+class _Task(NamedTuple):
     pid: int
     parent: int
     name: str

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from hostd.checkpoint import cgmap, criu, dev_tree, images_dir, log_text, network, pressure, private, run, saved
 from hostd.checkpoint.aside import aside, begun
@@ -27,8 +27,7 @@ PLACES = {
 PATIENCE = 5.0  # seconds, for what a guest can hold up
 
 
-@dataclass(frozen=True, slots=True)
-class RestoreSpec:
+class RestoreSpec(NamedTuple):
     """What to restore, and with what.
 
         *root* is a freshly made detached tree of the container's storage, idmapped as at the dump.
@@ -50,9 +49,9 @@ class RestoreSpec:
     cgroups: tuple[str, ...]
     join: tuple[Fd, ...]
     into: Fd | None
-    devices: dict[str, str] = field(default_factory=dict)
+    devices: Mapping[str, str] = {}
     views: str = ""
-    own: Mapping[str, Fd] = field(default_factory=dict)
+    own: Mapping[str, Fd] = {}
 
 
 async def restore(spec: RestoreSpec) -> Process:

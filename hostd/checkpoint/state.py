@@ -15,9 +15,9 @@ recorded pid.  What `inspect` finds:
 
 import asyncio
 import os
-from dataclasses import dataclass
 from enum import Enum
 from functools import partial
+from typing import NamedTuple
 
 from hostd.checkpoint import images_dir, log_text
 from hostd.checkpoint.aside import begun
@@ -31,8 +31,7 @@ class Phase(Enum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class Flight:
+class Flight(NamedTuple):
     """An action on a checkpoint.  *error* says why it failed."""
 
     action: str  # "dump", "restore" or ""

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hostd.command.console import Console
 from hostd.command.grammar import Parsed
@@ -14,8 +14,7 @@ from hostd.errors import BadValue, Exit, Failure, NotRunning
 _OF_A_PROCESS = re.compile(r"/dev/(fd|stdin|stdout|stderr)(/|$)|/proc/(self|thread-self)(/|$)")
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """`args` are the words behind the CTID as typed, `parsed` the same read by the verb's options."""
 
     host: Host

@@ -4,7 +4,7 @@ Everything is parsed and validated before anything is changed: `read` raises, `C
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from hostd.config import clamped, permits, values
 from hostd.config.addresses import Interface, addresses, addresses_text
@@ -16,18 +16,17 @@ _LISTS = ("NAMESERVER", "SEARCHDOMAIN")  # repeated options are one list
 _MERGED = ("FEATURES", "CAPABILITY", *permits.READERS)  # what is not named stays as it is
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(NamedTuple):
     """`texts`: new text by key; `passwords` by user.  Addresses are told as edits: all removed, these removed, these
     added.  `clamped`: a line for each value that was more than there can be.
     """
 
-    texts: Mapping[str, str] = field(default_factory=dict)
+    texts: Mapping[str, str] = {}
     settings: tuple[Setting, ...] = ()
     add: tuple[Interface, ...] = ()
     remove: tuple[Interface, ...] = ()
     remove_all: bool = False
-    passwords: Mapping[str, str] = field(default_factory=dict)
+    passwords: Mapping[str, str] = {}
     clamped: tuple[str, ...] = ()
 
     @property

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hostd.command.figures import Counter, Usage
 from hostd.command.row import Row, status
@@ -14,8 +14,7 @@ Text = Callable[[Row], str | None]
 Value = Callable[[Row], object]
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """`width` as in printf: negative is left-aligned.  `json` None: only as part of another field.
 
     `key` sorts (None last); `needs` are the parts of `Usage` it reads.

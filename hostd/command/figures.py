@@ -1,11 +1,10 @@
 """What is told of mounted and running containers in numbers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Counter:
+class Counter(NamedTuple):
     """One beancounter row in its own unit (bytes, pages of 4096 bytes, items)."""
 
     held: int
@@ -16,8 +15,7 @@ class Counter:
 PARTS = frozenset(("processes", "load", "disk", "cpu", "io", "net"))  # of a usage, beside the beancounters
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(NamedTuple):
     """What a running container has done so far, in seconds of processor time and bytes; None: not known.
 
     *pressure*: percent of the last ten seconds in which something in it waited for `cpu`, `memory` or `io`.
@@ -28,17 +26,16 @@ class Done:
     written: int | None = None
     came: int | None = None
     went: int | None = None
-    pressure: Mapping[str, float] = field(default_factory=dict)
+    pressure: Mapping[str, float] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """What a container uses now; absent means unknown.  `counters` by beancounter name (`numproc`,
     `physpages`).
     """
 
-    counters: Mapping[str, Counter] = field(default_factory=dict)
+    counters: Mapping[str, Counter] = {}
     load: tuple[float, float, float] | None = None
     disk_kib: int | None = None
     disk_inodes: int | None = None
-    done: Done = field(default_factory=Done)
+    done: Done = Done()

@@ -6,13 +6,12 @@ options. Messages are glibc's, so that scripts which know them keep working.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hostd.errors import Usage
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(NamedTuple):
     """A long option, its short letter, and the name under which its value is found (itself, or an alias)."""
 
     name: str
@@ -25,8 +24,7 @@ class Option:
         return self.dest or self.name
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
+class Parsed(NamedTuple):
     """`given`: (target, value) in the order of the line, "" as value of a flag."""
 
     given: tuple[tuple[str, str], ...]

@@ -7,8 +7,7 @@ shows one line of progress at once.  The daemon implements both protocols.
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from hostd.command.figures import Usage
 from hostd.config.addresses import Interface
@@ -62,8 +61,7 @@ class Session(Protocol):
         """Make the command let go of a terminal it relays: nothing outside may hold one at a checkpoint."""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """The state of one container, cheap to know.
 
     `exists`: private area and configuration are there.  `unsettled`: it has ended, and may come back by itself.
@@ -80,7 +78,7 @@ class Facts:
     unborn: bool = False
     uptime: float | None = None
     serial: int | None = None
-    live: Mapping[str, str] = field(default_factory=dict)
+    live: Mapping[str, str] = {}
 
     @property
     def stoppable(self) -> bool:
@@ -93,8 +91,7 @@ class Facts:
         return (self.stoppable or self.mounted) and not self.unborn
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """How a command ended; `signal` 0 unless one killed it.  `refused`: NUMPROC kept the container from making a
     process meanwhile.
     """
@@ -108,8 +105,7 @@ class Ended:
         return 128 + self.signal if self.signal else self.code
 
 
-@dataclass(frozen=True, slots=True)
-class CreateOptions:
+class CreateOptions(NamedTuple):
     """`conf` is the whole file to save (`paths.ct_conf`), `config` what it means; `config.name` gets its
     symlink.  `plan`: what the first boot is to do.
     """
@@ -119,22 +115,19 @@ class CreateOptions:
     plan: Plan | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StartOptions:
+class StartOptions(NamedTuple):
     """`ssh_keys` are added once it is up.  `wait`: whoever starts it is going to wait for `all_up`."""
 
     wait: bool = False
     ssh_keys: tuple[PublicKey, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class StopOptions:
+class StopOptions(NamedTuple):
     fast: bool = False
     skip_umount: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """The live part of `set`: bring a running container from `before` to `after`.
 
     `keys` are the configuration keys that were given (changed or not); addresses are told as a difference.
@@ -145,11 +138,10 @@ class Change:
     keys: frozenset[str]
     add: tuple[Interface, ...] = ()
     delete: tuple[Interface, ...] = ()
-    logins: Logins = field(default_factory=Logins)
+    logins: Logins = Logins()
 
 
-@dataclass(frozen=True, slots=True)
-class CheckRow:
+class CheckRow(NamedTuple):
     """One line of `vzctl check`: a thing the kernel can or cannot do, and what its absence means."""
 
     name: str

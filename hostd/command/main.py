@@ -4,7 +4,6 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
-from dataclasses import replace
 from importlib import import_module
 from typing import Protocol, cast
 
@@ -94,7 +93,7 @@ async def _vzctl(host: Host, session: Session, console: Console, args: list[str]
         module = cast(_Module, import_module(f"hostd.command.verbs.{verb.module}"))
         try:
             with timed(f"vzctl {call.verb}") if verb.lock else nullcontext():
-                return await module.run(replace(call, unlock=held.close))
+                return await module.run(call._replace(unlock=held.close))
         except asyncio.CancelledError:
             if verb.lock:  # the operation is undone by now
                 console.error("Cancelling...")

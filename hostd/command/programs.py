@@ -4,9 +4,8 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import import_module
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 from hostd.command.console import Console
 from hostd.command.grammar import Option, Parsed
@@ -14,8 +13,7 @@ from hostd.command.host import Host, Session
 from hostd.errors import BadConfig, BadValue, Failure, NoConfig, Usage
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
+class Program(NamedTuple):
     """`what` completes a line behind its options: containers, files or nothing."""
 
     name: str
@@ -36,8 +34,7 @@ PROGRAMS: tuple[Program, ...] = (
 BY_NAME = {program.name: program for program in PROGRAMS}
 
 
-@dataclass(frozen=True, slots=True)
-class Tool:
+class Tool(NamedTuple):
     """One of them on its way: what its module gets."""
 
     host: Host

@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from hostd.command.figures import Usage
 from hostd.command.host import Facts, Host
@@ -14,8 +14,7 @@ from hostd.config.veconf import VeConf
 from hostd.errors import NoConfig
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """What is known of one container."""
 
     ctid: int

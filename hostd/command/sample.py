@@ -3,7 +3,7 @@
 It knows nothing of the container, and nobody has typed its options: what of it does not take effect is told by key.
 """
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from hostd.command.call import Call
 from hostd.command.changes import Changes
@@ -19,8 +19,7 @@ OF_ONE_CONTAINER = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """*notes*: what to say of the keys that do not take effect at once."""
 
     changes: Changes
@@ -47,7 +46,7 @@ def over(call: Call, found: Changes, conf: VeConf, *, save: bool) -> Sample:
     note = f"Warning: of the sample {name}, stored and not enforced yet: {' '.join(kept)}"
     restart = [row for key, row in rows.items() if row.effect is Effect.RESTART and texts[key] != conf.get(key)]
     changes = _with(found, {**texts, "ORIGIN_SAMPLE": name})
-    return Sample(replace(changes, settings=(*found.settings, *restart)), (note,) if kept else ())
+    return Sample(changes._replace(settings=(*found.settings, *restart)), (note,) if kept else ())
 
 
 def _load(call: Call, name: str) -> VeConf:
@@ -61,4 +60,4 @@ def _load(call: Call, name: str) -> VeConf:
 
 
 def _with(found: Changes, texts: dict[str, str]) -> Changes:
-    return replace(found, texts={**found.texts, **texts})
+    return found._replace(texts={**found.texts, **texts})

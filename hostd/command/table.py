@@ -1,13 +1,12 @@
 """The verbs of vzctl: one row each.  Drives dispatch, locking, help and completion."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hostd.command.grammar import Option
 from hostd.config.settings import SETTINGS, SHORT
 
 
-@dataclass(frozen=True, slots=True)
-class Verb:
+class Verb(NamedTuple):
     """`module` in `hostd.command.verbs`, "" for a verb of a later version, which fails with `code`.
 
     `lock`: takes the container's lock.  `conf`: needs its configuration, and one that can be read, unless

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hostd.command.figures import Counter
 from hostd.command.row import Row
@@ -24,8 +24,7 @@ class BadText(ValueError):
     """This is no such file; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
+class Resource(NamedTuple):
     """One row.  *ctid* None: of a file that does not say whose it is."""
 
     ctid: int | None

@@ -1,7 +1,6 @@
 """vzlist: choose containers, choose fields, print."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from hostd.command import render
@@ -212,7 +211,7 @@ async def _with_usage(host: Host, rows: list[Row], needs: frozenset[str]) -> lis
         if parts:
             wanted[row.ctid] = parts
     usages = await host.usage(wanted) if wanted else {}
-    return [replace(row, usage=usages[row.ctid]) if row.ctid in usages else row for row in rows]
+    return [row._replace(usage=usages[row.ctid]) if row.ctid in usages else row for row in rows]
 
 
 def _matches(parsed: Parsed, row: Row) -> bool:

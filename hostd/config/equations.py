@@ -5,7 +5,7 @@ be right.  Later checks see what was put right before.  Pure.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hostd.config import values
 from hostd.config.values import UNLIMITED, Pair
@@ -14,8 +14,7 @@ from hostd.config.veconf import VeConf
 Pairs = Mapping[str, Pair]
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """*text* is one line, *right* what would put it right.  What is only recommended is no *problem*."""
 
     name: str

@@ -14,8 +14,8 @@ import errno
 import os
 import tempfile
 from contextlib import suppress
-from dataclasses import dataclass
 from types import TracebackType
+from typing import NamedTuple
 
 from hostd.config.paths import Paths
 from hostd.errors import Exit, Failure, Locked
@@ -30,8 +30,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 _ours: dict[str, str] = {}  # the lock files that this process holds, and what for
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(NamedTuple):
     """What a lock file says."""
 
     pid: int  # 0 when it names none

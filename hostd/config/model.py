@@ -5,7 +5,7 @@ be used raises BadConfig with the file, the key and the value: nothing is guesse
 """
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hostd.config import addresses, bounds, meminfo, permits, places, values
 from hostd.config.addresses import Interface
@@ -25,8 +25,7 @@ _CPUUNITS = 8, 500000  # the least and the most
 _NO_GUARANTEE: int | None = 0
 
 
-@dataclass(frozen=True, slots=True)
-class GlobalConfig:
+class GlobalConfig(NamedTuple):
     """vz.conf.  `paths` has its directories applied; templates of paths keep a literal `$VEID`.  `host_cpuunits` is
     the host's weight beside each container's `cpuunits`.
     """
@@ -77,8 +76,7 @@ class GlobalConfig:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class CtConfig:
+class CtConfig(NamedTuple):
     """One container.  None means "not set": no limit; what counts memory is in bytes here.  Of a guarantee
     it means that `unlimited` was given: that is no number and guarantees nothing, as 0 does, which is "not set".
 

@@ -6,8 +6,8 @@ What a setting does when it is given is its `effect`; nothing pretends: what is 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from hostd.config import texts, values
 from hostd.config.texts import Parse
@@ -22,8 +22,7 @@ class Effect(Enum):
     REFUSED = "is not supported yet"
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """One option.  `key` is the configuration key ("" for actions), `v1`/`v2` the cgroup files that
     enforce it.
 

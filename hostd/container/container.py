@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from hostd.config.lockfile import locked_by
 from hostd.container import faults, last_words
@@ -29,8 +30,7 @@ BY_ITSELF = ("reboot", *CLEARING)  # or is started again with
 MOST_NAMES, LONGEST_NAME = 20, 100  # of services that failed, in the log
 
 
-@dataclass(frozen=True)
-class Ended:
+class Ended(NamedTuple):
     """How PID 1 ended.  `reboot` when the container asked to be started again."""
 
     how: str  # "reboot", "halt", "died"

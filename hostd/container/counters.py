@@ -8,7 +8,6 @@ What neither can tell is not there.
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from dataclasses import replace
 from functools import cache, cached_property
 
 from hostd.cgroup import stats
@@ -161,7 +160,7 @@ def _counted(look: Look) -> Rows:
 def _own(look: Look, name: str, row: Counter) -> Counter:
     """Processes of a restore were in the cgroup as well: a maximum of that time may not be the container's."""
     criu_s = name == "numproc" and row.maxheld is not None and row.maxheld <= look.record.peak
-    return replace(row, maxheld=None) if criu_s else row
+    return row._replace(maxheld=None) if criu_s else row
 
 
 def _with_maxima(look: Look, rows: Rows) -> Rows:

@@ -9,7 +9,7 @@ import errno
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hostd.checkpoint.aside import bounded
 from hostd.container.container import Container
@@ -22,8 +22,7 @@ from hostd.kernel.namespace import root_of
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
 
 
-@dataclass(frozen=True, slots=True)
-class Inside:
+class Inside(NamedTuple):
     """Where the nodes are: below *root* of PID 1, which is the host's user *owner* there."""
 
     ctid: int

@@ -6,7 +6,7 @@ such a write out of it.
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hostd.config.model import CtConfig
 from hostd.container.init_link import InitLink
@@ -20,8 +20,7 @@ HOSTNAME = "/etc/hostname"
 SAID = frozenset(("HOSTNAME", "NAMESERVER", "SEARCHDOMAIN", "IP_ADDRESS"))  # the settings that `files` come from
 
 
-@dataclass(frozen=True)
-class File:
+class File(NamedTuple):
     """A file to be written inside.
 
     `unless_set` leaves one alone that is neither empty nor says just `placeholder`; with a `mark`, only its lines

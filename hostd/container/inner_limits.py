@@ -8,7 +8,7 @@ import os
 import resource
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hostd.checkpoint.aside import bounded, commit
 from hostd.config.model import CtConfig
@@ -28,8 +28,7 @@ _SHM = "/proc/sys/kernel"
 _SHM_UNLIMITED = 2 * sys.maxsize + 1 - (1 << 24)  # ULONG_MAX - 2^24, the kernel's own
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """`of` is the limit in a configuration, None: none; `put` gives it to a container whose PID 1 lives (OSError).
 
     *unit*: what one of it is to users.

@@ -6,7 +6,7 @@ Device nodes must be made here: the tmpfs belongs to the host's user namespace, 
 import os
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hostd.checkpoint.boot_id import BOOT_ID, FILE, boot_id_tree
 from hostd.container.devices import Device
@@ -45,8 +45,7 @@ DEV_DIRS = (("pts", 0o755), ("shm", 0o1777), ("mqueue", 0o1777))
 NESTING_DIRS = ((".lxc", 0), (".lxc/proc", 0o555), (".lxc/sys", 0o555))  # for `spawn.NESTING_MOUNTS`
 
 
-@dataclass(frozen=True)
-class Submount:
+class Submount(NamedTuple):
     """A detached mount and where below the root it goes; with a *file*, that file of it alone ("": it is a file).
 
     *kept*: the directory in it where what it covers is from then on.

@@ -1,7 +1,6 @@
 """From configuration to what `spawn` does: pure data, nothing touched but the mounts and descriptors it is given."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cache
 
 from hostd.config.model import CtConfig
@@ -54,7 +53,7 @@ def spawn_plan(
     """The plan that makes PID 1 of a container from its configuration and the descriptors made for it."""
     mounts: tuple[ChildMount, ...] = NESTING_MOUNTS if config.nesting else DEFAULT_MOUNTS
     if any(mount.path == PROC.target for mount in submounts):  # what is there already has a place for the kernel's
-        mounts = tuple(replace(one, target=in_kernels(f"/{one.target}")[1:]) if one is PROC else one for one in mounts)
+        mounts = tuple(one._replace(target=in_kernels(f"/{one.target}")[1:]) if one is PROC else one for one in mounts)
     return SpawnPlan(
         root=root,
         submounts=tuple((mount.mount, mount.path) for mount in submounts if mount.file is None and not mount.kept),

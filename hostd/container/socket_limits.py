@@ -5,7 +5,7 @@ They are there while one of the limits is, and hold the counts; a hostd that com
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import astuple, dataclass
+from typing import NamedTuple
 
 from hostd.cgroup.tree import CtCgroup
 from hostd.checkpoint.aside import bounded, commit
@@ -26,15 +26,14 @@ _UNLIMITED = 2**64 - 1
 _COUNTING = (RELEASE, STATES, MARK, CREATE)  # what counts off is there before anything counts on
 
 
-@dataclass(frozen=True, slots=True)
-class SocketLimits:
+class SocketLimits(NamedTuple):
     """None: no limit."""
 
     tcp: int | None = None
     other: int | None = None
 
     def __str__(self) -> str:
-        given = zip(NAMES, astuple(self), strict=True)
+        given = zip(NAMES, self, strict=True)
         return ", ".join(f"{name.upper()} to {'unlimited' if most is None else most}" for name, most in given)
 
 
@@ -146,7 +145,7 @@ def _attach(hook: Hook, directory: Fd, maps: Maps, undos: ExitStack) -> None:
 
 
 def _write(maps: Maps, limits: SocketLimits) -> None:
-    bpf.write_numbers(maps.limits, *(_UNLIMITED if most is None else most for most in astuple(limits)))
+    bpf.write_numbers(maps.limits, *(_UNLIMITED if most is None else most for most in limits))
 
 
 def _end(directory: Fd, record: Record) -> None:

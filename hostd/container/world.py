@@ -2,8 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from hostd.cgroup.tree import CgroupTree
 from hostd.config.model import CtConfig, GlobalConfig
@@ -40,8 +39,7 @@ class Keeper(Protocol):
         """Drop the child, the helper, the exit or the descriptor of that name."""
 
 
-@dataclass(frozen=True)
-class World:
+class World(NamedTuple):
     """The host, as the operations see it."""
 
     paths: Paths

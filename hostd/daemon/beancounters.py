@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import replace
 
 from hostd.cgroup import notes
 from hostd.cgroup.tree import CtCgroup
@@ -67,7 +66,7 @@ async def note(host: Host, ct: Container) -> None:
         try:
             rows = await counted(host, [row(host, ct.ctid)], user_beancounters.NAMES)
             if not ct.running:
-                rows = [replace(one, usage=_before(record)) for one in rows]
+                rows = [one._replace(usage=_before(record)) for one in rows]
         except (VzError, OSError) as error:
             log.debug("its beancounters are not told: %s", error)
             return

@@ -4,8 +4,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hostd.cli import wire
 from hostd.daemon.outbox import Outbox
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
 LINK_FD = 3
 
 
-@dataclass(frozen=True, slots=True)
-class ChildExit:
+class ChildExit(NamedTuple):
     """A registered PID 1 has ended: `code` and `status` as waitid's si_code and si_status.
 
     `code` 0: unknown, because a keeper was killed after the start of this process.
@@ -40,8 +38,7 @@ class ChildExit:
         return self.status if self.code in (os.CLD_KILLED, os.CLD_DUMPED) else 0
 
 
-@dataclass(frozen=True, slots=True)
-class KeptChild:
+class KeptChild(NamedTuple):
     """A living PID 1 that an earlier daemon registered."""
 
     name: str

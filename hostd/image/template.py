@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
@@ -37,8 +37,7 @@ _ROOT_FILES = ("bin", "sbin", "usr", "etc", "init")
 _MOUNT_POINTS = (".vz", "dev", "proc", "run", "sys")
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+class Template(NamedTuple):
     """A tarball in the cache.  *name* is the file's name without its suffixes, *format* one of FORMATS."""
 
     name: str

@@ -8,7 +8,7 @@ forgotten the maps asks the kernel for the program at the cgroup, and the progra
 import os
 import struct
 from contextlib import ExitStack
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hostd.kernel.facade import Pointer, array, buffer, buffer_bytes, buffer_text, check, lib, unpack
 from hostd.kernel.fd import Fd
@@ -20,8 +20,7 @@ _NAME = 16
 _TRACING, _AT_EXIT = 26, 25  # BPF_PROG_TYPE_TRACING, BPF_TRACE_FEXIT of linux/bpf.h
 
 
-@dataclass(frozen=True, slots=True)
-class Hook:
+class Hook(NamedTuple):
     """What a program is for: its type, the place at a cgroup where it is asked, and the *name* by which we know it."""
 
     name: str

@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hostd.kernel.fd import Fd
 
@@ -22,8 +22,7 @@ _REST = struct.Struct("<4xI")  # the upper half of what LOAD_ADDRESS loads
 R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, STACK = range(11)
 
 
-@dataclass(frozen=True, slots=True)
-class Instruction:
+class Instruction(NamedTuple):
     """*offset*: of memory, or the label to jump to."""
 
     opcode: int

@@ -1,7 +1,7 @@
 """Where things are in the structures of the running kernel, as it says itself (BTF)."""
 
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hostd.kernel.facade import BtfWants, check, lib
 from hostd.kernel.fd import Fd
@@ -10,8 +10,7 @@ KERNEL = "/sys/kernel/btf/vmlinux"
 STRUCT, UNION, ENUM, FUNCTION = 4, 5, 6, 12  # BTF_KIND_* of linux/btf.h
 
 
-@dataclass(frozen=True, slots=True)
-class Want:
+class Want(NamedTuple):
     """A type by *kind* and *name*; with *member* also where that is in it.  No name: the first that has the member."""
 
     kind: int
@@ -20,8 +19,7 @@ class Want:
     of_type: int = 0  # instead of a member's name, for one that has none: the number of its type
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """The number of a type, and of its member the offset in bytes, or the value of an enumerator."""
 
     id: int

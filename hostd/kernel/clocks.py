@@ -2,14 +2,12 @@
 
 import os
 import time
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 _SECOND = 10**9
 
 
-@dataclass(frozen=True, slots=True)
-class Clocks:
+class Clocks(NamedTuple):
     """When a container's CLOCK_MONOTONIC and CLOCK_BOOTTIME were 0, by those of the host; nanoseconds.
 
     Before the host's own boot, and so negative, for one that was restored here.

@@ -6,14 +6,12 @@ Nothing is concluded from version numbers.  `probe()` takes some 20 ms and leave
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 from hostd.kernel import probes, probes_storage
 
 
-@dataclass(frozen=True)
-class Features:
+class Features(NamedTuple):
     """One bool for each row of ROWS, and how cgroups are mounted ("v1", "hybrid", "v2", or "none")."""
 
     cgroup_mode: str
@@ -129,8 +127,7 @@ def probe() -> Features:
     found |= probes.cgroup_features(mode)
     with suppress(OSError):
         found |= probes_storage.storage_features()
-    names = [field.name for field in fields(Features) if field.name != "cgroup_mode"]
-    return Features(mode, **{name: found.get(name, False) for name in names})
+    return Features(mode, **{name: found.get(name, False) for name in Features._fields if name != "cgroup_mode"})
 
 
 def lacking(found: Features, *, userns: bool, overlay: bool) -> list[str]:

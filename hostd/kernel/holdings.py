@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 PROC = "/proc"
 MOST_LINKS = 200_000  # a second's work; one guest can have many more
@@ -21,8 +21,7 @@ _MASTERS = re.compile(r"/(pts/)?ptmx$")
 _SLAVE = re.compile(r"/pts/([0-9]{1,7})(?: \(deleted\))?$")  # whose other end is closed
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(NamedTuple):
     """Of one process: bytes that it keeps in memory, and the signals that wait for its user."""
 
     user: int

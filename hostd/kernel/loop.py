@@ -6,7 +6,7 @@ import os
 import stat
 import struct
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hostd.kernel.fd import Fd
 
@@ -29,8 +29,7 @@ INFO = struct.Struct(f"=QQQQQIIII{NAME_SIZE}s{NAME_SIZE}s32s2Q")
 CONFIG = struct.Struct(f"=II{INFO.size}s64x")
 
 
-@dataclass(frozen=True)
-class Loop:
+class Loop(NamedTuple):
     """An attached loop device.  It lasts until `detach()`, or with *autoclear* until its last user is
     gone."""
 

@@ -7,8 +7,8 @@ and the kernel asks a writer for the capability anyway.
 
 import os
 import struct
-from dataclasses import dataclass
 from errno import EAFNOSUPPORT, ENOSYS, EPERM
+from typing import NamedTuple
 
 ALLOW = 0x7FFF0000
 KILL = 0x80000000
@@ -39,8 +39,7 @@ TIOCSTI, TIOCLINUX = 0x5412, 0x541C
 SOCKETCALL_SOCKET = 1
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """One denied call.  `numbers` follow ABIS (None: not there); `when` are (argument, value) that must all
     hold."""
 

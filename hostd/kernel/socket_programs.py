@@ -16,7 +16,7 @@ when a UNIX, packet or netlink socket is made, and says nothing of the end of a 
 """
 
 import errno
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hostd.kernel import bpf
 from hostd.kernel.bpf import Hook
@@ -90,8 +90,7 @@ _SOCKET_OF_PACKET = 168
 _SOCKET_OF_OPTION, _LEVEL = 0, 24
 
 
-@dataclass(frozen=True, slots=True)
-class Maps:
+class Maps(NamedTuple):
     limits: Fd  # of TCP and of others; hostd writes it
     counts: Fd  # held of both, refused of both; hostd reads it
     marks: Fd

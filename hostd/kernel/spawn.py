@@ -6,7 +6,7 @@ The plan is pure data, complete before the clone: between clone and exec nothing
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from hostd.kernel import facade, namespace
 from hostd.kernel.clocks import Clocks
@@ -25,8 +25,7 @@ INSTRUCTION = 8  # bytes of a sock_filter
 LOCKED_DOWN = MountAttr.NOSUID | MountAttr.NODEV | MountAttr.NOEXEC
 
 
-@dataclass(frozen=True)
-class ChildMount:
+class ChildMount(NamedTuple):
     """A file system that only the child can make, because it shows the child's own namespaces.
 
     *target* is relative to the root of the container.  *read_only* and *writable* are paths below *target*:
@@ -35,7 +34,7 @@ class ChildMount:
 
     fstype: str
     target: str
-    options: Mapping[str, str | None] = field(default_factory=dict)
+    options: Mapping[str, str | None] = {}
     attrs: MountAttr = LOCKED_DOWN
     read_only: tuple[str, ...] = ()
     writable: tuple[str, ...] = ()
@@ -60,8 +59,7 @@ NESTING_MOUNTS = (
 )
 
 
-@dataclass(frozen=True)
-class SpawnPlan:
+class SpawnPlan(NamedTuple):
     """Everything `spawn()` needs to know.  The descriptors stay the caller's; the mounts are moved away.
 
     root        detached mount that becomes "/"; a tree can be used once: keep a clone for the next start
@@ -98,8 +96,7 @@ class SpawnPlan:
     parent: bool = False
 
 
-@dataclass(frozen=True)
-class Program:
+class Program(NamedTuple):
     """What `start()` needs to know; the descriptors stay the caller's.
 
     argv[0] is a path.  *fds*: number in the child -> descriptor; 0, 1, 2 are /dev/null unless given, and everything
@@ -108,13 +105,12 @@ class Program:
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
-    fds: Mapping[int, Fd] = field(default_factory=dict)
+    fds: Mapping[int, Fd] = {}
     join: tuple[Fd, ...] = ()
     into: Fd | None = None
 
 
-@dataclass(frozen=True)
-class _Mount:
+class _Mount(NamedTuple):
     """One struct vz_mount."""
 
     target: str

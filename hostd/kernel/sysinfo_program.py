@@ -9,8 +9,8 @@ Memory that is shared, or buffers, the kernel does not count in a way that could
 """
 
 import os
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from hostd.kernel import bpf, btf
 from hostd.kernel.bpf_code import (
@@ -58,8 +58,7 @@ _TOTAL, _FREE, _SHARED, _BUFFERS, _SWAP, _FREE_SWAP = range(-_SIZE - 16, -16, 8)
 _WORD = -8  # what was read last
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
+class Places(NamedTuple):
     """Where things are in this kernel: offsets in bytes, and the number of the function."""
 
     function: int

@@ -13,6 +13,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
+from typing import NamedTuple
 
 # linux/netlink.h
 NLMSG_ERROR = 2
@@ -32,8 +33,7 @@ _BATCH = 64  # requests per datagram: below the default send buffer by far
 _TIMEOUT = 30.0  # seconds; the kernel answers at once, so this only bounds a kernel bug
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One message to the kernel.  *what* completes "cannot ..."; *ignore* are errno values that mean
     "fine".
     """

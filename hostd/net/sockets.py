@@ -10,6 +10,7 @@ import socket
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from hostd.kernel.fd import Fd
 from hostd.kernel.namespace import socket_in_netns
@@ -29,14 +30,12 @@ _MOST = 1_000_000  # answers: a second's work; one guest can have more sockets o
 _TIMEOUT = 10.0  # seconds; the kernel answers at once, so this only bounds a kernel bug
 
 
-@dataclass(frozen=True, slots=True)
-class Sockets:
+class Sockets(NamedTuple):
     tcp: int
     other: int
 
 
-@dataclass(frozen=True, slots=True)
-class Buffers:
+class Buffers(NamedTuple):
     """Bytes that wait in sockets."""
 
     tcp_sent: int

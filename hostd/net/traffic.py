@@ -1,7 +1,7 @@
 """What went through a container's network device, as its host end counts it."""
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hostd.net import messages
 from hostd.net.netlink import NetlinkError, Rtnl, attributes
@@ -12,8 +12,7 @@ _AT = 16  # after rx_packets, tx_packets
 _IFINFOMSG = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Traffic:
+class Traffic(NamedTuple):
     """Bytes that came into the container and went out of it since its network was plugged."""
 
     came: int

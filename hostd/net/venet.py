@@ -10,8 +10,8 @@ device.  The first call imports what writes messages (30 ms); `warm()` does it b
 import asyncio
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from typing import NamedTuple
 
 from hostd.kernel.fd import Fd
 from hostd.log import log
@@ -24,8 +24,7 @@ Interface = IPv4Interface | IPv6Interface
 _undertaker = ThreadPoolExecutor(1, "venet-delete")  # one: deletions exclude each other anyway
 
 
-@dataclass(frozen=True, slots=True)
-class Venet:
+class Venet(NamedTuple):
     """The network of one container.  The prefix lengths of *addresses* are not used: routed addresses stand
     alone.
 

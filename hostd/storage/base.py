@@ -8,9 +8,8 @@ record.
 import errno
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 from hostd.config.paths import Paths
 from hostd.kernel.fd import Fd
@@ -19,8 +18,7 @@ from hostd.kernel.mount import mount_setattr
 Record = Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class StorageSpec:
+class StorageSpec(NamedTuple):
     """The storage of one container.
 
     private        VE_PRIVATE, absolute, expanded

@@ -6,15 +6,14 @@ device again for another container: so the counters of the moment of mounting ar
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 DEVICE, BEFORE = "loop", "before"  # in the storage of a container's record
 _READ, _WRITTEN = 2, 6  # sectors (Documentation/block/stat.rst)
 _SECTOR = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Transferred:
+class Transferred(NamedTuple):
     """Bytes since it was mounted."""
 
     read: int

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hostd.config import files
 from hostd.config.bounds import NO_LIMIT
@@ -41,8 +41,7 @@ REPAIRED, UNCORRECTED = 1, 4  # what e2fsck ends with; the second is a bit
 _FICLONE = 0x40049409  # linux/fs.h
 
 
-@dataclass(frozen=True, slots=True)
-class Geometry:
+class Geometry(NamedTuple):
     """What an image is formatted for: *space_kib* for files, *inodes* files."""
 
     space_kib: int

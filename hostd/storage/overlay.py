@@ -9,7 +9,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from hostd.config import files
 from hostd.config.paths import Paths
@@ -96,7 +96,7 @@ class Overlay:
             )
         loopdev.refuse_attached(image)
         before = Superblock.read(image)
-        replace(note, resizing=True).write(spec.private)
+        note._replace(resizing=True).write(spec.private)
         try:
             ext4image.resize(image, wanted.space_kib)
         except Failure as failure:
@@ -119,8 +119,7 @@ class Overlay:
         return None if abs(found.inodes - wanted) <= about else found.inodes
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(NamedTuple):
     """What the file `layout` of a private area says: the template's tree, the space the image was made for, and
     whether that is being changed (or somebody died in the middle of it).
     """

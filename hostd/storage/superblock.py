@@ -1,7 +1,7 @@
 """What an unmounted ext4 image says of itself: its superblock (fs/ext4/ext4.h), in blocks of 4 KiB."""
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hostd.errors import Exit, Failure
 
@@ -11,8 +11,7 @@ INODES_PER_BLOCK = BLOCK // INODE_BYTES
 _MAGIC = b"\x53\xef"
 
 
-@dataclass(frozen=True, slots=True)
-class Superblock:
+class Superblock(NamedTuple):
     """*journal* is the journal's length, *descriptors* the blocks of group descriptors and *reserved* those kept for
     more; `BLOCK` and `INODE_BYTES` are given, as our images have them.
     """

@@ -1,16 +1,15 @@
 """What lets people into a container, and of which no file of the host knows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from hostd.userdata.sshkeys import PublicKey
 
 
-@dataclass(frozen=True, slots=True)
-class Logins:
+class Logins(NamedTuple):
     """*passwords* by user; *keys* with which root may log in."""
 
-    passwords: Mapping[str, str] = field(default_factory=dict)
+    passwords: Mapping[str, str] = {}
     keys: tuple[PublicKey, ...] = ()
 
     def __bool__(self) -> bool:

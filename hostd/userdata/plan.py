@@ -5,13 +5,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from shlex import quote
+from typing import NamedTuple
 
 from hostd.userdata import sshkeys
 from hostd.userdata.sshkeys import PublicKey
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One thing to do: *what* it is called, and shell text of ours that does it.
 
     Cut off in the middle it is begun again by the next start, unless that would do something twice: then *once*.

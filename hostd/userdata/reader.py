@@ -1,6 +1,6 @@
 """User data of any kind: a script, or cloud-config."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hostd.userdata import cloud_config, files, yaml_text
 from hostd.userdata.fields import Fields
@@ -9,8 +9,7 @@ from hostd.userdata.plan import Plan
 LONGEST = 256 << 10  # characters; a cloud takes 16 to 64 KiB
 
 
-@dataclass(frozen=True, slots=True)
-class UserData:
+class UserData(NamedTuple):
     """`hostname` is a setting of the host's ("" without), `unknown` the keys that nothing is done about."""
 
     plan: Plan

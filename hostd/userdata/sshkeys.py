@@ -4,7 +4,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # What is accepted, and of how many fields such a key consists, its type included.
 FIELDS = {
@@ -24,8 +24,7 @@ _LINE = re.compile(rf"{_OPTIONS}(?P<type>{_TYPE})[ \t]+(?P<key>[A-Za-z0-9+/]+={{
 _PRIVATE = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----|PuTTY-User-Key-File-")
 
 
-@dataclass(frozen=True, slots=True)
-class PublicKey:
+class PublicKey(NamedTuple):
     """`line` as it was written, `key` the part of it by which two lines are the same key."""
 
     key: str

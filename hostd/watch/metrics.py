@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Metric, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -22,8 +22,7 @@ FRESH = 1.0  # seconds
 _LABELS = ("ctid", "name")
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
+class Figure(NamedTuple):
     """One metric `vzhost_container_NAME`.  *values*: what it says of a container, by the text of *label* where it has
     one; what is not known is left out.  A *counter* only grows while the container runs.
     """

@@ -1,13 +1,12 @@
 """From two samples to what happens per second."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hostd.watch.sample import Container, Sample
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A container in the view.  *cpu*: percent of one processor; *read* to *went*: bytes per second; *pressure*:
     percent of the last ten seconds, the worst of its resources.  None: not known (yet).  *failed*: refusals in between.
     """

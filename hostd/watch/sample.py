@@ -5,7 +5,7 @@ import os
 import subprocess
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 LIMITED = ("numproc", "physpages", "swappages", "numtcpsock", "numothersock")  # those with a count of refusals
 FIELDS = (
@@ -21,8 +21,7 @@ class CannotAsk(Exception):
     """vzlist failed; the text is its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Container:
+class Container(NamedTuple):
     """One container.  *uptime*: seconds since its start, without the time in checkpoints.  Bytes and seconds of
     processor time begin anew with each *serial*: at a restore, too.  *ram* and *swap_limit* None: no limit.  None: not
     known.
@@ -58,8 +57,7 @@ class Container:
         return self.status == "running"
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """*at*: seconds of a clock that only goes forward."""
 
     at: float

@@ -1,7 +1,7 @@
 """The table: one row of data for each column, then how it looks.  Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from rich.cells import cell_len
 from rich.table import Table
@@ -13,8 +13,7 @@ from hostd.watch.sample import Container
 _UNITS = ("", "K", "M", "G", "T", "P")
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """*key*: what is typed to sort by it, largest first, or smallest where *rising*.  *value* None: not known."""
 
     title: str

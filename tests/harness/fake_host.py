@@ -9,7 +9,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import cast
 
 from hostd.command.figures import Usage
@@ -144,7 +144,7 @@ class FakeHost:
             await asyncio.Event().wait()
 
     def _become(self, ctid: int, **state: bool) -> None:
-        self.states[ctid] = replace(self.facts(ctid), **state)  # type: ignore[arg-type]
+        self.states[ctid] = self.facts(ctid)._replace(**state)  # type: ignore[arg-type]
 
     async def create(self, ctid: int, options: CreateOptions, report: Report) -> None:
         self._do("create", ctid, options)

@@ -5,7 +5,6 @@ import socket
 import subprocess
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import cache
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -72,7 +71,7 @@ def plan_of(
         hostname="box",
         submounts=tuple(below),
     )
-    return replace(plan, **changes)
+    return plan._replace(**changes)
 
 
 class Box:

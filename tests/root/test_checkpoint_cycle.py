@@ -6,7 +6,6 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -84,7 +83,7 @@ def test_a_restore_that_fails_can_be_tried_again(ct: Ct) -> None:
     ct.dump()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, pytest.raises(Failure, match=r"^Restoring failed: ") as caught:
-        asyncio.run(restore(replace(ct.restore_spec(theirs), devices={"venet0": "nosuch"})))
+        asyncio.run(restore(ct.restore_spec(theirs)._replace(devices={"venet0": "nosuch"})))
     assert caught.value.exit_code == 17
     fresh_cgroup(ct)
     assert state.inspect(ct.images).phase is state.Phase.FAILED

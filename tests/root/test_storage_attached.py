@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,7 +34,7 @@ def test_an_image_that_somebody_else_has_attached_is_not_attached_again(
                 layout.open(spec, ids)
             assert refused.value.exit_code == 50
             with pytest.raises(Failure, match=f"is attached to {theirs}:"):
-                layout.resize(replace(spec, diskspace_kib=SPACE_KIB * 2))
+                layout.resize(spec._replace(diskspace_kib=SPACE_KIB * 2))
         devices = subprocess.check_output(["losetup", "-n", "-O", "NAME", "-j", image], text=True)
         assert devices.split() == [theirs]
     finally:

@@ -4,7 +4,6 @@ import errno
 import os
 import stat
 import subprocess
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -107,7 +106,7 @@ def test_diskspace_is_exact_at_any_size_whatever_mke2fs_is_told(
 ) -> None:
     (tmp_path / "mke2fs.conf").write_text(NEWER)
     monkeypatch.setenv("MKE2FS_CONFIG", str(tmp_path / "mke2fs.conf"))
-    other = replace(spec, diskspace_kib=kib)
+    other = spec._replace(diskspace_kib=kib)
     Overlay().create(other)
     with mounted(Overlay(), other, ids, tmp_path / "root") as root:
         assert size_kib(root) == kib
@@ -253,7 +252,7 @@ def test_a_file_system_that_cannot_map_ids_is_said(spec: StorageSpec, ids: Fd, t
         move_mount(ramfs, place)
     try:
         with pytest.raises(Failure, match="its file system cannot map ids on this kernel"):
-            Simfs().open(replace(spec, private=place), ids)
+            Simfs().open(spec._replace(private=place), ids)
     finally:
         umount(place)
 

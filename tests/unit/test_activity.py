@@ -1,7 +1,6 @@
 """What containers did so far: from the texts and answers of the kernel to figures, and into the fields of vzlist."""
 
 import struct
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,7 +81,7 @@ def test_the_disk_counts_from_its_mounting(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_fields(fake: Fake) -> None:
     fake.up(101)
-    fake.host.states[101] = replace(fake.host.states[101], serial=7)
+    fake.host.states[101] = fake.host.states[101]._replace(serial=7)
     done = Done(cpu=61.5, read=4096, written=0, came=1, went=2, pressure={"cpu": 2.5})
     fake.host.usages[101] = Usage(done=done)
     fields = "cputime,ioread,iowritten,netin,netout,cpupsi,mempsi,iopsi"

@@ -2,7 +2,6 @@
 
 import errno
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -165,7 +164,7 @@ def test_v2_kills_nobody_for_an_undo(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert content(cgroup, "memory", name) == str(most * MIB)
     filled = 50
     swapped(cgroup, filled, 0)
-    limits.apply(cgroup, old, replace(new, numproc=None))
+    limits.apply(cgroup, old, new._replace(numproc=None))
     assert refused(cgroup, new, old) == why
     for name, most in (("memory.max", 60), ("memory.swap.max", 10)):
         assert content(cgroup, "memory", name) == str(most * MIB)

@@ -1,6 +1,5 @@
 """--features: OpenVZ's names and ours, what is said of each, and what they give."""
 
-from dataclasses import replace
 
 import pytest
 
@@ -64,7 +63,7 @@ def test_a_running_container_takes_none_of_them_over(fake: Fake) -> None:
 def test_what_waits_for_a_restart_is_no_part_of_a_later_change(fake: Fake, running: str, words: str) -> None:
     """Whatever the file says of them by now, and this very change."""
     fake.up(101, 'FEATURES="tun:off nesting:on"\n')
-    fake.host.states[101] = replace(fake.host.states[101], live={"FEATURES": running})
+    fake.host.states[101] = fake.host.states[101]._replace(live={"FEATURES": running})
     assert fake.ctl("set", "101", *words.split()).code == 0
     (change,) = fake.host.changes
     assert (change.before.cpuunits, change.after.cpuunits) == (1000, 9)

@@ -1,7 +1,6 @@
 """vzctl set: restarts, samples, and what is said."""
 
 from collections.abc import Set
-from dataclasses import replace
 
 import pytest
 
@@ -201,7 +200,7 @@ def test_what_runs_decides_what_is_enforced_of_a_set_that_is_not_saved(fake: Fak
 
     fake.host.unkept = unkept  # type: ignore[method-assign]
     fake.up(101)
-    fake.host.states[101] = replace(fake.host.facts(101), live={"PHYSPAGES": "0:1000"})
+    fake.host.states[101] = fake.host.facts(101)._replace(live={"PHYSPAGES": "0:1000"})
     assert "only stored" not in fake.ctl("set", "101", "--swap", "64M").stdout
     assert "only stored" in fake.ctl("set", "101", "--swap", "64M", "--save").stdout
 

@@ -1,7 +1,6 @@
 """vz: which containers the service starts and stops, in which order, and what it says."""
 
 import os
-from dataclasses import replace
 
 import pytest
 
@@ -31,7 +30,7 @@ def ran(fake: Fake, *ctids: int) -> None:
 
 
 def has(fake: Fake, ctid: int, **live: str) -> None:
-    fake.host.states[ctid] = replace(fake.host.facts(ctid), live=live)
+    fake.host.states[ctid] = fake.host.facts(ctid)._replace(live=live)
 
 
 def in_globals(fake: Fake, line: str) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import os
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -223,5 +222,5 @@ def test_what_is_gone_is_gone(inside: Inside) -> None:
 def test_what_changed_otherwise_is_not_looked_at(inside: Inside) -> None:
     """Lines of ours in the guest's /etc/hosts are known by their mark."""
     change = inside.change()
-    asyncio.run(apply._names(inside.ct, replace(change, new=replace(change.new, nameservers=())), []))
+    asyncio.run(apply._names(inside.ct, change._replace(new=change.new._replace(nameservers=())), []))
     assert inside.record.former == {NAME: [former.NOTHING], former.UNAME: [former.CALLED, "ct101"]}

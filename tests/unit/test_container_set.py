@@ -4,7 +4,6 @@ import asyncio
 import json
 import threading
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -42,7 +41,7 @@ def test_others_are_served_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     tree = SimpleNamespace(v1_roots=(), unified_root="")
     ct = Container(cast(World, SimpleNamespace(tree=tree)), 101, Record(ctid=101))
     old = effective(101, VeConf(), GlobalConfig.from_conf(Paths("/nowhere"), VeConf()))
-    change = LiveChange(old, replace(old, ram=1 << 20), (), ())
+    change = LiveChange(old, old._replace(ram=1 << 20), (), ())
 
     async def change_and_back() -> None:
         undos: list[Undo] = []
@@ -68,7 +67,7 @@ class Box:
         self.ct = Container(cast(World, SimpleNamespace(tree=tree, paths=paths)), 101, self.record)
         old = effective(101, VeConf(), GlobalConfig.from_conf(paths, VeConf()))
         texts = {"PHYSPAGES": "0:256", "NUMPROC": "10"}
-        self.change = LiveChange(old, replace(old, ram=1 << 20, numproc=10), (), (), texts, Logins({"ann": "a"}))
+        self.change = LiveChange(old, old._replace(ram=1 << 20, numproc=10), (), (), texts, Logins({"ann": "a"}))
         monkeypatch.setattr(apply, "set_limits", lambda cgroup, limits, previous: self.ram.append(limits.ram))
         monkeypatch.setattr(undo, "take_back_limits", self.take_back)
 
@@ -141,7 +140,7 @@ def test_an_inner_limit_that_cannot_be_taken_back_is_told_and_runs(
     monkeypatch.setattr(inner_limits, "ROWS", rows)
     box = Box(tmp_path, monkeypatch)
     texts = {"NUMPTY": "10", "SHMPAGES": "10", "NUMFILE": "11"}
-    box.change = replace(box.change, texts=texts)
+    box.change = box.change._replace(texts=texts)
     with pytest.raises(Failure) as raised:
         box.apply()
     stays = "SHMPAGES could not be taken back: cannot set SHMPAGES to unlimited: in the way"
@@ -186,7 +185,7 @@ def test_who_gives_up_is_told_as_well(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_record_that_cannot_be_written_tells_what_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     box = Box(tmp_path, monkeypatch)
-    box.change = replace(box.change, logins=Logins())
+    box.change = box.change._replace(logins=Logins())
     save = Record.save
 
     def full(record: Record, paths: Paths) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -54,7 +55,7 @@ def box(tmp_path: Path) -> Box:
 
 def test_only_what_runs_is_noted_as_running(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     """`set --onboot no` without --save changes nothing, and vzlist goes on to tell what the file says."""
-    noted: list[dict[str, str]] = []
+    noted: list[Mapping[str, str]] = []
 
     async def take(ct: Container, change: LiveChange, report: object) -> None:
         noted.append(change.texts)

@@ -2,7 +2,6 @@
 
 import subprocess
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,7 +53,7 @@ def failing(real: Run, program: str, spoil: Callable[[], object], code: int) -> 
 def test_a_damaged_disk_is_not_started_from(spec: StorageSpec) -> None:
     """Neither now nor when the size that it has is wanted again."""
     debugfs(spec, "clri <2>")
-    for wanted in (spec, replace(spec, diskspace_kib=KIB)):
+    for wanted in (spec, spec._replace(diskspace_kib=KIB)):
         with pytest.raises(Failure, match="is damaged: run e2fsck -f on it") as refused:
             host_side._fit(Overlay(), wanted)
         assert refused.value.exit_code == Exit.FS_CANTMOUNT
@@ -101,6 +100,6 @@ def test_what_does_not_fit_is_a_warning(spec: StorageSpec) -> None:
     data = Path(spec.private, "data")
     data.write_bytes(b"data" * (3 << 20))
     debugfs(spec, f"write {data} data")
-    (warning,) = host_side._fit(Overlay(), replace(spec, diskspace_kib=8192))
+    (warning,) = host_side._fit(Overlay(), spec._replace(diskspace_kib=8192))
     assert "the disk keeps its size" in warning
     assert Note.read(spec.private) == Note("tree", KIB)

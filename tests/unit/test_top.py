@@ -1,7 +1,6 @@
 """vztop without a machine: from what vzlist prints to rows, their order and their look."""
 
 import json
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -24,7 +23,7 @@ DOWN = Container(102, "", "stopped", 0.0, 0, 0, 0, None, 0, None, NONE, None, No
 
 
 def later(one: Container, **changes: object) -> Container:
-    return replace(one, uptime=one.uptime + 2, **changes)  # type: ignore[arg-type]
+    return one._replace(uptime=one.uptime + 2, **changes)  # type: ignore[arg-type]
 
 
 def shown(found: list[Row], width: int = 200, key: str = "c") -> list[str]:
@@ -47,7 +46,7 @@ def test_what_vzlist_prints_is_understood() -> None:
     one |= {"numtcpsock": counter(3, 50, 9)}
     one |= {"serial": 5, "cputime": 10.0, "ioread": 0, "iowritten": 4096, "netin": 100, "netout": 200, "iopsi": 12.5}
     failures = {**NONE, "numproc": 1, "physpages": 2, "numtcpsock": 9, "numothersock": None}
-    assert sample.read(json.dumps([one]).encode()) == (replace(WEB, failures=failures),)
+    assert sample.read(json.dumps([one]).encode()) == (WEB._replace(failures=failures),)
     for no_limit in (0, 2**31 - 1, 2**63 - 1):
         one["physpages"] = one["swappages"] = counter(16384, no_limit, 0)
         (read,) = sample.read(json.dumps([one]).encode())
@@ -85,9 +84,9 @@ def test_the_table() -> None:
 
 def test_swap_is_shown_with_its_limit() -> None:
     """As memory is; of one that is down it is nothing to know."""
-    one = replace(WEB, swap=4 * MIB, swap_limit=32 * MIB)
+    one = WEB._replace(swap=4 * MIB, swap_limit=32 * MIB)
     texts = [
-        view.BY_KEY["w"].text(row) for row in rows(None, Sample(52.0, (one, WEB, replace(one, status="stopped"))))
+        view.BY_KEY["w"].text(row) for row in rows(None, Sample(52.0, (one, WEB, one._replace(status="stopped"))))
     ]
     assert texts == ["4.0M/32M", "0", "-"]
 
@@ -96,7 +95,7 @@ def test_swap_is_shown_with_its_limit() -> None:
 @pytest.mark.parametrize("name", ["web", "h" * 250, "\u4e2d" * 60], ids=["short", "long", "wide"])
 def test_no_figure_is_cut_whatever_the_width(width: int, name: str) -> None:
     """A long name is, and columns are left out."""
-    found = [Row(replace(WEB, name=one), 100.0, 5e6, 3e6, 4e5, 3e5, 12.0, 0) for one in ("a", name)]
+    found = [Row(WEB._replace(name=one), 100.0, 5e6, 3e6, 4e5, 3e5, 12.0, 0) for one in ("a", name)]
     heading, first, second = shown(found, width)
     titles = heading.split()
     assert titles[:2] == ["CTID", "NAME"] and {"CPU%", "MEMORY"} <= set(titles)
@@ -115,13 +114,13 @@ def test_what_is_sorted_by_is_always_shown() -> None:
     [("[/]", "[/]"), ("[red]x", "[red]x"), (":smile:", ":smile:"), ("\x1b[2J\n\x9b", "?[2J??"), ("\udcff", "?")],
 )
 def test_a_name_is_shown_as_it_is(name: str, seen: str) -> None:
-    _, web = shown([Row(replace(WEB, name=name), 1.0, 0, 0, 0, 0, 0.0, 0)])
+    _, web = shown([Row(WEB._replace(name=name), 1.0, 0, 0, 0, 0, 0.0, 0)])
     assert web.split()[:3] == ["101", seen, "running"]
 
 
 def test_order() -> None:
     def busy(ctid: int, cpu: float | None) -> Row:
-        return Row(replace(WEB, ctid=ctid), cpu, None, None, None, None, None, 0)
+        return Row(WEB._replace(ctid=ctid), cpu, None, None, None, None, None, 0)
 
     found = [busy(101, 5), busy(102, None), busy(103, 50), busy(104, 5)]
 
@@ -153,7 +152,7 @@ def test_ages() -> None:
 def test_what_is_refused_is_seen() -> None:
     row = Row(WEB, 1.0, 0, 0, 0, 0, 0.0, 0)
     styles = [view._style(one, chosen) for one, chosen in (
-        (row, False), (row, True), (replace(row, failed=2), False), (replace(row, pressure=10.0), False),
-        (replace(row, container=DOWN), True),
+        (row, False), (row, True), (row._replace(failed=2), False), (row._replace(pressure=10.0), False),
+        (row._replace(container=DOWN), True),
     )]  # fmt: skip
     assert styles == ["", "reverse", "red", "yellow", "reverse dim"]

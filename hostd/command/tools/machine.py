@@ -2,13 +2,12 @@
 
 import os
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _POWER_PER_BOGOMIPS = 25  # as OpenVZ reckons
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
+class Machine(NamedTuple):
     """Bytes, and processes and threads.  *low*: the part of RAM that the kernel can use for itself."""
 
     ram: int

@@ -1,7 +1,6 @@
 """The containers that run, for commands that show figures of all of them."""
 
 from collections.abc import Collection, Sequence, Set
-from dataclasses import replace
 
 from hostd.command.figures import Usage
 from hostd.command.host import Host
@@ -35,4 +34,4 @@ def rows(host: Host, ctids: Collection[int] | None = None) -> list[Row]:
 async def counted(host: Host, rows: Sequence[Row], names: Set[str]) -> list[Row]:
     """*rows* with the beancounters *names*."""
     usages = await host.usage({one.ctid: names for one in rows}) if rows else {}
-    return [replace(one, usage=usages.get(one.ctid, Usage())) for one in rows]
+    return [one._replace(usage=usages.get(one.ctid, Usage())) for one in rows]

@@ -4,7 +4,7 @@ The less memory there is for one, the higher the level of shortage, and the more
 all wanting theirs at the same time.  Pure.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hostd.command.tools.machine import Machine
 from hostd.config.values import PAGE, UNLIMITED, Pair
@@ -24,8 +24,7 @@ class Shortage(ValueError):
     """That many do not fit; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+class Level(NamedTuple):
     """How the memory of a container is used at one level of shortage."""
 
     text: str
@@ -58,8 +57,7 @@ LEVELS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(NamedTuple):
     """Of one container: *kernel* and *sockets* in bytes, *guaranteed* in pages."""
 
     number: int  # of the level

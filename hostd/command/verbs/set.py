@@ -8,7 +8,7 @@ If applying fails nothing is written, unless --force says so.
 
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hostd.command import applying, changes, disk, edge, given, hardware, sample, typed_places, unkept
 from hostd.command.call import Call
@@ -27,8 +27,7 @@ _NEED_SAVE = ("ostemplate", "stop-timeout", "userdata", "force")
 LOST = "WARNING: Settings were not saved to config and will be lost after CT restart (use --save flag)"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What was asked for.  `restart` and `ignore` are the two values of --setmode."""
 
     save: bool

@@ -1,10 +1,10 @@
 """set on a running container: every change takes effect, or none does."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from ipaddress import ip_interface
+from typing import NamedTuple
 
 from hostd.cgroup.tree import CtCgroup
 from hostd.config import live
@@ -27,8 +27,7 @@ from hostd.log import log, timed
 from hostd.userdata.logins import Logins
 
 
-@dataclass(frozen=True)
-class LiveChange:
+class LiveChange(NamedTuple):
     """From the running configuration to the wanted one; addresses as a difference of the kernel's truth.
 
     *texts*: what the container has of these keys then.  *logins* come last, when nothing else can fail any more.
@@ -38,8 +37,8 @@ class LiveChange:
     new: CtConfig
     add: tuple[Interface, ...]
     delete: tuple[Interface, ...]
-    texts: dict[str, str] = field(default_factory=dict)
-    logins: Logins = field(default_factory=Logins)
+    texts: Mapping[str, str] = {}
+    logins: Logins = Logins()
 
 
 async def apply(ct: Container, change: LiveChange, report: Callable[[str], None]) -> None:

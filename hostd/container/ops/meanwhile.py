@@ -7,7 +7,7 @@ is told, as at a start, and is not what the record says that it has.
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hostd.config import live
 from hostd.config.model import CtConfig
@@ -27,8 +27,7 @@ _HAD = ("DEVICES", "DEVNODES", *(row.key for row in inner_limits.ROWS))
 _OF_CRIU = 16  # processes that are in the container's cgroup beside its own while CRIU is at work
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """What the container *had*, what is *wanted* of it by now, and what it comes back with: *first*, and its texts."""
 
     had: CtConfig
