@@ -5,9 +5,8 @@ happens behind these methods; they raise `hostd.errors` and never print, except 
 shows one line of progress at once.  The daemon implements both protocols.
 """
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from hostd.command.figures import Usage
 from hostd.config.addresses import Interface
@@ -19,6 +18,9 @@ from hostd.kernel.fd import Fd
 from hostd.userdata.logins import Logins
 from hostd.userdata.plan import Plan
 from hostd.userdata.sshkeys import PublicKey
+
+if TYPE_CHECKING:  # most command lines that need no daemon need no loop
+    import asyncio
 
 Report = Callable[[str], None]
 Event = Mapping[str, object]  # `time`, `ctid`, `event`, and what belongs to that: docs/man/vzctl.8
@@ -35,7 +37,7 @@ class Session(Protocol):
     cols: int
     term: str
     cwd: str
-    detached: asyncio.Event  # the user left a console by ESC .
+    detached: "asyncio.Event"  # the user left a console by ESC .
 
     def out(self, text: str) -> None:
         """Print *text* as is, at once."""

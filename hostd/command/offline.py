@@ -1,16 +1,16 @@
 """Command lines that need no daemon: help, version, and those that say nothing that could be done.
 
-`hostd --answer` runs this for a command that finds nobody listening, before one is started for it.
+`hostd --answer` runs this for a command that finds nobody listening, before one is started for it: what it imports is
+what `--help` takes.
 """
 
-import asyncio
 import logging
 import os
 import sys
+from collections.abc import Coroutine
 from typing import NoReturn, cast
 
-from hostd.command import edge, programs, vz, vzlist
-from hostd.command import main as command
+from hostd.command import edge
 from hostd.command.console import Console
 from hostd.command.host import Host, Session
 from hostd.config.cache import ConfCache
@@ -56,14 +56,15 @@ class _Terminal:
         self.on_stderr += text
 
 
-def main() -> NoReturn:
+def main() -> None:
     """Answer the command line in VARIABLE by a frame on stdout, or by nothing when a daemon is needed."""
     prog, *argv = os.environ[VARIABLE].split(SEPARATOR)
     found = answer(prog, argv)
     if found is not None:
         code, out, err = found
         sys.stdout.buffer.write(encode("answer", code=code, out=out, err=err))
-    sys.exit()
+        sys.stdout.flush()
+    os._exit(0)  # to take the interpreter down would cost as much as the answer
 
 
 def answer(prog: str, argv: list[str]) -> tuple[int, str, str] | None:
@@ -73,24 +74,45 @@ def answer(prog: str, argv: list[str]) -> tuple[int, str, str] | None:
     host, session = cast(Host, _NoHost()), cast(Session, terminal)
     console = Console(session)
     try:
-        if prog == "vzlist":
-            code = asyncio.run(vzlist.run(host, session, console, argv))
-        elif program := programs.BY_NAME.get(prog):
-            code = asyncio.run(programs.run(program, host, session, console, argv))
-        elif prog == "vz":
-            said = vz.offline(argv)
-            if said is None:
-                return None
-            code, text = said
-            console.show(text)
-        else:
-            found = command.read(host, session, console, list(argv))
-            if not isinstance(found, int):
-                return None
-            code = found
+        code = _said(prog, argv, host, session, console)
     except (_Busy, NoGlobalConfig):  # hostd makes the missing files of a new installation
         return None
     except Exception as error:
         text, code = edge.report(error)
         console.error(text)
+    if code is None:
+        return None
     return code, terminal.on_stdout, terminal.on_stderr
+
+
+def _said(prog: str, argv: list[str], host: Host, session: Session, console: Console) -> int | None:
+    """The exit code of what *console* has been told; None when there is more to do."""
+    if prog == "vzctl":
+        from hostd.command.reading import read
+
+        found = read(host, session, console, list(argv))
+        return found if isinstance(found, int) else None
+    if prog == "vzlist":
+        from hostd.command import vzlist
+
+        return _result(vzlist.run(host, session, console, argv))
+    if prog == "vz":
+        from hostd.command import vz
+
+        said = vz.offline(argv)
+        if said is not None:
+            console.show(said[1])
+        return said and said[0]
+    from hostd.command import programs
+
+    return _result(programs.run(programs.BY_NAME[prog], host, session, console, argv))
+
+
+def _result(work: Coroutine[object, None, int]) -> int:
+    """Of *work* that has nothing to wait for: it would be for the host."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        return int(done.value)
+    work.close()
+    raise _Busy

@@ -1,3 +1,4 @@
+import os
 import sys
 
 # asyncio asks for TLS and takes no for an answer; nobody here speaks it, and libssl costs 1 MiB and 20 ms.
@@ -6,6 +7,9 @@ sys.modules["ssl"] = None  # type: ignore[assignment]
 if {"_sha2", "_sha256"} & {*sys.builtin_module_names}:
     sys.modules["_hashlib"] = None  # type: ignore[assignment]
 
-from hostd.daemon.main import main  # noqa: E402
+if "VZ_ANSWER" in os.environ:  # `hostd --answer`: one command line that may need no daemon
+    from hostd.command.offline import main
+else:
+    from hostd.daemon.main import main
 
 main()

@@ -10,7 +10,6 @@ from contextlib import suppress
 from hostd.cgroup import files as plain
 from hostd.cgroup import guarantees
 from hostd.cgroup.tree import CgroupTree, CtCgroup
-from hostd.command import offline
 from hostd.command.main import run as run_command
 from hostd.config import files, skeleton
 from hostd.config.cache import ConfCache
@@ -40,8 +39,6 @@ from hostd.log import log, to_file
 def main() -> None:
     """Entry of the process that the keeper starts; descriptor 3 is the link to the keeper."""
     share_one_arena()
-    if offline.VARIABLE in os.environ:
-        offline.main()
     paths = _installed(Paths.from_environment())
     recover.lay_out(paths)
     to_file(paths.log_file, debug="VZ_DEBUG" in os.environ)
