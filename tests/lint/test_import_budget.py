@@ -70,6 +70,29 @@ def test_the_daemon_has_no_idle_modules(tmp_path: Path) -> None:
     assert not modules & {"uuid", "platform", "multiprocessing", "pickle", "ctypes", "email", "urllib", "pyroute2"}
 
 
+def test_a_record_costs_the_start_little(tmp_path: Path) -> None:
+    """A millisecond for each that is a dataclass: ADR 019."""
+    count = (
+        "import gc\n"
+        "made = [one for one in gc.get_objects() if isinstance(one, type) and '__dataclass_fields__' in vars(one)]\n"
+        "print(*(f'record:{one.__module__}.{one.__qualname__}' for one in made))"
+    )
+    made = {name for name in imported("hostd.daemon.main", tmp_path / "look.py", count) if name.startswith("record:")}
+    assert 5 < len(made) <= 25, f"a NamedTuple, where nothing of it changes: {sorted(made)}"
+
+
+def test_help_needs_no_loop(tmp_path: Path) -> None:
+    """What a command line asks for that no daemon is started for."""
+    then = "import hostd.command.reading, hostd.command.vzlist"
+    modules = imported("hostd.command.offline", tmp_path / "look.py", then)
+    assert "hostd.command.table" in modules
+    theirs = {name for name in modules if name.startswith("hostd.") and name.split(".")[1] not in _OF_A_LINE}
+    assert not theirs and not modules & {"asyncio", "subprocess", "concurrent"}
+
+
+_OF_A_LINE = {"command", "config", "errors", "image", "kernel", "log", "userdata"}
+
+
 def test_messages_need_little_of_pyroute2(tmp_path: Path) -> None:
     """Ten MiB of the daemon's memory, and 100 ms of its first start."""
     then = "from hostd.net.messages import up\nup('lo', no_arp=False)"
