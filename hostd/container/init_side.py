@@ -39,7 +39,9 @@ async def make_mounts(run: Run) -> None:
 def _make_mounts(run: Run, own: Mapping[str, Fd]) -> tuple[Submount, ...]:
     config, runtime = run.configuration, run.world.runtimes.at(run.record.runtime)
     base, given, views = run.record.uid_base or 0, devices.of(config), run.world.views.trees(own)
-    return mounts.below_root(base, runtime, given, views, nesting=config.nesting, terminals=config.numpty)
+    return mounts.below_root(
+        base, runtime, given, views, nesting=config.nesting, terminals=config.numpty, ram=config.ram
+    )
 
 
 async def drop_mounts(run: Run) -> None:

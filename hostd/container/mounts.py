@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from typing import NamedTuple
 
 from hostd.checkpoint.boot_id import BOOT_ID, FILE, boot_id_tree
+from hostd.config.values import PAGE
 from hostd.container.devices import Device
 from hostd.kernel.boot import random_uuid
 from hostd.kernel.fd import Fd
@@ -101,9 +102,25 @@ def devpts_options(base: int, most: int | None) -> dict[str, str]:
     return {"ptmxmode": "0666", "mode": "0620", "gid": group, "max": limit}
 
 
-def scratch(base: int, mode: str) -> Fd:
-    """A tmpfs owned by the container's root: /dev/shm, /run."""
-    return _tmpfs(base, {"source": "tmpfs", "mode": mode}, MountAttr.NOSUID | MountAttr.NODEV)
+class Scratch(NamedTuple):
+    """A tmpfs of a container, and how many percent of its RAM may be in it."""
+
+    path: str
+    mode: str
+    percent: int
+
+    def size(self, ram: int | None) -> str:
+        """For *ram* in bytes; None: of the host's.  Never 0, which would be no limit."""
+        return f"{self.percent}%" if ram is None else str(max(PAGE, ram * self.percent // 100))
+
+
+SCRATCH = (Scratch("dev/shm", "1777", 50), Scratch("run", "755", 20))  # as systemd mounts them on a machine
+
+
+def scratch(base: int, what: Scratch, ram: int | None) -> Fd:
+    """Owned by the container's root."""
+    options = {"source": "tmpfs", "mode": what.mode, "size": what.size(ram)}
+    return _tmpfs(base, options, MountAttr.NOSUID | MountAttr.NODEV)
 
 
 def _tmpfs(base: int, options: dict[str, str], attributes: MountAttr) -> Fd:
@@ -142,6 +159,7 @@ def below_root(
     *,
     nesting: bool,
     terminals: int | None,
+    ram: int | None,
 ) -> tuple[Submount, ...]:
     """All mounts that the host makes for a container, in the order in which they are attached.
 
@@ -154,8 +172,7 @@ def below_root(
         Submount(runtime(runtime_dir), ".vz"),
         Submount(dev(base, devices, nesting=nesting), "dev"),
         Submount(devpts(base, terminals), "dev/pts"),
-        Submount(scratch(base, "1777"), "dev/shm"),
-        Submount(scratch(base, "755"), "run"),
+        *(Submount(scratch(base, one, ram), one.path) for one in SCRATCH),
         *((Submount(whole, "proc"),) if whole is not None else ()),
         Submount(boot_id_tree(random_uuid()), boot_id.lstrip("/"), FILE),
         *(Submount(tree, place.lstrip("/"), "") for place, tree in views.items() if place not in (CPU, "/proc")),

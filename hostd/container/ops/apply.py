@@ -10,7 +10,7 @@ from hostd.cgroup.tree import CtCgroup
 from hostd.config import live
 from hostd.config.addresses import Interface
 from hostd.config.model import CtConfig
-from hostd.container import device_filter, device_nodes, devices, faults, furnish, inner_limits, socket_limits
+from hostd.container import device_filter, device_nodes, devices, faults, furnish, inner_limits, scratch, socket_limits
 from hostd.container.container import Container
 from hostd.container.furnish import File
 from hostd.container.host_side import check_masks, limits_of, set_limits
@@ -62,6 +62,8 @@ async def apply(ct: Container, change: LiveChange, report: Callable[[str], None]
         with timed("set: logins"):
             await logins.change(ct, change.logins)  # by a shell of the guest's, which may hang: so it can be cancelled
         faults.point("set.end")
+        if change.old.ram != change.new.ram:
+            await whole(scratch.fit(ct, change.new.ram))
         _remember(ct, change)
     except BaseException as error:
         record.live, record.addresses = live, addresses
@@ -155,6 +157,7 @@ async def _settle_inside(ct: Container, config: CtConfig) -> None:
     asked = dict(config.devnodes)
     await device_nodes.take_back(ct, [device for device in devices.of(config) if device.name in asked], ())
     await inner_limits.take_back(ct, config)
+    await scratch.fit(ct, config.ram)
 
 
 async def _limits(ct: Container, change: LiveChange, undos: list[Undo]) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from hostd.config import live
 from hostd.config.model import CtConfig
-from hostd.container import device_filter, device_nodes, devices, inner_limits
+from hostd.container import device_filter, device_nodes, devices, inner_limits, scratch
 from hostd.container.host_side import limits_of, take_back_limits
 from hostd.container.run import Run
 from hostd.errors import Failure
@@ -81,6 +81,8 @@ async def limit_inside(run: Run, these: Settings) -> None:
             await inner_limits.apply(run.ct, these.wanted, (row,))
         except Failure as failure:
             _keep(run, these, (row.key,), failure)
+    if these.had.ram != these.wanted.ram:
+        await scratch.fit(run.ct, these.wanted.ram)
 
 
 def _keep(run: Run, these: Settings, keys: Iterable[str], failure: Failure) -> None:
