@@ -5,12 +5,23 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from hostd.cgroup import files
+from hostd.cgroup.tree import CtCgroup
 from hostd.cgroup.writes import V1_UNLIMITED, Write, or_max
 from hostd.config.values import PAGE
 from hostd.errors import Exit, Failure
 from hostd.kernel import swaps
 
 Pair = tuple[int | None, int | None]  # RAM and swap in bytes; None: unlimited
+_V1_NONE = 1 << 62  # what v1 shows without a limit is a little less than 1 << 63
+
+
+def ram(cgroup: CtCgroup) -> int | None:
+    """The bytes of RAM that a container may have now; None: no limit.  OSError."""
+    path = cgroup.path("memory")
+    for name in ("memory.max", "memory.limit_in_bytes"):
+        if path and (text := files.read_optional(f"{path}/{name}")):
+            return None if text == "max" or int(text) >= _V1_NONE else int(text)
+    return None
 
 
 def v1(path: str, pair: Pair) -> Iterator[Write]:

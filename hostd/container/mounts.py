@@ -103,18 +103,24 @@ def devpts_options(base: int, most: int | None) -> dict[str, str]:
 
 
 class Scratch(NamedTuple):
-    """A tmpfs of a container, and how many percent of its RAM may be in it."""
+    """A tmpfs of a container, and how many percent of its RAM may be in it: at *least* so many bytes, never more than
+    half.
+    """
 
     path: str
     mode: str
     percent: int
+    least: int = 0
 
     def size(self, ram: int | None) -> str:
         """For *ram* in bytes; None: of the host's.  Never 0, which would be no limit."""
-        return f"{self.percent}%" if ram is None else str(max(PAGE, ram * self.percent // 100))
+        if ram is None:
+            return f"{self.percent}%"
+        return str(max(PAGE, min(max(ram * self.percent // 100, self.least), ram // 2)))
 
 
-SCRATCH = (Scratch("dev/shm", "1777", 50), Scratch("run", "755", 20))  # as systemd mounts them on a machine
+# As systemd mounts them on a machine; which refuses to reload where /run has less than 16 MiB free.
+SCRATCH = (Scratch("dev/shm", "1777", 50), Scratch("run", "755", 20, least=32 << 20))
 
 
 def scratch(base: int, what: Scratch, ram: int | None) -> Fd:

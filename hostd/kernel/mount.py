@@ -256,6 +256,16 @@ def _mounted() -> list[str]:
         return mount_points(file.read())
 
 
+def shown_here(file: Fd) -> bool:
+    """True when the file system of *file* is mounted in our own namespace, anywhere: what a guest has of such a one is
+    lent to it.
+    """
+    device = os.fstat(file.fileno()).st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    with open("/proc/thread-self/mountinfo", encoding="utf-8", errors="surrogateescape") as mounted:
+        return any(line.split(" ", 3)[2] == number for line in mounted)
+
+
 def is_mounted(path: str) -> bool:
     """True when something is mounted exactly at *path* (links in it resolved): the kernel's own answer, by statx(2).
 

@@ -18,11 +18,11 @@ class Answers:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._input = asyncio.StreamReader()
         self._pipe: asyncio.ReadTransport | None = None
 
     async def __aenter__(self) -> Self:
         stdin, stdout, stderr = await self._session.pipes()
+        self._input = asyncio.StreamReader()
         stdout.close()  # what is printed goes the other way
         stderr.close()
         loop = asyncio.get_running_loop()

@@ -62,8 +62,6 @@ async def apply(ct: Container, change: LiveChange, report: Callable[[str], None]
         with timed("set: logins"):
             await logins.change(ct, change.logins)  # by a shell of the guest's, which may hang: so it can be cancelled
         faults.point("set.end")
-        if change.old.ram != change.new.ram:
-            await whole(scratch.fit(ct, change.new.ram))
         _remember(ct, change)
     except BaseException as error:
         record.live, record.addresses = live, addresses
@@ -157,7 +155,7 @@ async def _settle_inside(ct: Container, config: CtConfig) -> None:
     asked = dict(config.devnodes)
     await device_nodes.take_back(ct, [device for device in devices.of(config) if device.name in asked], ())
     await inner_limits.take_back(ct, config)
-    await scratch.fit(ct, config.ram)
+    await scratch.fit(ct)
 
 
 async def _limits(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
@@ -172,8 +170,10 @@ async def _limits(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
     async def back() -> None:
         await undo.limits(cgroup, before, after)
 
+    undos.append(partial(scratch.fit, ct))  # behind the next: what RAM it has then, is to be seen
     undos.append(back)  # what has to stay of a set that is refused half-way, it tells
     await asyncio.to_thread(set_limits, cgroup, after, before)  # moving memory to swap takes seconds
+    await scratch.fit(ct)
 
 
 async def _sockets(ct: Container, change: LiveChange, undos: list[Undo]) -> None:

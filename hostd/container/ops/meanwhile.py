@@ -81,8 +81,7 @@ async def limit_inside(run: Run, these: Settings) -> None:
             await inner_limits.apply(run.ct, these.wanted, (row,))
         except Failure as failure:
             _keep(run, these, (row.key,), failure)
-    if these.had.ram != these.wanted.ram:
-        await scratch.fit(run.ct, these.wanted.ram)
+    await scratch.fit(run.ct)  # also where nothing was: an earlier hostd saved it, or another host with other RAM
 
 
 def _keep(run: Run, these: Settings, keys: Iterable[str], failure: Failure) -> None:
