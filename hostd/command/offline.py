@@ -64,7 +64,6 @@ def main() -> None:
         code, out, err = found
         sys.stdout.buffer.write(encode("answer", code=code, out=out, err=err))
         sys.stdout.flush()
-    os._exit(0)  # to take the interpreter down would cost as much as the answer
 
 
 def answer(prog: str, argv: list[str]) -> tuple[int, str, str] | None:

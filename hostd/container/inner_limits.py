@@ -17,7 +17,7 @@ from hostd.container import mounts
 from hostd.container.container import Container
 from hostd.errors import Exit, Failure
 from hostd.kernel.fd import Fd
-from hostd.kernel.mount import DEVPTS, magic, openat2, reconfigure
+from hostd.kernel.mount import DEVPTS, magic, openat2, reconfigure, shown_here
 from hostd.kernel.namespace import namespace, root_of, write_in_ipcns
 from hostd.kernel.process import Process, prlimit
 
@@ -77,7 +77,7 @@ async def _terminals(ct: Container, most: int | None) -> None:
 
 def _reconfigure_terminals(root: Fd, options: Mapping[str, str]) -> None:
     with root, openat2(root, "dev/pts", os.O_PATH) as pts:
-        if magic(pts) != DEVPTS:
+        if magic(pts) != DEVPTS or shown_here(pts):
             raise OSError(errno.EBUSY, "something else is mounted there", "/dev/pts")
         if commit():
             reconfigure(pts, options)

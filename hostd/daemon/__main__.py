@@ -1,3 +1,4 @@
+import gc
 import os
 import sys
 
@@ -7,9 +8,13 @@ sys.modules["ssl"] = None  # type: ignore[assignment]
 if {"_sha2", "_sha256"} & {*sys.builtin_module_names}:
     sys.modules["_hashlib"] = None  # type: ignore[assignment]
 
+gc.disable()  # what imports make is no garbage: looking for some takes a tenth of them
 if "VZ_ANSWER" in os.environ:  # `hostd --answer`: one command line that may need no daemon
     from hostd.command.offline import main
 else:
     from hostd.daemon.main import main
+gc.freeze()
+gc.enable()
 
 main()
+os._exit(0)  # to take the interpreter down piece by piece costs 60 ms, and saves nothing
