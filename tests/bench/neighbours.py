@@ -75,7 +75,9 @@ def under(vz: Vz, stress: Stress, hog: list[str]) -> Iterator[None]:
     vz.ctl("start", str(HOG))
     taking = vz.popen("vzctl", "exec2", str(HOG), stress.command)
     try:
-        assert taking.stdout is not None and taking.stdout.readline().startswith("full")
+        assert taking.stdout is not None
+        if not taking.stdout.readline().startswith("full"):
+            raise RuntimeError(f"{stress.name} ended: {taking.communicate()}, {taking.returncode}; {vz.log_tail()}")
         yield
     finally:
         vz.ctl("stop", str(HOG), "--fast")
