@@ -8,6 +8,7 @@ import pytest
 from tests.harness import leaks, machine
 from tests.harness.installation import Vz
 from tests.harness.needs import CHECKPOINTS, needs
+from tests.harness.swap import GROUP
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, CHECKPOINTS]
 
@@ -170,6 +171,7 @@ mkdir /dev/fuse
 """
 
 
+@GROUP  # the host has no swap meanwhile
 @needs("memory", "pids", "fuse")
 @pytest.mark.parametrize("numproc", ["60", "10"])
 def test_what_is_too_little_for_what_was_saved(vz: Vz, numproc: str) -> None:

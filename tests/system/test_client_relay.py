@@ -110,7 +110,8 @@ def test_the_terminal_is_given_back(small: Small) -> None:
     for number, command in enumerate(
         (
             "vzctl enter /bin/true",
-            "(sleep 0.3; kill -HUP $(cat $VZ_PREFIX/pid)) & sh -c 'echo $$ > $VZ_PREFIX/pid;"
+            "(until [ -s $VZ_PREFIX/pid ]; do sleep 0.1; done; sleep 0.3; kill -HUP $(cat $VZ_PREFIX/pid)) &"
+            " sh -c 'echo $$ > $VZ_PREFIX/pid;"
             " exec vzctl enter sleep 1000'",
             "(sleep 0.3; vzctl die 2>/dev/null) & vzctl enter sleep 1",
             "vzctl hangup",

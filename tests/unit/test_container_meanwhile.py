@@ -12,7 +12,7 @@ from hostd.config import live
 from hostd.config.model import CtConfig, GlobalConfig, effective
 from hostd.config.paths import Paths
 from hostd.config.veconf import VeConf
-from hostd.container import device_filter, device_nodes, devices, inner_limits
+from hostd.container import device_filter, device_nodes, devices, inner_limits, scratch
 from hostd.container.container import Container
 from hostd.container.devices import FUSE, Device
 from hostd.container.inner_limits import Row
@@ -157,8 +157,12 @@ def test_limits_inside_are_given_each_by_itself(monkeypatch: pytest.MonkeyPatch)
             raise Failure(1, "something else is mounted there")
         box.did.append((row.key, row.of(wanted)))
 
+    async def fit(ct: Container) -> None:
+        box.did.append(("tmpfs", ct.ctid))
+
     monkeypatch.setattr(inner_limits, "apply", give)
+    monkeypatch.setattr(scratch, "fit", fit)
     asyncio.run(meanwhile.limit_inside(box.run, box.these))
-    assert box.did == [("NUMFILE", 200)]
+    assert box.did == [("NUMFILE", 200), ("tmpfs", 101)]
     assert box.said == ['Warning: something else is mounted there; it keeps NUMPTY="9"']
     assert box.runs() == {**had, "NUMFILE": "200"}
