@@ -134,13 +134,17 @@ def start(
     return Child(loop, pid, report, on_start, on_end)
 
 
-def fork(work: "Callable[[], None]") -> int:
-    """A child with default signals that does *work*, which never returns; its pid.  Raises OSError."""
+def fork(work: "Callable[[], None]", *, deaf: bool = False) -> int:
+    """A child that does *work*, which never returns; its pid.  With default signals, or *deaf* to all but SIGKILL.
+
+    Raises OSError.
+    """
     mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
     try:
         pid = posix.fork()
         if not pid:
-            clean_signals()
+            if not deaf:
+                clean_signals()
             work()
         return pid
     finally:
@@ -148,7 +152,10 @@ def fork(work: "Callable[[], None]") -> int:
 
 
 def aside(work: "Callable[[], None]") -> int:
-    """A child that does *work* and ends: what it imports costs us nothing.  Its pid.  Raises OSError."""
+    """A child that does *work* and ends: what it imports costs us nothing.  Its pid.  Raises OSError.
+
+    The signals to everybody on the way down do not end it: what it records of the end would be lost.
+    """
 
     def all_of_it() -> None:
         try:
@@ -156,7 +163,7 @@ def aside(work: "Callable[[], None]") -> int:
         finally:
             posix._exit(0)
 
-    return fork(all_of_it)
+    return fork(all_of_it, deaf=True)
 
 
 def become(program: Program, pipe: int, linger: float = 0) -> None:

@@ -40,6 +40,18 @@ def test_stuck_service_is_killed_in_time(root: str) -> None:
         assert time.monotonic() - begin < 60
 
 
+def test_the_end_is_recorded_however_near_it_is(root: str) -> None:
+    """By a child, which the signals to everybody must not end before it has begun."""
+    write(root, {"/var/log/wtmp": ""})
+    with pid1(root) as world:
+        start(world)
+        world.request("stop", how="halt", timeout=90)
+        world.expect("bye", how="halt")
+        world.wait()
+    with open(f"{root}/var/log/wtmp", "rb") as file:
+        assert b"shutdown" in file.read()
+
+
 def test_deadline_of_the_stop(root: str) -> None:
     """The host's timeout is the end, whatever services and processes want."""
     deaf = script("trap '' TERM HUP; while :; do sleep 0.1; done")
