@@ -7,18 +7,17 @@ import errno
 import os
 import resource
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from hostd.checkpoint.aside import bounded, commit
 from hostd.config.model import CtConfig
 from hostd.config.values import PAGE
 from hostd.container import mounts
 from hostd.container.container import Container
+from hostd.container.remount import remount
 from hostd.errors import Exit, Failure
-from hostd.kernel.fd import Fd
-from hostd.kernel.mount import DEVPTS, magic, openat2, reconfigure, shown_here
-from hostd.kernel.namespace import namespace, root_of, write_in_ipcns
+from hostd.kernel.mount import DEVPTS
+from hostd.kernel.namespace import namespace, write_in_ipcns
 from hostd.kernel.process import Process, prlimit
 
 NOFILE = (1024, 524288)  # soft and hard limit of open files: what systemd gives a service
@@ -71,16 +70,7 @@ async def _shared_memory(ct: Container, size: int | None) -> None:
 async def _terminals(ct: Container, most: int | None) -> None:
     """At the devpts that is on /dev/pts now.  The guest may have put anything there: nothing else is touched."""
     base = ct.record.uid_base if ct.record else None
-    root, options = root_of(_process(ct).pidfd), mounts.devpts_options(base or 0, most)
-    await bounded(lambda: _reconfigure_terminals(root, options))
-
-
-def _reconfigure_terminals(root: Fd, options: Mapping[str, str]) -> None:
-    with root, openat2(root, "dev/pts", os.O_PATH) as pts:
-        if magic(pts) != DEVPTS or shown_here(pts):
-            raise OSError(errno.EBUSY, "something else is mounted there", "/dev/pts")
-        if commit():
-            reconfigure(pts, options)
+    await remount(_process(ct), "dev/pts", DEVPTS, mounts.devpts_options(base or 0, most))
 
 
 def _process(ct: Container) -> Process:

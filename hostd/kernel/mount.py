@@ -251,9 +251,10 @@ def mount_points(mountinfo: str) -> list[str]:
     return [_unescape(line.split(" ", 5)[4]) for line in mountinfo.splitlines()]
 
 
-def _mounted() -> list[str]:
+def _mountinfo() -> str:
+    """Of our own namespace."""
     with open("/proc/thread-self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        return mount_points(file.read())
+        return file.read()
 
 
 def shown_here(file: Fd) -> bool:
@@ -262,8 +263,7 @@ def shown_here(file: Fd) -> bool:
     """
     device = os.fstat(file.fileno()).st_dev
     number = f"{os.major(device)}:{os.minor(device)}"
-    with open("/proc/thread-self/mountinfo", encoding="utf-8", errors="surrogateescape") as mounted:
-        return any(line.split(" ", 3)[2] == number for line in mounted)
+    return any(line.split(" ", 3)[2] == number for line in _mountinfo().splitlines())
 
 
 def is_mounted(path: str) -> bool:
@@ -282,4 +282,4 @@ def mounts_below(path: str) -> list[str]:
     """Mount points at or below *path*, last mounted first: the order in which to unmount them."""
     root = os.path.realpath(path)
     inside = root.rstrip("/") + "/"
-    return [point for point in reversed(_mounted()) if point == root or point.startswith(inside)]
+    return [point for point in reversed(mount_points(_mountinfo())) if point == root or point.startswith(inside)]
