@@ -16,7 +16,7 @@ from hostd.container.container import Container
 from hostd.container.devices import Device
 from hostd.errors import Exit, Failure
 from hostd.kernel.fd import Fd
-from hostd.kernel.mount import TMPFS, magic, openat2
+from hostd.kernel.mount import TMPFS, magic, openat2, shown_here
 from hostd.kernel.namespace import root_of
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
@@ -119,7 +119,7 @@ def _telling(ctid: int, what: str) -> Iterator[None]:
 @contextmanager
 def _dev(root: Fd) -> Iterator[Fd]:
     with openat2(root, "dev", _FOLDER) as dev:
-        if magic(dev) != TMPFS:
+        if magic(dev) != TMPFS or shown_here(dev):
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), "/dev")
         yield dev
 

@@ -109,6 +109,22 @@ def test_what_the_guest_mounts_in_dev_is_not_touched(vz: Vz) -> None:
     assert vz.ctl("exec2", "101", "umount /dev; ls /run/mine").stdout == ""
 
 
+def test_what_the_host_lends_is_no_dev(vz: Vz) -> None:
+    """A tmpfs of the administrator's, which the guest has bound to the place of its own."""
+    vz.start(101)
+    vz.ctl("exec2", "101", "mkdir /lent")
+    lent = vz.paths.root_default.replace("$VEID", "101") + "/lent"
+    vz.run("mount", "-t", "tmpfs", "lent", lent)
+    try:
+        vz.ctl("exec2", "101", "mount --bind /lent /dev")
+        said = vz.ctl("set", "101", "--devnodes", "fuse:rw", check=86)
+        assert said.stderr == "cannot change /dev/fuse in CT 101: something else is mounted there\n"
+        assert os.listdir(lent) == []
+    finally:
+        vz.ctl("exec", "101", "umount /dev", check=None)
+        vz.run("umount", lent)
+
+
 def test_a_guest_that_does_not_answer(vz: Vz) -> None:
     """Its /dev is a program of its own: that costs it what was to be set, and nobody else anything."""
     silent(vz, "directory")
