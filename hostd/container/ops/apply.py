@@ -170,10 +170,13 @@ async def _limits(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
     async def back() -> None:
         await undo.limits(cgroup, before, after)
 
-    undos.append(partial(scratch.fit, ct))  # behind the next: what RAM it has then, is to be seen
+    other_ram = before.ram != after.ram
+    if other_ram:
+        undos.append(partial(scratch.fit, ct))  # behind the next: it goes by the RAM that there is then
     undos.append(back)  # what has to stay of a set that is refused half-way, it tells
     await asyncio.to_thread(set_limits, cgroup, after, before)  # moving memory to swap takes seconds
-    await scratch.fit(ct)
+    if other_ram:
+        await scratch.fit(ct)
 
 
 async def _sockets(ct: Container, change: LiveChange, undos: list[Undo]) -> None:
