@@ -46,10 +46,20 @@ def of_container(installation_prefix: str, cgroup_root: str, ctid: int) -> list[
     """
     number = str(ctid)
     left = [f"mount {m}" for m in machine.mounts_below(installation_prefix) if number in m.split("/")]
-    private = f"{installation_prefix}/var/lib/vz/private/{number}"
-    left += [f"loop {name}" for name in _lasting(lambda: machine.loops_below(private))]
+    left += [f"loop {name}" for name in _lasting(lambda: _disks(installation_prefix, ctid))]
     left += [f"cgroup {c}" for c in machine.cgroups_named(cgroup_root) if number in c.split("/")]
     return left
+
+
+def _disks(prefix: str, ctid: int) -> list[str]:
+    return machine.loops_below(f"{prefix}/var/lib/vz/private/{ctid}")
+
+
+def wait_for_disk(prefix: str, ctid: int) -> None:
+    """Until nobody has the disk of a container that is down: the last unmount may be a kernel worker's, and a busy disk
+    makes it wait.
+    """
+    machine.until("the disk is let go", lambda: not _disks(prefix, ctid))
 
 
 def sweep(prefix: str, cgroup_root: str) -> None:

@@ -90,7 +90,7 @@ def test_help_needs_no_loop(tmp_path: Path) -> None:
     assert not theirs and not modules & {"asyncio", "subprocess", "concurrent"}
 
 
-_OF_A_LINE = {"command", "config", "errors", "image", "kernel", "log", "userdata"}
+_OF_A_LINE = {"command", "config", "errors", "kernel", "log", "userdata"}
 
 
 def test_messages_need_little_of_pyroute2(tmp_path: Path) -> None:

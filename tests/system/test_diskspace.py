@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.harness import machine
+from tests.harness import leaks, machine
 from tests.harness.installation import Vz
 from tests.harness.needs import needs
 
@@ -16,12 +16,6 @@ OLD = "262144:262144"
 def disk(vz: Vz) -> int:
     """KiB that df shows inside."""
     return int(vz.ctl("exec2", "101", "df -k / | tail -1").stdout.split()[1])
-
-
-def let_go(vz: Vz) -> None:
-    """The last unmount is a kernel worker's, and a busy disk makes it wait."""
-    private = vz.paths.private_default.replace("$VEID", "101")
-    machine.until("the disk is let go", lambda: not machine.loops_below(private))
 
 
 def resized(vz: Vz, text: str, kib: int) -> None:
@@ -36,7 +30,7 @@ def test_grow_and_shrink_while_stopped(vz: Vz) -> None:
     vz.ctl("exec2", "101", "head -c 5000000 /dev/urandom >/data; md5sum /data >/sum")
     for text, kib in (("400M", 400 << 10), ("100M", 100 << 10)):
         vz.ctl("stop", "101")
-        let_go(vz)
+        leaks.wait_for_disk(vz.prefix, 101)
         resized(vz, text, kib)
         vz.ctl("exec2", "101", "md5sum -c /sum")
 
@@ -46,7 +40,7 @@ def test_what_does_not_fit_changes_nothing(vz: Vz) -> None:
     before = disk(vz)
     vz.ctl("exec2", "101", "head -c 90000000 /dev/urandom >/data; sync -f /data")
     vz.ctl("stop", "101")
-    let_go(vz)
+    leaks.wait_for_disk(vz.prefix, 101)
     failed = vz.ctl("set", "101", "--diskspace", "50M", "--save", check=46)
     assert failed.stderr.splitlines()[-1] == (
         "Error: failed to apply some parameters, not saving configuration file!"
@@ -72,7 +66,7 @@ def test_running(vz: Vz) -> None:
     assert "Warning: --diskspace takes effect after a restart of the container" in said
     assert disk(vz) == before
     vz.ctl("stop", "101")
-    let_go(vz)
+    leaks.wait_for_disk(vz.prefix, 101)
     vz.ctl("start", "101")
     assert disk(vz) == 400 << 10
     vz.ctl("exec2", "101", "head -c 90000000 /dev/urandom >/data; sync -f /data")

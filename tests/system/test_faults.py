@@ -137,8 +137,7 @@ def settled(vz: Vz, operation: Operation, clock: str) -> None:
         # What takes longer than the patience of a recovery is settled in the background, as what CRIU has begun is.
         machine.until(f"nothing held by a {state} container", lambda: not held(vz, state))
         if state != MOUNTED:  # mounts of who was killed end in a kernel worker, and the disk with them
-            private = vz.paths.private_default.replace("$VEID", "101")
-            machine.until("the disk is let go", lambda: not machine.loops_below(private))
+            leaks.wait_for_disk(vz.prefix, 101)
     nothing_half_done(vz, state)
 
 
